@@ -1,0 +1,1 @@
+"""The LLM proxy: agents use it as their model endpoint."""

@@ -1,0 +1,1 @@
+"""A lens over each LLM wire format."""

@@ -1,0 +1,70 @@
+"""What an audit event is: a tag from a closed list, and flat fields.
+
+How events become durable and chained is `governance/audit/log.py`; nothing here does I/O.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+from sqlmodel import Session
+
+Value: TypeAlias = str | int | bool | list[str] | None
+"""What a field may hold. No floats: money is decimal text, time is RFC 3339, so the canonical form is one."""
+
+
+class Tag(StrEnum):
+    """Every kind of event, `subject.what_happened`. Each is explained in `docs/audit.md`, and a test holds that."""
+
+    EXCHANGE_ADMITTED = "exchange.admitted"
+    EXCHANGE_REFUSED = "exchange.refused"
+    EXCHANGE_COMPLETED = "exchange.completed"
+    EXCHANGE_WITHHELD = "exchange.withheld"
+    REQUEST_MALFORMED = "request.malformed"
+    REQUEST_UNAUTHENTICATED = "request.unauthenticated"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_GRANTED = "approval.granted"
+    APPROVAL_DENIED = "approval.denied"
+    APPROVAL_EXPIRED = "approval.expired"
+    APPROVAL_CONSUMED = "approval.consumed"
+    SESSION_KILLED = "session.killed"
+    SESSION_REVIVED = "session.revived"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    POLICY_LOADED = "policy.loaded"
+    POLICY_REJECTED = "policy.rejected"
+    PROCESS_STARTED = "process.started"
+    PROCESS_STOPPED = "process.stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before it has a place in the chain."""
+
+    tag: Tag
+    fields: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an event is durable: its place and its hash."""
+
+    seq: int
+    hash: str
+
+
+class AuditError(Exception):
+    """The log could not be written. Whoever waited for the event must refuse."""
+
+
+class AuditLog(Protocol):
+    """A place that keeps events."""
+
+    async def append(self, draft: Draft, within: Callable[[Session], Any] | None = None) -> Receipt:
+        """Make an event durable, together with what `within` does in the same transaction.
+
+        Raises:
+            AuditError: the event is not durable.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""What exchanges cost, and the ceilings on it."""

@@ -1,0 +1,160 @@
+"""The shape of `wicket.yaml`.
+
+Models only: how the file is found, read, expanded and explained is `governance/config/load.py`. Every field has a
+description, because `docs/config.md` is made from them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FindingAction = Literal["log", "redact", "hold", "deny"]
+
+
+class Section(BaseModel):
+    """A part of the file. An unknown key is an error: a mistyped setting must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(Section):
+    """Where a proxy listens."""
+
+    host: str = Field(default="127.0.0.1", description="Address to bind.")
+    port: int = Field(ge=0, le=65535, description="Port to bind; 0 lets the system choose.")
+
+
+class Limits(Section):
+    """What a request may measure. Beyond it the request is refused before anything is judged."""
+
+    body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, description="Largest request body; larger is 413.")
+    response_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, description="Largest upstream message held in memory."
+    )
+    headers: int = Field(default=100, ge=10, description="Most header lines of a request.")
+    header_bytes: int = Field(default=32 * 1024, ge=1024, description="Most bytes of all header lines together.")
+    upstream_seconds: float = Field(default=600, gt=0, description="Longest silence of an upstream.")
+    connect_seconds: float = Field(default=10, gt=0, description="Longest wait for an upstream connection.")
+
+
+class Provider(Section):
+    """An LLM provider: a host, its wire format and its key."""
+
+    wire: Literal["openai-chat", "anthropic-messages"] = Field(description="Wire format the provider speaks.")
+    base_url: str = Field(description="Base URL with its version path, for example `https://api.openai.com/v1`.")
+    api_key: str = Field(default="", description="The provider's key: `${ENV}` or `file:PATH`, never the key itself.")
+    auth: Literal["bearer", "x-api-key", "none"] = Field(
+        default="bearer", description="Header in which the key is sent."
+    )
+    headers: dict[str, str] = Field(default_factory=dict, description="Further headers for every request.")
+    models: tuple[str, ...] = Field(
+        default=("*",), description="Globs of the models it serves; the first provider wins."
+    )
+
+
+class McpServer(Section):
+    """An upstream MCP server. A `command` means stdio, a `url` means HTTP."""
+
+    type: Literal["stdio", "http", "streamable-http", "sse"] | None = Field(
+        None, description="Transport, if not clear."
+    )
+    command: str = Field(default="", description="Program of a stdio server.")
+    args: tuple[str, ...] = Field(default=(), description="Its arguments.")
+    env: dict[str, str] = Field(default_factory=dict, description="Its environment, besides PATH, HOME and the like.")
+    cwd: str = Field(default="", description="Its working directory.")
+    url: str = Field(default="", description="Address of an HTTP server.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Headers for it; `${ENV}` is expanded.")
+    tools: tuple[str, ...] = Field(default=(), description="Tool names known at load, so that policies can be checked.")
+
+
+class Identity(Section):
+    """Who may come in."""
+
+    anonymous: bool = Field(
+        default=False, description="Let requests without a key in as principal `local`. Only on a loopback address."
+    )
+    header_user: str = Field(default="", description="Trusted header that names the person, set by a proxy in front.")
+
+
+class Detect(Section):
+    """What is looked for, and what happens when it is found."""
+
+    actions: dict[str, FindingAction] = Field(
+        default_factory=dict,
+        description="Action by kind (`pii.ssn`) or glob (`secret.*`); the most exact wins.",
+    )
+    tenants: dict[str, dict[str, FindingAction]] = Field(
+        default_factory=dict, description="The same for one tenant, over `actions`."
+    )
+    engine: Literal["auto", "hyperscan", "re"] = Field(
+        default="auto", description="`auto` takes Hyperscan where it loads."
+    )
+
+
+class Loop(Section):
+    """When repetition becomes a loop. Counts are per session; 0 switches a rung off."""
+
+    repeat_warn: int = Field(default=10, ge=0, description="The same call this often: tell the agent.")
+    repeat_hold: int = Field(default=20, ge=0, description="The same call this often: ask a person.")
+    repeat_deny: int = Field(default=50, ge=0, description="The same call this often: refuse.")
+    repeat_kill: int = Field(default=100, ge=0, description="The same call this often: kill the session.")
+    cycle_repeats: int = Field(
+        default=6, ge=0, description="A cycle of 2 to 5 calls repeated this often: ask a person."
+    )
+    rate_per_minute: int = Field(default=600, ge=0, description="More calls a minute than this: refuse.")
+    window_seconds: float = Field(default=3600, gt=0, description="How long calls are remembered.")
+
+
+class Webhook(Section):
+    """Where to say that a ticket waits or was decided."""
+
+    url: str = Field(description="HTTPS address (HTTP only where `allow_private` names the host).")
+    secret: str = Field(description="Signing secret: `${ENV}` or `file:PATH` with a `whsec_...` value.")
+    events: tuple[str, ...] = Field(default=("approval.*",), description="Globs of event types to send.")
+    allow_private: tuple[str, ...] = Field(default=(), description="Host names that may resolve to private addresses.")
+
+
+class Approvals(Section):
+    """How a person is asked."""
+
+    timeout_seconds: float = Field(default=300, gt=0, description="A ticket nobody decided is denied after this long.")
+    wait_seconds: float = Field(
+        default=45, ge=0, le=210, description="How long a call is held before it is told `pending`."
+    )
+    base_url: str = Field(
+        default="", description="Address of the console as people reach it; default: the gateway's own."
+    )
+    webhooks: tuple[Webhook, ...] = ()
+
+
+class Audit(Section):
+    """What the log keeps."""
+
+    content: Literal["digest", "masked"] = Field(
+        default="digest", description="Keep a digest only, or the masked text too."
+    )
+
+
+class Config(Section):
+    """The whole of `wicket.yaml`."""
+
+    gateway: Listen = Field(Listen(port=8080), description="The LLM proxy.")
+    mcp: Listen = Field(Listen(port=8070), description="The MCP proxy.")
+    hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"), description="Host names that requests may carry, without port."
+    )
+    state: str = Field(default=".wicket", description="Directory (mode 0700) of secrets and, by default, the database.")
+    database: str = Field(
+        default="", description="`sqlite:///PATH` or `postgresql://...`; default: SQLite inside `state`."
+    )
+    policies: tuple[str, ...] = Field(default=("policy.yaml",), description="Policy files, relative to this one.")
+    providers: dict[str, Provider] = Field(default_factory=dict)
+    mcp_servers: Annotated[dict[str, McpServer], Field(alias="mcpServers")] = Field(
+        default_factory=dict, description="Upstream MCP servers; `servers` is accepted too."
+    )
+    identity: Identity = Identity()
+    detect: Detect = Detect()
+    loop: Loop = Loop()
+    approvals: Approvals = Approvals()
+    audit: Audit = Audit()
+    limits: Limits = Limits()

@@ -1,0 +1,1 @@
+"""Finding personal data, secrets, injection and dangerous arguments in text."""

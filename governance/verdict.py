@@ -1,0 +1,96 @@
+"""What a check may say: decisions, findings, and the rule by which the strongest wins.
+
+A verdict is data. Acting on it is the guard's business (`pipeline/guard.py`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Decision(StrEnum):
+    """What should happen to an exchange, weakest first."""
+
+    ALLOW = "allow"
+    WARN = "warn"
+    REDACT = "redact"
+    HOLD = "hold"
+    DENY = "deny"
+    KILL = "kill"
+
+    @property
+    def strength(self) -> int:
+        """How strong the decision is: a higher number wins over a lower one, whatever the order of the rules."""
+        return _STRENGTH[self]
+
+
+_STRENGTH = {decision: rank for rank, decision in enumerate(Decision)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a detector found. It says where and what kind, and never carries the text that was found."""
+
+    kind: str
+    """Dotted kind, for example `pii.ssn`, `secret.github_token`, `injection.direct`, `argument.sql`."""
+    rule: str
+    """Id of the detector's rule that found it."""
+    pointer: str
+    """JSON pointer (RFC 6901) of the string inside the body."""
+    start: int
+    """Offset of the first character inside that string."""
+    end: int
+    """Offset after the last character."""
+    role: str = ""
+    """Role of the segment (`governance.exchange.Role`)."""
+    action: str = "log"
+    """What the configuration asks for this kind: `log`, `redact`, `hold` or `deny`."""
+    view: str = "raw"
+    """The view in which it was found: `raw`, `folded`, or the name of a decoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change to one string of a body. Offsets are characters; an edit with `end == -1` replaces the whole string."""
+
+    pointer: str
+    start: int
+    end: int
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one check thinks of one exchange."""
+
+    decision: Decision
+    by: str
+    """The stage that spoke, for example `policy`."""
+    rule: str = ""
+    """Id of the rule that decided."""
+    reason: str = ""
+    """Why, in words for the agent and the auditor. Never contains text of the exchange."""
+    findings: tuple[Finding, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    """For `redact`: what to change."""
+    shadow: tuple["Verdict", ...] = ()
+    """What rules in shadow mode would have decided."""
+    version: str = ""
+    """Version of the policy that decided, where there is one."""
+
+
+ALLOWED = Verdict(Decision.ALLOW, by="")
+"""What a check says when it has nothing to say."""
+
+
+def strongest(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that wins: the strongest decision, the first of equals.
+
+    The order in which rules are written therefore never matters between decisions of different strength
+    (the semantics of Cedar: a forbid cannot be shadowed by a permit).
+    """
+    winner = ALLOWED
+    for verdict in verdicts:
+        if verdict.decision.strength > winner.decision.strength or winner is ALLOWED:
+            winner = verdict
+    return winner

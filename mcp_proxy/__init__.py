@@ -1,0 +1,1 @@
+"""The MCP proxy: agents register it as their MCP server."""

@@ -1,0 +1,1 @@
+"""The wires that MCP travels on, each on both sides."""

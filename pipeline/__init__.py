@@ -1,0 +1,1 @@
+"""The one path that every exchange takes, whichever proxy it came through."""

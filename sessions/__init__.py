@@ -1,0 +1,1 @@
+"""Runs: which exchange belongs to which, loops inside one, and stopping one."""

@@ -1,0 +1,1 @@
+"""Tests mirror the files they test and speak in sentences."""

@@ -1,0 +1,67 @@
+"""Fixtures that every test may ask for: a free database of each kind, and time that a test drives."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ON_CI = os.environ.get("CI") == "true"
+POSTGRES = os.environ.get("WICKET_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+@dataclass
+class ManualClock:
+    """A `governance.clock.Clock` that only moves when a test moves it."""
+
+    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
+    elapsed: float = 0.0
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def advance(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+        self.elapsed += seconds
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A database of its own on the machine's Postgres, dropped afterwards. On CI a missing server is a failure."""
+    try:
+        server = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError as error:
+        if ON_CI:
+            raise
+        pytest.skip(f"no Postgres at hand: {error}")
+    name = f"wicket_test_{uuid.uuid4().hex}"
+    with server:
+        server.execute(f'CREATE DATABASE "{name}"'.encode())
+    try:
+        yield POSTGRES.rpartition("/")[0] + "/" + name
+    finally:
+        with psycopg.connect(POSTGRES, autocommit=True) as again:
+            again.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/wicket.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The same test on both databases."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
