@@ -1,0 +1,189 @@
+"""The border of every HTTP front: what must hold of a request before any proxy looks at it.
+
+Exactly one Host, and one that is ours (DNS rebinding); an Origin, if there is one, that is ours (web pages); no more
+headers than the limits allow; an origin-form target. Bodies are read by `read_body`, bounded, and plain. What a
+refusal looks like on the wire is decided by the proxy that hands in `render`.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from governance.config.models import Limits
+
+AsgiScope: TypeAlias = MutableMapping[str, Any]
+AsgiMessage: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
+Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class BadRequestError(Exception):
+    """Why a request was turned away before anything was judged. Every word is ours and safe to send."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = status
+        """HTTP status."""
+        self.code = code
+        """Stable word: `host`, `origin`, `headers`, `target`, `encoding`, `media_type`, `too_large`, `malformed`."""
+        self.message = message
+        super().__init__(message)
+
+
+Render: TypeAlias = Callable[[AsgiScope, BadRequestError], tuple[bytes, bytes]]
+"""A problem as `(content type, body)` in the protocol's own shape."""
+Record: TypeAlias = Callable[[str, BadRequestError], Awaitable[None]]
+"""Writes a refused request into the audit log: `(path, problem)`."""
+
+
+class Border:
+    """ASGI middleware that lets only sound requests through."""
+
+    def __init__(self, app: AsgiApp, *, hosts: Collection[str], limits: Limits, render: Render, record: Record) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._limits = limits
+        self._render = render
+        self._record = record
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Pass a sound request on; answer any other."""
+        if scope["type"] in ("http", "websocket"):
+            problem = self._look(scope)
+            if problem is not None:
+                await self._record(str(scope["path"]), problem)
+                await answer(scope, send, problem, self._render)
+                return
+        await self._app(scope, receive, send)
+
+    def _look(self, scope: AsgiScope) -> BadRequestError | None:
+        headers = cast("Headers", scope["headers"])
+        if len(headers) > self._limits.headers:
+            return BadRequestError(431, "headers", f"more than {self._limits.headers} header lines")
+        hosts: list[bytes] = []
+        origins: list[bytes] = []
+        size = 0
+        for name, value in headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"origin":
+                origins.append(value)
+        if size > self._limits.header_bytes:
+            return BadRequestError(431, "headers", f"more than {self._limits.header_bytes} bytes of headers")
+        return self._look_at_host(hosts) or self._look_at_origin(origins) or _look_at_target(scope)
+
+    def _look_at_host(self, hosts: list[bytes]) -> BadRequestError | None:
+        if len(hosts) != 1:
+            return BadRequestError(400, "host", "send exactly one `Host` header")
+        if _host_name(hosts[0]) not in self._hosts:
+            return BadRequestError(
+                421, "host", "this host name is not served here: add it to `hosts` in the configuration"
+            )
+        return None
+
+    def _look_at_origin(self, origins: list[bytes]) -> BadRequestError | None:
+        if not origins:
+            return None
+        if len(origins) == 1:
+            scheme, separator, rest = origins[0].partition(b"://")
+            if separator and scheme in (b"http", b"https") and _host_name(rest) in self._hosts:
+                return None
+        return BadRequestError(403, "origin", "requests from web pages of other origins are refused")
+
+
+def _host_name(authority: bytes) -> str:
+    """The host of `host[:port]` in lower case, brackets kept; empty where it is not plainly that."""
+    try:
+        text = authority.decode("ascii").lower()
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError:
+        return ""
+    name = parts.hostname or ""
+    plain = f"[{name}]" if ":" in name else name
+    return plain if text in (plain, f"{plain}:{port}") else ""
+
+
+def _look_at_target(scope: AsgiScope) -> BadRequestError | None:
+    path = cast("bytes", scope.get("raw_path") or b"/")
+    if not path.startswith(b"/") or b"://" in path or b"\\" in path or b"//" in path:
+        return BadRequestError(400, "target", "send the path of the resource, not a whole address")
+    return None
+
+
+async def answer(scope: AsgiScope, send: Send, problem: BadRequestError, render: Render) -> None:
+    """Send a problem as the answer; over a WebSocket handshake too."""
+    prefix = "http" if scope["type"] == "http" else "websocket.http"
+    media_type, body = render(scope, problem)
+    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    await send({"type": f"{prefix}.response.start", "status": problem.status, "headers": headers})
+    await send({"type": f"{prefix}.response.body", "body": body})
+
+
+async def read_body(
+    scope: AsgiScope, receive: Receive, *, limit: int, media_type: bytes = b"application/json"
+) -> bytes:
+    """The whole body of a request, refused before more than `limit` bytes are held.
+
+    Raises:
+        BadRequestError: wrong media type, an encoded body, a body over the limit, or a client that left (status 499).
+    """
+    headers = dict(cast("Headers", scope["headers"]))
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise BadRequestError(415, "encoding", "send the body without `Content-Encoding`")
+    given = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if given != media_type:
+        raise BadRequestError(415, "media_type", f"send the body as `{media_type.decode()}`")
+    too_large = BadRequestError(413, "too_large", f"the body is larger than {limit} bytes")
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limit:
+        raise too_large
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body = cast("bytes", message.get("body", b""))
+        if len(body) > limit:
+            raise too_large
+        return body
+    return await _read_chunks(message, receive, limit, too_large)
+
+
+async def _read_chunks(message: AsgiMessage, receive: Receive, limit: int, too_large: BadRequestError) -> bytes:
+    chunks: list[bytes] = []
+    held = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise BadRequestError(499, "malformed", "the client left before the body was complete")
+        chunk = cast("bytes", message.get("body", b""))
+        held += len(chunk)
+        if held > limit:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
+
+
+def governed_protocol(render: Render, note: Callable[[BadRequestError], None]) -> type[HttpToolsProtocol]:
+    """The HTTP protocol of uvicorn, with its answer to bytes that are no HTTP request in the proxy's own shape.
+
+    llhttp refuses smuggling shapes (Content-Length with Transfer-Encoding, bare line feeds, folded headers) before
+    there is a request to route, so this is the only place where they can be answered and noted.
+    """
+
+    class GovernedProtocol(HttpToolsProtocol):
+        """Answers what cannot be parsed."""
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer in our own words; `msg` is uvicorn's."""
+            problem = BadRequestError(400, "malformed", "not a well-formed HTTP request")
+            note(problem)
+            media_type, body = render({"type": "http", "path": "/", "headers": []}, problem)
+            head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(head % (media_type, len(body)) + body)
+            self.transport.close()
+
+    return GovernedProtocol
