@@ -52,6 +52,11 @@ class Role(StrEnum):
 EMPTY: Mapping[str, Json] = MappingProxyType({})
 
 
+def nothing() -> Mapping[str, Json]:
+    """The empty mapping, as a default that a dataclass accepts."""
+    return EMPTY
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is asking: the gateway key, and whom it stands for."""
@@ -81,7 +86,7 @@ class Resource:
     model: str = ""
     definition: str = ""
     """SHA-256 of the tool's whole definition as received, where it is known."""
-    annotations: Mapping[str, Json] = EMPTY
+    annotations: Mapping[str, Json] = field(default_factory=nothing)
     """The tool's own annotations (`readOnlyHint`, `destructiveHint`, ...): hints, never proof."""
 
 
@@ -201,7 +206,7 @@ class Exchange:
     response: Body | None = None
     findings: tuple[Finding, ...] = ()
     """What has been found so far, so that policy can speak of it."""
-    facts: Mapping[str, Json] = EMPTY
+    facts: Mapping[str, Json] = field(default_factory=nothing)
     """What the proxy knows besides: `plane`, `transport`, `era`, `stream`, `trace_id`, `client`, `upstream_status`."""
 
     @property

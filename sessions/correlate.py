@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from governance import jsontree
-from governance.exchange import EMPTY, Principal, SessionRef
+from governance.exchange import Principal, SessionRef, nothing
 from governance.jsontree import Json, MalformedError
 
 _ID = re.compile(r"[A-Za-z0-9_.:\-]{1,200}")
@@ -36,9 +36,9 @@ class Signs:
 
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """HTTP headers, names in lower case; empty on stdio."""
-    body: Mapping[str, Json] = EMPTY
+    body: Mapping[str, Json] = field(default_factory=nothing)
     """The body of a model call."""
-    meta: Mapping[str, Json] = EMPTY
+    meta: Mapping[str, Json] = field(default_factory=nothing)
     """`params._meta` of an MCP request."""
     transport: str = ""
     """The MCP session id, or the id of the stdio process."""
