@@ -169,10 +169,11 @@ def _replace_one(value: Json, path: list[str], new: Json) -> Json:
 
 
 def canonical(value: Json) -> bytes:
-    """The one text of a value: RFC 8785, with integers beyond 2^53 - 1 as exact digits.
+    """The one text of a value: RFC 8785, but exact where that rounds.
 
-    RFC 8785 alone prints 2^60 and 2^60 + 1 alike; a digest that gates an action must not. Equal by design: member
-    order, and `1` against `1.0`.
+    RFC 8785 prints 2^60 and 2^60 + 1 alike; a digest that gates an action must not. So integers keep all their digits,
+    and a large double whose shortest digits spell another integer is written with an exponent. Equal by design:
+    member order, and `1` against `1.0`.
     """
     if _is_plain(value):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -207,13 +208,14 @@ def _canonical(value: Json) -> str:
 
 
 def _canonical_float(value: float) -> str:
-    """ECMAScript's `Number::toString`, as RFC 8785 section 3.2.2.3 asks."""
+    """ECMAScript's `Number::toString` (RFC 8785 section 3.2.2.3), except where that spells another integer."""
     if not math.isfinite(value):
         raise MalformedError("a number that is not finite has no canonical form")
     if value == 0:
         return "0"
-    if abs(value) < 1e21 and value.is_integer():
-        return format(Decimal(repr(value)).to_integral_value(), "f")
+    shortest = Decimal(repr(value))
+    if abs(value) < 1e21 and shortest == value:  # else the digits would be those of another, exact integer
+        return format(shortest, "f").removesuffix(".0")
     mantissa, _, exponent = repr(value).partition("e")
     if not exponent:
         return mantissa
