@@ -177,6 +177,12 @@ def governed_protocol(render: Render, note: Callable[[BadRequestError], None]) -
     class GovernedProtocol(HttpToolsProtocol):
         """Answers what cannot be parsed."""
 
+        def on_headers_complete(self) -> None:
+            """Let the border see an absolute target: httptools keeps only its path, the host in it would be lost."""
+            super().on_headers_complete()
+            if not self.url.startswith(b"/"):
+                self.scope["raw_path"] = self.url
+
         def send_400_response(self, msg: str) -> None:
             """Answer in our own words; `msg` is uvicorn's."""
             problem = BadRequestError(400, "malformed", "not a well-formed HTTP request")

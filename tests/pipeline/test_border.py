@@ -1,0 +1,140 @@
+"""`pipeline.border`: what may come in at all, tried with raw bytes on a real uvicorn."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+
+from governance.config.models import Limits
+from pipeline.border import AsgiScope, BadRequestError, Border, Receive, Send, answer, governed_protocol, read_body
+
+LIMITS = Limits(body_bytes=2048, headers=20, header_bytes=4096)
+
+
+def render(scope: AsgiScope, problem: BadRequestError) -> tuple[bytes, bytes]:
+    return b"application/json", b'{"error":"%s: %s"}' % (problem.code.encode(), problem.message.encode())
+
+
+@dataclass
+class Front:
+    port: int
+    recorded: list[str] = field(default_factory=list[str])
+
+    def send(self, raw: bytes) -> tuple[int, bytes]:
+        """Write raw bytes; returns the status and everything that came back."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            back = b"".join(iter(lambda: connection.recv(65536), b""))
+        return int(back.split(b" ", 2)[1]), back
+
+
+async def echo(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """The application behind the border: sends the body back."""
+    if scope["type"] != "http":
+        return
+    try:
+        body = await read_body(scope, receive, limit=LIMITS.body_bytes)
+    except BadRequestError as problem:
+        await answer(scope, send, problem, render)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    recorded: list[str] = []
+
+    async def record(path: str, problem: BadRequestError) -> None:
+        recorded.append(problem.code)
+
+    app = Border(echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=LIMITS, render=render, record=record)
+    protocol = governed_protocol(render, lambda problem: recorded.append(problem.code))
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="critical")  # pyright: ignore[reportArgumentType] - ASGI callables are typed by shape here
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield Front(listener.getsockname()[1], recorded)
+    server.should_exit = True
+    thread.join(5)
+    listener.close()
+
+
+def post(headers: bytes, body: bytes = b"{}") -> bytes:
+    return (
+        b"POST /x HTTP/1.1\r\n"
+        + headers
+        + b"content-type: application/json\r\nconnection: close\r\n"
+        + (b"" if b"ength" in headers or b"hunked" in headers else b"content-length: %d\r\n" % len(body))
+        + b"\r\n"
+        + body
+    )
+
+
+def test_a_sound_request_passes(front: Front) -> None:
+    status, back = front.send(post(b"host: 127.0.0.1:8080\r\norigin: http://localhost:8080\r\n", b'{"a":1}'))
+    assert status == 200
+    assert back.endswith(b'{"a":1}')
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        (b"host: evil.example\r\n", 421, "host"),
+        (b"host: localhost.evil.example\r\n", 421, "host"),
+        (b"host: 127.0.0.1.nip.io\r\n", 421, "host"),
+        (b"host: localhost@evil.example\r\n", 421, "host"),
+        (b"host: localhost/x?\r\n", 421, "host"),
+        (b"host: localhost:99999\r\n", 421, "host"),
+        (b"host: localhost.\r\n", 421, "host"),
+        (b"host: \xff\r\n", 421, "host"),
+        (b"", 400, "host"),
+        (b"host: localhost\r\nhost: localhost\r\n", 400, "host"),
+        (b"host: localhost\r\nhost: evil.example\r\n", 400, "host"),
+        (b"host: localhost\r\norigin: https://evil.example\r\n", 403, "origin"),
+        (b"host: localhost\r\norigin: null\r\n", 403, "origin"),
+        (b"host: localhost\r\norigin: http://localhost\r\norigin: http://localhost\r\n", 403, "origin"),
+        (b"host: localhost\r\norigin: http://localhost.evil.example\r\n", 403, "origin"),
+        (b"host: localhost\r\n" + b"x-a: b\r\n" * 30, 431, "headers"),
+        (b"host: localhost\r\nx-a: " + b"b" * 5000 + b"\r\n", 431, "headers"),
+        (b"host: localhost\r\ncontent-encoding: gzip\r\n", 415, "encoding"),
+        (b"host: localhost\r\ncontent-length: 3000\r\n", 413, "too_large"),
+        (b"host: localhost\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n", 400, "malformed"),
+        (b"host: localhost\r\ncontent-length: 2\r\ncontent-length: 3\r\n", 400, "malformed"),
+        (b"host: localhost\r\nx: a\r\n folded\r\n", 400, "malformed"),
+    ],
+)
+def test_an_unsound_request_is_answered_in_our_own_words(front: Front, headers: bytes, status: int, code: str) -> None:
+    got, back = front.send(post(headers))
+    assert got == status
+    assert b'{"error":"%s: ' % code.encode() in back
+
+
+def test_what_the_border_turns_away_is_recorded(front: Front) -> None:
+    front.recorded.clear()
+    front.send(post(b"host: evil.example\r\n"))
+    front.send(post(b"host: localhost\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n"))
+    assert front.recorded == ["host", "malformed"]
+
+
+def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(front: Front) -> None:
+    chunks = b"400\r\n" + b"x" * 1024 + b"\r\n"
+    status, back = front.send(post(b"host: localhost\r\ntransfer-encoding: chunked\r\n", chunks * 3 + b"0\r\n\r\n"))
+    assert status == 413
+    assert b"too_large" in back
+
+
+def test_another_media_type_is_refused(front: Front) -> None:
+    raw = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}"
+    assert front.send(raw)[0] == 415
+
+
+@pytest.mark.parametrize("target", [b"http://evil.example/x", b"//evil.example/x", b"/a\\b"])
+def test_a_target_that_is_not_a_path_is_refused(front: Front, target: bytes) -> None:
+    raw = b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    assert front.send(raw)[0] == 400
