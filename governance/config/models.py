@@ -42,11 +42,20 @@ class Provider(Section):
 
     wire: Literal["openai-chat", "anthropic-messages"] = Field(description="Wire format the provider speaks.")
     base_url: str = Field(description="Base URL with its version path, for example `https://api.openai.com/v1`.")
-    api_key: str = Field(default="", description="The provider's key: `${ENV}` or `file:PATH`, never the key itself.")
+    api_key: str = Field(
+        default="",
+        repr=False,
+        description="The provider's key: `${ENV}` or `file:PATH`, never the key itself. Without one the provider is "
+        "refused at use, unless `auth` is `none`.",
+    )
     auth: Literal["bearer", "x-api-key", "none"] = Field(
         default="bearer", description="Header in which the key is sent."
     )
-    headers: dict[str, str] = Field(default_factory=dict, description="Further headers for every request.")
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Further headers for every request; `${ENV}` and `file:PATH` are expanded.",
+    )
     models: tuple[str, ...] = Field(
         default=("*",), description="Globs of the models it serves; the first provider wins."
     )
@@ -60,10 +69,14 @@ class McpServer(Section):
     )
     command: str = Field(default="", description="Program of a stdio server.")
     args: tuple[str, ...] = Field(default=(), description="Its arguments.")
-    env: dict[str, str] = Field(default_factory=dict, description="Its environment, besides PATH, HOME and the like.")
+    env: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Its environment, besides PATH, HOME and the like."
+    )
     cwd: str = Field(default="", description="Its working directory.")
     url: str = Field(default="", description="Address of an HTTP server.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Headers for it; `${ENV}` is expanded.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Headers for it; `${ENV}` and `file:PATH` are expanded."
+    )
     tools: tuple[str, ...] = Field(default=(), description="Tool names known at load, so that policies can be checked.")
 
 
@@ -74,6 +87,20 @@ class Identity(Section):
         default=False, description="Let requests without a key in as principal `local`. Only on a loopback address."
     )
     header_user: str = Field(default="", description="Trusted header that names the person, set by a proxy in front.")
+    stale_seconds: float = Field(
+        default=60, gt=0, description="Keys that could not be read again for this long are no longer believed."
+    )
+
+
+class Secrets(Section):
+    """Where the two secrets of an installation are kept, if not as generated files inside `state`."""
+
+    master_key: str = Field(
+        default="", repr=False, description="`file:PATH` or `${ENV}` with at least 32 random bytes; all keys derive."
+    )
+    admin_token: str = Field(
+        default="", repr=False, description="`file:PATH` or `${ENV}` with the token of the first administrator."
+    )
 
 
 class Detect(Section):
@@ -109,7 +136,7 @@ class Webhook(Section):
     """Where to say that a ticket waits or was decided."""
 
     url: str = Field(description="HTTPS address (HTTP only where `allow_private` names the host).")
-    secret: str = Field(description="Signing secret: `${ENV}` or `file:PATH` with a `whsec_...` value.")
+    secret: str = Field(repr=False, description="Signing secret: `${ENV}` or `file:PATH` with a `whsec_...` value.")
     events: tuple[str, ...] = Field(default=("approval.*",), description="Globs of event types to send.")
     allow_private: tuple[str, ...] = Field(default=(), description="Host names that may resolve to private addresses.")
 
@@ -145,7 +172,9 @@ class Config(Section):
     )
     state: str = Field(default=".wicket", description="Directory (mode 0700) of secrets and, by default, the database.")
     database: str = Field(
-        default="", description="`sqlite:///PATH` or `postgresql://...`; default: SQLite inside `state`."
+        default="",
+        repr=False,
+        description="`sqlite:///PATH` or `postgresql://...`, or `file:PATH` with it; default: SQLite inside `state`.",
     )
     policies: tuple[str, ...] = Field(default=("policy.yaml",), description="Policy files, relative to this one.")
     providers: dict[str, Provider] = Field(default_factory=dict)
@@ -153,6 +182,7 @@ class Config(Section):
         default_factory=dict, description="Upstream MCP servers; `servers` is accepted too."
     )
     identity: Identity = Identity()
+    secrets: Secrets = Secrets()
     detect: Detect = Detect()
     loop: Loop = Loop()
     approvals: Approvals = Approvals()

@@ -1,0 +1,104 @@
+"""What must hold between settings, beyond the type of each one.
+
+Pure: it looks at a `Config` and speaks. Whether a server answers or a port is free is for `wicket doctor`.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from governance.config.document import Document, Place, Problem
+from governance.config.models import Config
+
+Complaint: TypeAlias = tuple[Place, str, str]
+"""Where, what is wrong, and how to mend it."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME_MEND = "use up to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+_ADDRESS_MEND = "write `https://HOST/PATH`"
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]")
+_DATABASES = ("sqlite:///", "postgresql://", "postgres://")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether binding `host` leaves a service reachable from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def problems(config: Config, document: Document) -> list[Problem]:
+    """What is wrong with `config`, each with its line."""
+    complaints = (*_providers(config), *_servers(config), *_fronts(config), *_rest(config))
+    return [document.problem(*complaint) for complaint in complaints]
+
+
+def warnings(config: Config, document: Document) -> list[Problem]:
+    """What the author of `config` should know although it may be used."""
+    mend = "set `api_key`, or `auth: none` if it needs no key"
+    return [
+        document.problem(("providers", name), "has no key, so calls to it are refused", mend)
+        for name, provider in config.providers.items()
+        if not provider.api_key and provider.auth != "none"
+    ]
+
+
+def _providers(config: Config) -> Iterator[Complaint]:
+    for name, provider in config.providers.items():
+        if not _NAME.fullmatch(name):
+            yield ("providers", name), "is not a usable name", _NAME_MEND
+        if what := _bad_address(provider.base_url):
+            yield ("providers", name, "base_url"), what, _ADDRESS_MEND
+
+
+def _servers(config: Config) -> Iterator[Complaint]:
+    for name, server in config.mcp_servers.items():
+        place = ("mcpServers", name)
+        if not _NAME.fullmatch(name):
+            yield place, "is not a usable name", _NAME_MEND
+        if server.command and server.url:
+            yield (*place, "url"), "cannot stand beside `command`", "keep one of them"
+        elif not server.command and not server.url:
+            yield place, "has neither `command` nor `url`", "add `command` for stdio or `url` for HTTP"
+        elif server.type and (server.type == "stdio") != bool(server.command):
+            yield (*place, "type"), "does not fit", "`stdio` goes with `command`, the others with `url`"
+        elif server.url and (what := _bad_address(server.url)):
+            yield (*place, "url"), what, _ADDRESS_MEND
+
+
+def _fronts(config: Config) -> Iterator[Complaint]:
+    fronts = (("gateway", config.gateway), ("mcp", config.mcp))
+    for name, listen in fronts:
+        if config.identity.anonymous and not is_loopback(listen.host):
+            what = "must be a loopback address while `identity.anonymous` is on"
+            yield (name, "host"), what, "use keys, or `127.0.0.1`"
+    if config.gateway.port == config.mcp.port != 0 and config.gateway.host == config.mcp.host:
+        yield ("mcp", "port"), "must differ from `gateway.port`", "choose another one"
+    for index, host in enumerate(config.hosts):
+        if not _HOST.fullmatch(host):
+            yield ("hosts", index), "must be a host name without port or path", "write `wicket.example.org`"
+
+
+def _rest(config: Config) -> Iterator[Complaint]:
+    if not config.database.startswith(_DATABASES):
+        yield ("database",), "must be `sqlite:///PATH` or `postgresql://...`", "leave it out for SQLite in `state`"
+    for index, webhook in enumerate(config.approvals.webhooks):
+        if what := _bad_address(webhook.url):
+            yield ("approvals", "webhooks", index, "url"), what, _ADDRESS_MEND
+
+
+def _bad_address(url: str) -> str:
+    """What is wrong with an HTTP address, or nothing."""
+    try:
+        parts: SplitResult = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        return "is not an address"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must be an `http://` or `https://` address"
+    if parts.username or parts.password:
+        return "must not hold a user name or password"
+    return "must not hold `#`" if parts.fragment else ""
