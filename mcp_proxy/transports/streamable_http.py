@@ -1,0 +1,369 @@
+"""An upstream MCP server over Streamable HTTP, both eras, as a byte relay on aiohttp's client.
+
+Bytes in, bytes out: a message is parsed so that it can be judged, never so that it can be written again. The client's
+own credentials and cookies cannot get here, because only the headers named in `END_TO_END` are passed on. What is
+governed is none of this file's business; the front that faces agents is `streamable_http_front.py`.
+"""
+
+import contextlib
+import dataclasses
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+import aiohttp
+import anyio
+
+from governance.config.models import Limits
+from governance.exchange import Principal
+from governance.sse import EventTooLargeError, SseEvent, SseParser
+from mcp_proxy.link import (
+    NO_HEADERS,
+    Condition,
+    Era,
+    Event,
+    Health,
+    LinkLostError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+)
+from mcp_proxy.message import MalformedMessageError, Message
+
+SESSION = "mcp-session-id"
+END_TO_END = frozenset({"mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id"})
+PARAM_PREFIX = "mcp-param-"
+_BOTH = "application/json, text/event-stream"
+_ANSWER_HEADERS = ("retry-after", "allow")
+_KEEP_ALIVE_SECONDS = 4
+"""Shorter than the 5 s after which uvicorn drops an idle connection, so that no call is sent into a closing one."""
+_GOODBYE_SECONDS = 5
+_READ_BUFFER = 2**18
+
+
+@contextlib.asynccontextmanager
+async def open_client() -> AsyncGenerator[aiohttp.ClientSession]:
+    """The process's one HTTP client: no cookies, no proxies from the environment, no decoding of bodies."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=_READ_BUFFER,
+        headers={"accept-encoding": "identity", "user-agent": "wicket"},
+        skip_auto_headers=("content-type",),
+    ) as client:
+        yield client
+
+
+class HttpServer:
+    """A configured upstream server that is reached over Streamable HTTP."""
+
+    transport = "http"
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        client: aiohttp.ClientSession,
+        limits: Limits,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        self.name = name
+        self.condition = Condition()
+        self._url = url
+        self._client = client
+        self._limits = limits
+        self._headers = dict(headers)
+        self._links: set[HttpLink] = set()
+        self._patient = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds)
+        self._impatient = dataclasses.replace(self._patient, sock_read=limits.upstream_seconds)
+
+    async def open(self, principal: Principal, era: Era) -> "HttpLink":
+        """A link of its own. Nothing is sent yet: over HTTP a link is only a session id that is still to come."""
+        link = HttpLink(self, era)
+        if era is Era.LEGACY:
+            self._links.add(link)
+        return link
+
+    async def aclose(self) -> None:
+        """Close every link that has a session."""
+        async with anyio.create_task_group() as group:
+            for link in list(self._links):
+                group.start_soon(link.close)
+        self.condition = Condition(Health.STOPPED)
+
+    def forget(self, link: "HttpLink") -> None:
+        """The link was closed."""
+        self._links.discard(link)
+
+    async def ask(
+        self, verb: str, headers: Mapping[str, str], body: bytes | None, *, patient: bool = False
+    ) -> aiohttp.ClientResponse:
+        """One HTTP request with the configured headers; the caller releases the response.
+
+        Raises:
+            UpstreamError: no answer came.
+        """
+        try:
+            response = await self._client.request(
+                verb,
+                self._url,
+                data=body,
+                headers={**headers, **self._headers},
+                allow_redirects=False,
+                timeout=self._patient if patient else self._impatient,
+            )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            self.condition = Condition(Health.FAILING, "it cannot be reached")
+            raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached") from None
+        except TimeoutError:
+            self.condition = Condition(Health.FAILING, "it does not answer in time")
+            raise UpstreamTimeoutError(f"server `{self.name}` did not answer in time") from None
+        except aiohttp.ClientError:
+            self.condition = Condition(Health.FAILING, "it dropped the connection")
+            raise UpstreamError(f"server `{self.name}` dropped the connection") from None
+        if self.condition.health is not Health.READY:
+            self.condition = Condition(Health.READY)
+        return response
+
+    @property
+    def message_bytes(self) -> int:
+        """Largest message that is held in memory."""
+        return self._limits.response_bytes
+
+
+class HttpLink:
+    """One upstream session, or (modern) none."""
+
+    def __init__(self, server: HttpServer, era: Era) -> None:
+        self._server = server
+        self._era = era
+        self._session = ""
+        self._closed = False
+        self._open: set[aiohttp.ClientResponse] = set()
+
+    @property
+    def stateful(self) -> bool:
+        """Whether the server gave a session id."""
+        return self._session != ""
+
+    async def send(self, message: Message, headers: Mapping[str, str] = NO_HEADERS) -> "HttpReply":
+        """POST one message.
+
+        Raises:
+            UpstreamError: no usable answer came.
+        """
+        outgoing = self._headers(headers)
+        outgoing["content-type"] = "application/json"
+        outgoing["accept"] = _BOTH
+        patient = message.method == "subscriptions/listen"
+        response = await self._ask("POST", outgoing, message.raw, patient=patient)
+        if message.method == "initialize" and self._era is Era.LEGACY and response.status == 200:
+            self._session = response.headers.get(SESSION, "")
+        return await self._reply(response, message)
+
+    async def listen(self, headers: Mapping[str, str] = NO_HEADERS) -> "HttpReply":
+        """GET the server's own stream.
+
+        Raises:
+            UpstreamError: no usable answer came.
+        """
+        outgoing = self._headers(headers)
+        outgoing["accept"] = "text/event-stream"
+        return await self._reply(await self._ask("GET", outgoing, None, patient=True), None)
+
+    async def close(self) -> None:
+        """Cut open streams and delete the upstream session, if there is one."""
+        if self._closed:
+            return
+        self._closed = True
+        self._server.forget(self)
+        for response in list(self._open):
+            response.close()
+        if self._session:
+            headers = {SESSION: self._session}
+            with contextlib.suppress(UpstreamError), anyio.move_on_after(_GOODBYE_SECONDS, shield=True):
+                (await self._server.ask("DELETE", headers, None)).release()
+
+    def ended(self, response: aiohttp.ClientResponse) -> None:
+        """A response was read or given up."""
+        self._open.discard(response)
+
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        kept = {name: text for name, text in headers.items() if name in END_TO_END or name.startswith(PARAM_PREFIX)}
+        if self._session:
+            kept[SESSION] = self._session
+        return kept
+
+    async def _ask(
+        self, verb: str, headers: Mapping[str, str], body: bytes | None, *, patient: bool
+    ) -> aiohttp.ClientResponse:
+        if self._closed:
+            raise LinkLostError("the session has ended: start a new one")
+        response = await self._server.ask(verb, headers, body, patient=patient)
+        self._open.add(response)
+        return response
+
+    async def _reply(self, response: aiohttp.ClientResponse, request: Message | None) -> "HttpReply":
+        try:
+            self._check(response)
+            reply = HttpReply(self, response, self._server.message_bytes)
+            await reply.prepare(request)
+        except BaseException:
+            response.close()
+            self.ended(response)
+            raise
+        return reply
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        """Refuse answers that must not, or cannot, reach the client."""
+        name = self._server.name
+        if response.status == 404 and self._session:
+            raise LinkLostError(f"server `{name}` has ended the session: start a new one")
+        if response.status in (401, 403, 407):
+            raise UpstreamError(f"server `{name}` refused the credentials that are configured for it")
+        if 300 <= response.status < 400:
+            raise UpstreamError(f"server `{name}` answered with a redirect: configure its final `url`")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise UpstreamError(f"server `{name}` sent an encoded body although none was accepted")
+
+
+class HttpReply:
+    """What came back for one POST or GET."""
+
+    def __init__(self, link: HttpLink, response: aiohttp.ClientResponse, limit: int) -> None:
+        self._link = link
+        self._response = response
+        self._limit = limit
+        self.status = response.status
+        self.events: AsyncIterator[Event] = _Nothing()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The few headers that are the server's to say."""
+        found = self._response.headers
+        return {name: found[name] for name in _ANSWER_HEADERS if name in found} if self.status >= 400 else NO_HEADERS
+
+    async def prepare(self, request: Message | None) -> None:
+        """Find out what kind of answer it is, and read it if it is one message.
+
+        Raises:
+            UpstreamError: it is none that MCP knows.
+        """
+        kind = self._response.content_type
+        if kind == "text/event-stream" and self.status < 300:
+            self.events = _Stream(self, self._limit)
+            return
+        wanted = request is not None and request.is_request
+        body = await self._body()
+        await self.aclose()
+        if kind == "application/json" and body.strip() and (wanted or self.status >= 400):
+            self.events = _One(_parse(body))
+        elif wanted:
+            raise UpstreamError(f"the server answered HTTP {self.status} without a message")
+
+    async def aclose(self) -> None:
+        """Close the connection if the answer was not read to its end; else it is used again."""
+        if self._response.content.is_eof():
+            self._response.release()
+        else:
+            self._response.close()
+        self._link.ended(self._response)
+
+    async def chunk(self) -> bytes:
+        """The next bytes of the body, whatever their number; empty at its end.
+
+        Raises:
+            UpstreamError: the rest cannot be read.
+        """
+        try:
+            return await self._response.content.readany()
+        except TimeoutError:
+            raise UpstreamTimeoutError("the server was silent for too long") from None
+        except (aiohttp.ClientError, ConnectionError):
+            raise UpstreamError("the server dropped the connection") from None
+
+    async def _body(self) -> bytes:
+        if (self._response.content_length or 0) > self._limit:
+            raise _too_large(self._limit)
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await self.chunk():
+            size += len(chunk)
+            if size > self._limit:
+                raise _too_large(self._limit)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+class _Nothing:
+    """No events."""
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        raise StopAsyncIteration
+
+
+class _One:
+    """The one message of an answer that is no stream."""
+
+    def __init__(self, message: Message) -> None:
+        self._message: Message | None = message
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._message is None:
+            raise StopAsyncIteration
+        message, self._message = self._message, None
+        return Event(message)
+
+
+class _Stream:
+    """The events of a stream, as they come. No generator: an abandoned one would be closed at an unknown time."""
+
+    def __init__(self, reply: HttpReply, limit: int) -> None:
+        self._reply = reply
+        self._limit = limit
+        self._parser = SseParser(limit)
+        self._ready: deque[Event] = deque()
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._ready:
+            if self._ended:
+                raise StopAsyncIteration
+            chunk = await self._reply.chunk()
+            self._ended = not chunk
+            try:
+                blocks = self._parser.feed(chunk) if chunk else self._parser.close()
+            except EventTooLargeError:
+                raise _too_large(self._limit) from None
+            self._ready.extend(event for block in blocks if (event := _event(block)))
+        return self._ready.popleft()
+
+
+def _event(block: SseEvent) -> Event | None:
+    message = _parse(block.data) if block.data else None
+    if message is None and block.id is None and block.retry is None:
+        return None
+    return Event(message, block.id, block.retry)
+
+
+def _parse(raw: bytes) -> Message:
+    try:
+        return Message.parse_upstream(raw)
+    except MalformedMessageError as error:
+        raise UpstreamError(f"the server sent a malformed message: {error}") from None
+
+
+def _too_large(limit: int) -> UpstreamError:
+    return UpstreamError(f"the server sent a message larger than {limit} bytes")
