@@ -1,0 +1,303 @@
+"""The desk: where a held call waits for a person, and where a person decides.
+
+It keeps no truth of its own: the table is the truth, and one shared watch reads it for every waiting call, so that a
+decision made in another process, or on the command line, is seen as well. It forwards nothing and judges nothing: that
+is the guard's business (`pipeline/`).
+"""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Generator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import anyio
+
+from approvals.ticket import OPEN, Move, State, Ticket, binding
+from governance import jsontree
+from governance.clock import Clock
+from governance.exchange import Exchange
+from governance.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+"""How soon a decision made elsewhere is seen."""
+SWEEP_SECONDS = 5.0
+"""How often tickets nobody waits for are looked at for their deadline."""
+REASON_CHARACTERS = 500
+
+
+class HeldState(StrEnum):
+    """What became of a held call."""
+
+    APPROVED = "approved"
+    """A person allowed it. The approval is not used up yet: `Desk.consume` does that, as the last step."""
+    DENIED = "denied"
+    EXPIRED = "expired"
+    INVALIDATED = "invalidated"
+    PENDING = "pending"
+    """Nobody decided while the call waited. The same call made again attaches to the same ticket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the guard learns about a call it held."""
+
+    state: HeldState
+    ticket: str
+    link: str
+    """Page on which a person decides."""
+    reason: str
+    """For the agent, in words."""
+    exchange_id: str = ""
+    """The exchange that waited, which need not be the one that asked first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How a decision went."""
+
+    ticket: Ticket
+    """The ticket as it stands now."""
+    made: bool
+    """False: the ticket was decided, used or past its deadline before, and nothing was changed."""
+
+
+class TicketStore(Protocol):
+    """Where tickets are kept. Every change writes its audit event in the same transaction."""
+
+    async def open_or_attach(self, ticket: Ticket, now: datetime) -> Ticket:
+        """Keep a new ticket, or return the open one of the same digest."""
+        ...
+
+    async def get(self, ticket_id: str) -> Ticket | None:
+        """A ticket by its id."""
+        ...
+
+    async def decided(self, ids: Collection[str]) -> list[str]:
+        """Those of these tickets that are pending no more."""
+        ...
+
+    async def tickets(self, states: Collection[State] = (), limit: int = 200) -> list[Ticket]:
+        """Tickets in these states (none given: any), newest first."""
+        ...
+
+    async def decide(
+        self, ticket_id: str, move: Move, *, by: str, reason: str, now: datetime, expires_at: datetime
+    ) -> Decided | None:
+        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket."""
+        ...
+
+    async def consume(self, ticket_id: str, *, exchange_id: str, now: datetime) -> bool:
+        """Use an approval up. True for exactly one caller."""
+        ...
+
+    async def expire_due(self, now: datetime) -> list[str]:
+        """Expire every open ticket whose deadline has passed; returns their ids."""
+        ...
+
+    async def invalidate(self, session_id: str, *, by: str, reason: str, now: datetime) -> list[str]:
+        """Close every open ticket of a run; returns their ids."""
+        ...
+
+    async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
+        """The refusal of this call that no agent was told yet, settled after `since`; it counts as told from now on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How long people and calls wait, and where people go."""
+
+    timeout_seconds: float = 300
+    wait_seconds: float = 45
+    base_url: str = ""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Holds calls for people."""
+
+    store: TicketStore
+    clock: Clock
+    manners: Manners = Manners()
+    mint: Callable[[], str] = lambda: "tkt_" + secrets.token_hex(12)
+    poll_seconds: float = POLL_SECONDS
+    hurry: Callable[[], Awaitable[None]] | None = None
+    """Called after a change that others may be waiting for: a hint to them, never needed for it to be seen."""
+    _waiting: dict[str, set[anyio.Event]] = field(default_factory=dict[str, set[anyio.Event]])
+
+    # -- for the guard ----------------------------------------------------------------------------------------------
+
+    async def hold(self, exchange: Exchange, verdict: Verdict, policy_version: str | None = None) -> Held:
+        """Ask a person about a call, and wait for the answer as long as a call may wait.
+
+        A call that is cancelled while it waits leaves its ticket as it is: the same call made again finds it.
+        `policy_version` is the verdict's own where none is given.
+        """
+        ticket = self._ticket(exchange, verdict, verdict.version if policy_version is None else policy_version)
+        ticket = await self._told(ticket) or await self.store.open_or_attach(ticket, self.clock.now())
+        with self._waiter(ticket.id) as event:
+            # The decision may have been made between attaching and waiting: look again before going to sleep.
+            ticket = await self._fresh(ticket)
+            if ticket.state is State.PENDING:
+                with anyio.move_on_after(self._patience(ticket)):
+                    await event.wait()
+                ticket = await self._fresh(ticket)
+        if ticket.state in (State.DENIED, State.EXPIRED, State.INVALIDATED):
+            await self.store.tell(ticket.digest, since=ticket.requested_at, now=self.clock.now())
+        return self._held(ticket, exchange)
+
+    async def consume(self, held: Held) -> bool:
+        """Use an approval up, as the last step before the call is made. True for exactly one caller."""
+        if held.state is not HeldState.APPROVED:
+            return False
+        return await self.store.consume(held.ticket, exchange_id=held.exchange_id, now=self.clock.now())
+
+    # -- for people -------------------------------------------------------------------------------------------------
+
+    async def approve(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
+        """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket."""
+        return await self._decide(ticket_id, Move.APPROVE, by, reason)
+
+    async def deny(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
+        """Refuse a call; the agent is told the reason. None if there is no such ticket."""
+        return await self._decide(ticket_id, Move.DENY, by, reason)
+
+    async def invalidate(self, session_id: str, *, by: str = "kill", reason: str = "the session was stopped") -> int:
+        """Close every open ticket of a run that was stopped; returns how many."""
+        closed = await self.store.invalidate(session_id, by=by, reason=reason[:REASON_CHARACTERS], now=self.clock.now())
+        await self._announce(closed)
+        return len(closed)
+
+    async def get(self, ticket_id: str) -> Ticket | None:
+        """A ticket by its id."""
+        return await self.store.get(ticket_id)
+
+    async def tickets(self, states: Collection[State] = (), limit: int = 200) -> list[Ticket]:
+        """Tickets in these states (none given: any), newest first."""
+        return await self.store.tickets(states, limit)
+
+    def link(self, ticket_id: str) -> str:
+        """The page of a ticket."""
+        return link(self.manners.base_url, ticket_id)
+
+    # -- the watch --------------------------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """See decisions made elsewhere, and expire what nobody decided. Never returns: run it in a task group.
+
+        A table that cannot be read leaves the calls waiting: they end as `pending`, never as approved.
+        """
+        rounds = max(1, round(SWEEP_SECONDS / self.poll_seconds))
+        count = 0
+        while True:
+            if self._waiting or count % rounds == 0:
+                try:
+                    await self.look()
+                except Exception as error:  # noqa: BLE001 - whatever broke, the next round may work; nobody is let through
+                    log.warning("the tickets cannot be read, so held calls keep waiting: %s", type(error).__name__)
+            count += 1
+            await anyio.sleep(self.poll_seconds)
+
+    async def look(self) -> None:
+        """One round of the watch."""
+        await self._announce(await self.store.expire_due(self.clock.now()))
+        if self._waiting:
+            self._wake(await self.store.decided(list(self._waiting)))
+
+    # -- within -----------------------------------------------------------------------------------------------------
+
+    def _ticket(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> Ticket:
+        form = binding(exchange, policy_version)
+        now = self.clock.now()
+        return Ticket(
+            id=self.mint(),
+            digest=jsontree.digest(form),
+            form=jsontree.canonical(form).decode(),
+            state=State.PENDING,
+            exchange_id=exchange.id,
+            rule=verdict.rule or verdict.by,
+            reason=verdict.reason,
+            requested_at=now,
+            expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
+            findings=tuple(sorted({one.kind for one in exchange.findings})),
+        )
+
+    async def _told(self, asked: Ticket) -> Ticket | None:
+        """The refusal that this call has coming: the agent went away before it was decided, and asks again now."""
+        since = asked.requested_at - timedelta(seconds=self.manners.timeout_seconds)
+        return await self.store.tell(asked.digest, since=since, now=asked.requested_at)
+
+    async def _fresh(self, ticket: Ticket) -> Ticket:
+        now = self.clock.now()
+        if ticket.state in OPEN and ticket.overdue(now):
+            await self._announce(await self.store.expire_due(now))
+        return await self.store.get(ticket.id) or ticket
+
+    def _patience(self, ticket: Ticket) -> float:
+        left = (ticket.expires_at - self.clock.now()).total_seconds()
+        return max(0.0, min(self.manners.wait_seconds, left))
+
+    @contextlib.contextmanager
+    def _waiter(self, ticket_id: str) -> Generator[anyio.Event]:
+        event = anyio.Event()
+        self._waiting.setdefault(ticket_id, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[ticket_id].discard(event)
+            if not self._waiting[ticket_id]:
+                del self._waiting[ticket_id]
+
+    async def _decide(self, ticket_id: str, move: Move, by: str, reason: str) -> Decided | None:
+        now = self.clock.now()
+        decided = await self.store.decide(
+            ticket_id,
+            move,
+            by=by,
+            reason=reason.strip()[:REASON_CHARACTERS],
+            now=now,
+            expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
+        )
+        if decided is not None and decided.made:
+            await self._announce([ticket_id])
+        return decided
+
+    async def _announce(self, ids: list[str]) -> None:
+        self._wake(ids)
+        if ids and self.hurry is not None:
+            await self.hurry()
+
+    def _wake(self, ids: list[str]) -> None:
+        for ticket_id in ids:
+            for event in self._waiting.get(ticket_id, ()):
+                event.set()
+
+    def _held(self, ticket: Ticket, exchange: Exchange) -> Held:
+        place = self.link(ticket.id)
+        because = f": {ticket.decision_reason}" if ticket.decision_reason else ""
+        state, reason = {
+            State.APPROVED: (HeldState.APPROVED, "a person approved this call"),
+            State.PENDING: (
+                HeldState.PENDING,
+                f"this call waits for a person to approve it at {place} ; make the same call again to continue",
+            ),
+            State.DENIED: (HeldState.DENIED, f"a person denied this call{because}"),
+            State.EXPIRED: (HeldState.EXPIRED, "nobody approved this call in time, so it is denied"),
+            State.INVALIDATED: (HeldState.INVALIDATED, f"the request for approval was withdrawn{because}"),
+            State.CONSUMED: (
+                HeldState.EXPIRED,
+                "the approval was used by the same call made at the same time: make it again to ask again",
+            ),
+        }[ticket.state]
+        return Held(state, ticket.id, place, reason, exchange.id)
+
+
+def link(base_url: str, ticket_id: str) -> str:
+    """The page of a ticket on the console at `base_url`."""
+    return f"{base_url.rstrip('/')}/console/approvals/{ticket_id}"

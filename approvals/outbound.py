@@ -1,0 +1,113 @@
+"""Calls to addresses that somebody configured, made so that they cannot be turned against the inside.
+
+An `httpx` transport: resolves a name once, checks every address it has, and connects to an address that was checked,
+while the Host header and the TLS name stay those of the URL. Redirects are the client's business, and `client` switches
+them off; proxies of the environment are ignored, because a proxy would resolve the name again.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Awaitable, Callable
+
+import anyio
+import httpx
+
+from approvals.addresses import is_public
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""All addresses of a host and port, as literals."""
+
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+
+
+class BlockedError(Exception):
+    """The address must not be called. The message is ours and names the host, not what it resolved to."""
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """All addresses of a host, from the system's resolver.
+
+    Raises:
+        OSError: the name does not resolve.
+    """
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def check_url(url: httpx.URL, allow_private: frozenset[str]) -> None:
+    """Refuse what should not be called whatever it resolves to.
+
+    Raises:
+        BlockedError: not HTTPS (HTTP is for hosts in `allow_private`), a user name in it, or a number for a host.
+    """
+    host = normal(url.host)
+    if not host:
+        raise BlockedError("the address has no host")
+    if url.userinfo:
+        raise BlockedError("the address carries a user name or password: take it out")
+    if url.scheme != "https" and not (url.scheme == "http" and host in allow_private):
+        raise BlockedError(f"`{host}` must be called by https; http is for hosts named in `allow_private`")
+    if _NUMBER.fullmatch(host.rpartition(".")[2]) and not _is_plain_ipv4(host):
+        raise BlockedError(f"`{host}` is an address in disguise: write a name, or four plain decimal numbers")
+
+
+def normal(host: str) -> str:
+    """A host as it is compared: lower case, without the root's dot or brackets."""
+    return host.lower().rstrip(".").strip("[]")
+
+
+def _is_plain_ipv4(host: str) -> bool:
+    try:
+        return str(ipaddress.IPv4Address(host)) == host
+    except ValueError:
+        return False
+
+
+class CheckedTransport(httpx.AsyncBaseTransport):
+    """Connects to public addresses, and to the hosts named in `allow_private`, and to nothing else."""
+
+    def __init__(self, allow_private: tuple[str, ...] = (), *, resolver: Resolve = resolve) -> None:
+        self._allow_private = frozenset(normal(host) for host in allow_private)
+        self._resolve = resolver
+        # A connection kept alive is known to the pool by its address alone; two names on one address must not share it.
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to a checked address of its host.
+
+        Raises:
+            BlockedError: the host, or one of its addresses, is not allowed.
+            httpx.TransportError: it cannot be reached.
+        """
+        check_url(request.url, self._allow_private)
+        host = request.url.host
+        try:
+            addresses = await self._resolve(host, request.url.port or (443 if request.url.scheme == "https" else 80))
+        except OSError:
+            raise httpx.ConnectError(f"`{host}` does not resolve", request=request) from None
+        if not addresses:
+            raise httpx.ConnectError(f"`{host}` does not resolve", request=request)
+        if normal(host) not in self._allow_private and not all(map(is_public, addresses)):
+            raise BlockedError(
+                f"`{host}` resolves to an address that is not public; name it in `allow_private` if meant"
+            )
+        request.extensions = {**request.extensions, "sni_hostname": host}
+        request.url = request.url.copy_with(host=addresses[0])
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._inner.aclose()
+
+
+def client(
+    allow_private: tuple[str, ...] = (), *, seconds: float = 15, resolver: Resolve = resolve
+) -> httpx.AsyncClient:
+    """An HTTP client for configured addresses: checked, without redirects, proxies or cookies of the environment."""
+    return httpx.AsyncClient(
+        transport=CheckedTransport(allow_private, resolver=resolver),
+        follow_redirects=False,
+        trust_env=False,
+        timeout=seconds,
+    )

@@ -1,0 +1,182 @@
+"""What a ticket is: one exact call, waiting for a person, and the moves it may make.
+
+Pure: a table of moves and the form that a decision is bound to. How tickets are kept is `approvals/store.py`; how a
+call waits for one is `approvals/desk.py`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from governance import jsontree
+from governance.audit.event import Draft, Tag, Value
+from governance.exchange import Action, Exchange
+from governance.jsontree import Json, JsonObject
+
+
+class State(StrEnum):
+    """Where a ticket stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    INVALIDATED = "invalidated"
+    CONSUMED = "consumed"
+
+
+class Move(StrEnum):
+    """What can happen to a ticket."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+    CONSUME = "consume"
+    EXPIRE = "expire"
+    INVALIDATE = "invalidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the table: from which states, to which, and on which side of the ticket's deadline."""
+
+    sources: frozenset[State]
+    target: State
+    overdue: bool | None
+    """True: only at or after the deadline; False: only before it; None: whenever."""
+    tag: Tag
+    """The audit event that records it."""
+
+
+MOVES: Mapping[Move, Step] = MappingProxyType(
+    {
+        Move.APPROVE: Step(frozenset({State.PENDING}), State.APPROVED, False, Tag.APPROVAL_GRANTED),
+        Move.DENY: Step(frozenset({State.PENDING}), State.DENIED, False, Tag.APPROVAL_DENIED),
+        Move.CONSUME: Step(frozenset({State.APPROVED}), State.CONSUMED, False, Tag.APPROVAL_CONSUMED),
+        Move.EXPIRE: Step(frozenset({State.PENDING, State.APPROVED}), State.EXPIRED, True, Tag.APPROVAL_EXPIRED),
+        Move.INVALIDATE: Step(frozenset({State.PENDING, State.APPROVED}), State.INVALIDATED, None, Tag.APPROVAL_DENIED),
+    }
+)
+"""Everything that can happen. A pair of move and state that is not here cannot happen."""
+
+OPEN = frozenset({State.PENDING, State.APPROVED})
+"""States in which the same call attaches to the ticket instead of opening another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One call that a person was asked about. Times are aware and in UTC."""
+
+    id: str
+    digest: str
+    """SHA-256 of `form`: what the decision is bound to."""
+    form: str
+    """Canonical JSON of the exact call, as `binding` makes it. What a person is shown is read from here."""
+    state: State
+    exchange_id: str
+    """The exchange that asked first."""
+    rule: str
+    """The rule that asked, and why: copied, so that a later change of the rule cannot rewrite history."""
+    reason: str
+    requested_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None = None
+    decided_by: str = ""
+    decision_reason: str = ""
+    findings: tuple[str, ...] = ()
+    """Kinds of what detectors found in the call."""
+
+    @property
+    def bound(self) -> JsonObject:
+        """The call itself, read back from `form`."""
+        return jsontree.as_object(jsontree.parse(self.form.encode(), max_depth=jsontree.MAX_DEPTH + 1))
+
+    @property
+    def arguments(self) -> Json:
+        """What the call would be made with."""
+        return self.bound.get("arguments")
+
+    def field(self, name: str) -> str:
+        """A text member of the bound call, `server` for example, or nothing."""
+        return jsontree.as_text(self.bound.get(name))
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether the deadline has passed."""
+        return now >= self.expires_at
+
+    def intact(self) -> bool:
+        """Whether the stored form still has the digest that the decision is bound to."""
+        return hashlib.sha256(self.form.encode()).hexdigest() == self.digest
+
+
+def allowed(move: Move, state: State, *, overdue: bool) -> bool:
+    """Whether `move` can be made from `state`, before or after the deadline."""
+    step = MOVES[move]
+    return state in step.sources and step.overdue in (None, overdue)
+
+
+def binding(exchange: Exchange, policy_version: str) -> JsonObject:
+    """Everything a decision is bound to. Change one member of it and the decision is for another call.
+
+    Member order and `1` against `1.0` do not count (`jsontree.canonical`); integers count to the last digit. The
+    transport's own parts of a message (the JSON-RPC id, `_meta` with its progress token) are left out: the same call
+    made again has others.
+    """
+    principal, resource = exchange.principal, exchange.resource
+    return {
+        "version": 1,
+        "action": exchange.action.value,
+        "server": resource.server,
+        "name": resource.name,
+        "provider": resource.provider,
+        "model": resource.model,
+        "definition": resource.definition,
+        "arguments": subject(exchange),
+        "principal": {
+            "key_id": principal.key_id,
+            "tenant": principal.tenant,
+            "team": principal.team,
+            "agent": principal.agent,
+            "user": principal.user,
+        },
+        "session": exchange.session.id,
+        "policy": policy_version,
+    }
+
+
+def subject(exchange: Exchange) -> Json:
+    """What the call is made with: a tool's arguments, the params of other MCP requests, the body of a model call."""
+    if exchange.action is Action.TOOL_CALL or exchange.action in (Action.LLM_GENERATE, Action.LLM_EMBED):
+        return exchange.arguments
+    params = jsontree.as_object(jsontree.at(exchange.request.value, "/params"))
+    return {name: value for name, value in params.items() if name != "_meta"}
+
+
+def draft(tag: Tag, ticket: Ticket, **more: Value) -> Draft:
+    """The audit event of something that happened to a ticket. It has the digest of the call, and none of its text."""
+    bound = ticket.bound
+    principal = jsontree.as_object(bound.get("principal"))
+    fields: dict[str, Value] = {
+        "approval_id": ticket.id,
+        "approval_digest": ticket.digest,
+        "arguments_digest": jsontree.digest(bound.get("arguments")),
+        "exchange_id": ticket.exchange_id,
+        "session_id": ticket.field("session"),
+        "tenant_id": jsontree.as_text(principal.get("tenant")),
+        "key_id": jsontree.as_text(principal.get("key_id")),
+        "action": ticket.field("action"),
+        "rule": ticket.rule,
+        "policy_version": ticket.field("policy"),
+    }
+    optional = (
+        ("server", ticket.field("server")),
+        ("tool", ticket.field("name")),
+        ("provider", ticket.field("provider")),
+        ("model", ticket.field("model")),
+        ("agent", jsontree.as_text(principal.get("agent"))),
+        ("user", jsontree.as_text(principal.get("user"))),
+    )
+    fields.update((name, text) for name, text in optional if text)
+    return Draft(tag, {**fields, **more})
