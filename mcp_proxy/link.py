@@ -192,3 +192,12 @@ class Outlet(Protocol):
     async def put(self, event: Event) -> None:
         """Send one event to the client. Returns when the client's transport took it, or when the client is gone."""
         ...
+
+    async def end(self) -> None:
+        """End the client's stream although the answer is still to come, on another stream (legacy, resumed)."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client is known to have left, so that what was put last may not have reached it."""
+        ...

@@ -59,9 +59,13 @@ _FOLDED_METHODS = frozenset(method.casefold() for method in REQUEST_METHODS)
 class MalformedMessageError(Exception):
     """A message that is refused unread. The text is ours and safe to send."""
 
-    def __init__(self, why: str, *, code: int = INVALID_REQUEST, request_id: RequestId | None = None) -> None:
+    def __init__(
+        self, why: str, *, code: int = INVALID_REQUEST, request_id: RequestId | None = None, data: Json = None
+    ) -> None:
         self.code = code
         """JSON-RPC error code of the answer."""
+        self.data = data
+        """`data` of the answer, where the protocol asks for some."""
         self.request_id = request_id
         """The id to answer with, where the message had one that can be trusted."""
         super().__init__(why)

@@ -27,7 +27,7 @@ from mcp_proxy.link import (
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
-from mcp_proxy.message import MalformedMessageError, Message
+from mcp_proxy.message import MalformedMessageError, Message, RequestId
 
 SESSION = "mcp-session-id"
 END_TO_END = frozenset({"mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id"})
@@ -37,6 +37,8 @@ _ANSWER_HEADERS = ("retry-after", "allow")
 _KEEP_ALIVE_SECONDS = 4
 """Shorter than the 5 s after which uvicorn drops an idle connection, so that no call is sent into a closing one."""
 _GOODBYE_SECONDS = 5
+_DRAIN_SECONDS = 1
+"""How long the end of a stream may take after its response, before the connection is given up."""
 _READ_BUFFER = 2**18
 
 
@@ -239,6 +241,8 @@ class HttpReply:
         self._limit = limit
         self.status = response.status
         self.events: AsyncIterator[Event] = _Nothing()
+        self.answered = False
+        """Whether the response was read, so that only the end of the stream is still to come."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -254,7 +258,7 @@ class HttpReply:
         """
         kind = self._response.content_type
         if kind == "text/event-stream" and self.status < 300:
-            self.events = _Stream(self, self._limit)
+            self.events = _Stream(self, self._limit, request.id if request is not None else None)
             return
         wanted = request is not None and request.is_request
         body = await self._body()
@@ -265,8 +269,13 @@ class HttpReply:
             raise UpstreamError(f"the server answered HTTP {self.status} without a message")
 
     async def aclose(self) -> None:
-        """Close the connection if the answer was not read to its end; else it is used again."""
-        if self._response.content.is_eof():
+        """Use the connection again if the answer was read, else close it, which tells the server."""
+        content = self._response.content
+        if self.answered and not content.is_eof():
+            with contextlib.suppress(UpstreamError), anyio.move_on_after(_DRAIN_SECONDS):
+                while await self.chunk():
+                    pass
+        if content.is_eof():
             self._response.release()
         else:
             self._response.close()
@@ -327,8 +336,9 @@ class _One:
 class _Stream:
     """The events of a stream, as they come. No generator: an abandoned one would be closed at an unknown time."""
 
-    def __init__(self, reply: HttpReply, limit: int) -> None:
+    def __init__(self, reply: HttpReply, limit: int, request_id: RequestId | None) -> None:
         self._reply = reply
+        self._request_id = request_id
         self._limit = limit
         self._parser = SseParser(limit)
         self._ready: deque[Event] = deque()
@@ -348,7 +358,10 @@ class _Stream:
             except EventTooLargeError:
                 raise _too_large(self._limit) from None
             self._ready.extend(event for block in blocks if (event := _event(block)))
-        return self._ready.popleft()
+        event = self._ready.popleft()
+        if self._request_id is not None and event.message is not None:
+            self._reply.answered |= event.message.is_response and event.message.id == self._request_id
+        return event
 
 
 def _event(block: SseEvent) -> Event | None:

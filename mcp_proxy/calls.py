@@ -1,0 +1,144 @@
+"""The open requests of one client session, and the answers a client missed.
+
+Streams over HTTP may be resumed: an answer then comes on another stream than the one its call was made on. This book
+sees to it that such an answer leaves only if it is the judged one, or one that needs no judgement. It judges nothing
+itself.
+"""
+
+from collections import OrderedDict
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from mcp_proxy.link import Event, Outlet, Reply
+from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
+
+MISSED = 32
+"""Answers kept for a client that lost its stream; the oldest goes first."""
+MISSED_BYTES = 2**20
+"""A larger answer is not kept: the client has to make its call again."""
+
+
+class Calls:
+    """The open requests of one legacy client session. A modern request has one of its own: nothing is resumed there."""
+
+    def __init__(self) -> None:
+        self._open: dict[RequestId, Call] = {}
+        self._missed: OrderedDict[RequestId, Event | None] = OrderedDict()
+
+    def opened(self, message: Message, outlet: Outlet, *, governed: bool) -> "Call":
+        """A context that holds one request while it is open.
+
+        Raises:
+            MalformedMessageError: the client uses the id of a request that is still open.
+        """
+        if message.id in self._open:
+            raise MalformedMessageError("`id` is that of a request that is still open", code=INVALID_REQUEST)
+        return Call(self, message, outlet, governed=governed)
+
+    async def replayed(self, event: Event) -> Event | None:
+        """What may leave when `event` comes on the server's own stream: itself, the judged answer, or nothing."""
+        message = event.message
+        if message is None or not message.is_response or message.id is None:
+            return event
+        call = self._open.get(message.id)
+        if call is not None:
+            return await call.take(event)
+        if message.id not in self._missed:
+            return None
+        kept = self._missed.pop(message.id)
+        return event if kept is None else Event(kept.message, event.event_id, event.retry)
+
+    def enter(self, call: "Call") -> None:
+        """The call is open."""
+        if call.message.id is not None:
+            self._open[call.message.id] = call
+
+    def leave(self, call: "Call") -> None:
+        """The call is closed; keep what the client missed."""
+        request_id = call.message.id
+        if request_id is None:
+            return
+        self._open.pop(request_id, None)
+        missed = call.missed
+        if missed is None:
+            return
+        self._missed[request_id] = missed if call.governed else None
+        if len(self._missed) > MISSED:
+            self._missed.popitem(last=False)
+
+
+class Call:
+    """One open request."""
+
+    def __init__(self, book: Calls, message: Message, outlet: Outlet, *, governed: bool) -> None:
+        self.message = message
+        self.governed = governed
+        self.resumable = False
+        """Whether the server gave the stream places to resume from."""
+        self.reply: Reply | None = None
+        """What the server answers with; closed with the call, after the client has its answer."""
+        self._book = book
+        self._outlet = outlet
+        self._arrival: Event | None = None
+        self._arrived: anyio.Event | None = None
+        self._final: Event | None = None
+        self._done: anyio.Event | None = None
+
+    async def __aenter__(self) -> Self:
+        self._book.enter(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._book.leave(self)
+        if self._done is not None:
+            self._done.set()
+        if self.reply is not None:
+            with anyio.CancelScope(shield=True):
+                await self.reply.aclose()
+
+    @property
+    def missed(self) -> Event | None:
+        """The answer that the client did not get, or what stands for it."""
+        if self._final is None:
+            return Event(None) if not self.governed and self.resumable else None
+        message = self._final.message
+        if not self._outlet.gone or self._done is not None or message is None or len(message.raw) > MISSED_BYTES:
+            return None
+        return self._final
+
+    async def put(self, event: Event) -> None:
+        """Send on something that came before the answer."""
+        if event.event_id is not None:
+            self.resumable = True
+        await self._outlet.put(event)
+
+    async def answer(self, event: Event) -> None:
+        """Send the answer, to whoever waits for it."""
+        self._final = event
+        if self._done is None:
+            await self._outlet.put(event)
+
+    async def resumed(self) -> Event:
+        """The answer as it comes on another stream, after the call's own stream ended without it."""
+        await self._outlet.end()
+        self._arrived = anyio.Event()
+        if self._arrival is None:
+            await self._arrived.wait()
+        if self._arrival is None:
+            raise RuntimeError("woken without an answer")
+        return self._arrival
+
+    async def take(self, event: Event) -> Event | None:
+        """Hand over an answer that came on another stream; returns the judged one."""
+        if not self.governed:
+            return event
+        self._arrival = event
+        self._done = self._done or anyio.Event()
+        if self._arrived is not None:
+            self._arrived.set()
+        await self._done.wait()
+        return None if self._final is None else Event(self._final.message, event.event_id, event.retry)

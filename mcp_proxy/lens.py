@@ -1,0 +1,196 @@
+"""How MCP messages are read by the pipeline: the exchange a request makes, and where text stands in a body.
+
+Pure. Nothing is judged or sent here, and no body is ever written in another form than it came.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from governance import jsontree
+from governance.exchange import EMPTY, Action, Body, Exchange, Lens, Principal, Resource, Role, Segment
+from governance.jsontree import Json, JsonObject
+from mcp_proxy.link import NO_HEADERS, Era
+from mcp_proxy.message import Message, result_of
+from sessions.correlate import Signs, correlate, trace_id
+
+ACTIONS: Mapping[str, Action] = {
+    "tools/call": Action.TOOL_CALL,
+    "tools/list": Action.TOOL_LIST,
+    "resources/read": Action.RESOURCE_READ,
+    "prompts/get": Action.PROMPT_GET,
+    "completion/complete": Action.COMPLETION,
+    # Results of long-running calls arrive by these; unjudged they would carry anything past the detectors.
+    "tasks/result": Action.RESOURCE_READ,
+    "tasks/get": Action.RESOURCE_READ,
+    "tasks/update": Action.RESOURCE_READ,
+}
+"""The client requests that are governed. Every other message is passed on as it is."""
+
+CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+_ENVELOPE = frozenset({"/jsonrpc", "/id", "/method"})
+_ARGUMENTS = ("/params/arguments", "/params/argument", "/params/uri", "/params/inputResponses", "/params/context")
+_BINARY = re.compile(r"(/result/(?:content/\d+|messages/\d+/content|contents/\d+)(?:/resource)?)/(data|blob)")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*={0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSeen:
+    """What the catalog knows of a tool."""
+
+    definition: str = ""
+    """SHA-256 of the whole definition as received."""
+    annotations: Mapping[str, Json] = EMPTY
+
+
+class Tools(Protocol):
+    """The catalog, as this proxy uses it."""
+
+    def seen(self, server: str, tool: str) -> ToolSeen:
+        """What is known of a tool; an empty answer where it was never listed."""
+        ...
+
+    async def learn(self, server: str, tools: list[JsonObject]) -> None:
+        """Take in tool definitions, each as received."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The client on the other side of a front, as far as an exchange must know it."""
+
+    principal: Principal
+    server: str
+    era: Era
+    transport: str
+    """Of the front: `http`, `sse` or `stdio`."""
+    session: str = ""
+    """The front's own session id, where it has one."""
+    client: str = ""
+    """Name the client gave itself: a claim, recorded and never trusted."""
+    headers: Mapping[str, str] = field(default=NO_HEADERS)
+    """All headers of the request, lower-case names; empty on stdio."""
+
+
+def exchange_of(message: Message, action: Action, caller: Caller, tools: Tools, at: datetime) -> Exchange:
+    """The exchange that a governed request makes."""
+    params = message.params
+    signs = signs_of(message, caller)
+    name = _name_of(message.method, params)
+    tool = tools.seen(caller.server, name) if action is Action.TOOL_CALL else ToolSeen()
+    facts: dict[str, Json] = {
+        "plane": "mcp",
+        "transport": caller.transport,
+        "era": caller.era.value,
+        "method": message.method,
+        "jsonrpc_id": str(message.id),
+    }
+    meta = message.meta
+    optional: dict[str, Json] = {
+        "client": client_name(meta) or caller.client,
+        "trace_id": trace_id(signs),
+        "progress_token": meta.get("progressToken"),
+    }
+    facts.update((key, value) for key, value in optional.items() if value not in ("", None))
+    return Exchange(
+        id=f"exc_{secrets.token_hex(12)}",
+        at=at,
+        action=action,
+        principal=caller.principal,
+        resource=Resource(server=caller.server, name=name, definition=tool.definition, annotations=tool.annotations),
+        session=correlate(signs, caller.principal),
+        request=Body(message.value, raw=message.raw, strings=message.strings, lens=request_segments),
+        facts=facts,
+    )
+
+
+def signs_of(message: Message | None, caller: Caller) -> Signs:
+    """Everything that may tell which run a message belongs to."""
+    return Signs(headers=caller.headers, meta=message.meta if message else EMPTY, transport=caller.session)
+
+
+def call_of_listed(listing: Exchange, tool: JsonObject, tools: Tools) -> Exchange:
+    """The call that a listed tool would be: to ask whether this principal may see it."""
+    name = jsontree.as_text(tool.get("name"))
+    seen = tools.seen(listing.resource.server, name)
+    return Exchange(
+        id=listing.id,
+        at=listing.at,
+        action=Action.TOOL_CALL,
+        principal=listing.principal,
+        resource=Resource(
+            server=listing.resource.server,
+            name=name,
+            definition=seen.definition,
+            annotations=jsontree.as_object(tool.get("annotations")),
+        ),
+        session=listing.session,
+        request=Body({}),
+        facts=listing.facts,
+    )
+
+
+def response_of(message: Message, action: Action) -> Body:
+    """The body of a response, to be judged."""
+    lens: Lens = definition_segments if action is Action.TOOL_LIST else result_segments
+    return Body(message.value, raw=message.raw, strings=message.strings, lens=lens)
+
+
+def message_of(body: Body, original: Message) -> Message:
+    """The message to send for a judged body: the very bytes received where nothing was edited."""
+    if body.raw is original.raw:
+        return original
+    return Message(body.raw, jsontree.as_object(body.value), body.strings, original.id, original.method)
+
+
+def client_name(meta: JsonObject) -> str:
+    """The name a modern client gives itself in the envelope of a request."""
+    return jsontree.as_text(jsontree.as_object(meta.get(CLIENT_INFO)).get("name"))[:200]
+
+
+def listed_tools(message: Message) -> list[JsonObject]:
+    """The tools of a `tools/list` result."""
+    return [tool for tool in jsontree.as_list(result_of(message).get("tools")) if isinstance(tool, dict)]
+
+
+def request_segments(value: Json) -> Iterable[Segment]:
+    """Where text stands in a request. Names that steer the protocol are no text and are never edited."""
+    for pointer, text, _ in jsontree.walk(value):
+        if pointer not in _ENVELOPE:
+            role = Role.ARGUMENT if pointer.startswith(_ARGUMENTS) else Role.OTHER
+            yield Segment(pointer, role, text)
+
+
+def result_segments(value: Json) -> Iterable[Segment]:
+    """Where text stands in a response. Base64 of pictures, sound and binary resources is no text."""
+    for pointer, text, _ in jsontree.walk(value):
+        if pointer not in _ENVELOPE and not _is_binary(value, pointer, text):
+            yield Segment(pointer, Role.RESULT, text)
+
+
+def definition_segments(value: Json) -> Iterable[Segment]:
+    """Where text stands in a list of tools."""
+    for pointer, text, _ in jsontree.walk(value):
+        if pointer not in _ENVELOPE:
+            yield Segment(pointer, Role.DEFINITION, text)
+
+
+def _is_binary(value: Json, pointer: str, text: str) -> bool:
+    place = _BINARY.fullmatch(pointer)
+    if place is None or not _BASE64.fullmatch(text):
+        return False
+    return place[2] == "blob" or jsontree.at(value, f"{place[1]}/type") in ("image", "audio")
+
+
+def _name_of(method: str, params: JsonObject) -> str:
+    if method == "resources/read":
+        return jsontree.as_text(params.get("uri"))
+    if method.startswith("tasks/"):
+        return f"task:{jsontree.as_text(params.get('taskId'))}"
+    if method == "completion/complete":
+        ref = jsontree.as_object(params.get("ref"))
+        return jsontree.as_text(ref.get("name")) or jsontree.as_text(ref.get("uri"))
+    return jsontree.as_text(params.get("name"))

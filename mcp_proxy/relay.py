@@ -1,0 +1,292 @@
+"""Governed or passed on: the one place of the MCP proxy that decides, for every front and every upstream transport.
+
+A governed request goes through the guard and its response too; everything else is relayed byte for byte, as it comes.
+How messages travel is the business of fronts and links, what they mean that of `lens.py`.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+
+from governance import jsontree
+from governance.clock import Clock
+from governance.exchange import Action, Body, Exchange, Principal, SessionRef
+from governance.jsontree import JsonObject
+from governance.stage import Outcome, RefusedError
+from governance.verdict import Decision, Verdict
+from mcp_proxy import errors
+from mcp_proxy.calls import Call, Calls
+from mcp_proxy.lens import (
+    ACTIONS,
+    Caller,
+    Tools,
+    call_of_listed,
+    exchange_of,
+    listed_tools,
+    message_of,
+    response_of,
+    signs_of,
+)
+from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError
+from mcp_proxy.message import Message, result_of
+from sessions.correlate import correlate
+
+log = logging.getLogger(__name__)
+
+
+class Way(Protocol):
+    """One exchange on its way through the guard (`pipeline.passage.Passage`)."""
+
+    exchange: Exchange
+    warnings: list[Verdict]
+
+    async def respond(self, body: Body) -> Exchange:
+        """Judge a whole response."""
+        ...
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Make the outcome durable."""
+        ...
+
+
+class Gate(Protocol):
+    """The guard, as this proxy uses it (`pipeline.guard.Guard`)."""
+
+    def passage(self, exchange: Exchange) -> AbstractAsyncContextManager[Way]:
+        """The way of one exchange."""
+        ...
+
+    def may_see(self, exchange: Exchange) -> bool:
+        """Whether a listed tool should be seen."""
+        ...
+
+
+class Kills(Protocol):
+    """The kill switch, for what does not pass the guard (`sessions.killswitch.KillSwitch`)."""
+
+    async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
+        """Whether this run was stopped."""
+        ...
+
+    def track(
+        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]
+    ) -> AbstractContextManager[None]:
+        """Call `cut` when this run is stopped while the block is open."""
+        ...
+
+
+class HeaderRules(Protocol):
+    """Headers that repeat parts of a body, for fronts that have headers (`mcp_proxy.eras`)."""
+
+    def learn(self, server: str, tools: Sequence[JsonObject]) -> None:
+        """Take in which arguments of which tools are repeated."""
+        ...
+
+    def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers that fit an edited message."""
+        ...
+
+
+@dataclass(frozen=True)
+class Relay:
+    """Carries the messages of every client session."""
+
+    gate: Gate
+    kills: Kills
+    tools: Tools
+    clock: Clock
+    rules: HeaderRules | None = None
+    patience: float = 600
+    """Seconds that a call without an answer is kept open after its stream ended."""
+
+    async def carry(
+        self,
+        message: Message,
+        link: Link,
+        caller: Caller,
+        outlet: Outlet,
+        calls: Calls,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Exception | None:
+        """Deliver one client message and put everything that answers it into `outlet`.
+
+        Args:
+            message: what the client sent.
+            link: the upstream session it belongs to.
+            caller: who sent it.
+            outlet: where the answer goes.
+            calls: the open calls of this client session.
+            headers: the client's end-to-end MCP headers, lower-case names.
+
+        Returns:
+            What went wrong, after the client was told; None if nothing did.
+        """
+        action = ACTIONS.get(message.method) if message.is_request else None
+        async with calls.opened(message, outlet, governed=action is not None) as call:
+            try:
+                if action is None:
+                    await self._pass(call, link, caller, outlet, headers)
+                else:
+                    await call.answer(await self._govern(call, action, link, caller, outlet, headers))
+            except (RefusedError, UpstreamError) as error:
+                told = errors.answer(error, message, caller.era)
+                outlet.begin(told.status, NO_HEADERS)
+                if message.is_request:
+                    await call.answer(Event(told.message))
+                return error
+        return None
+
+    async def listen(
+        self, link: Link, caller: Caller, outlet: Outlet, calls: Calls, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        """Put what the server sends of its own accord into `outlet`, until one side ends it or the run is killed.
+
+        Raises:
+            RefusedError: the run was killed.
+            UpstreamError: the server cannot be reached.
+        """
+        session = await self._alive(None, caller)
+        with anyio.CancelScope() as scope, _Cut(self.kills, caller, session, scope) as cut:
+            reply = await link.listen(headers)
+            try:
+                outlet.begin(reply.status, reply.headers)
+                async for event in reply.events:
+                    found = await calls.replayed(event)
+                    if found is not None:
+                        await outlet.put(found)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await reply.aclose()
+        cut.check()
+
+    # -- passed on --------------------------------------------------------------------------------------------------
+
+    async def _pass(self, call: Call, link: Link, caller: Caller, outlet: Outlet, headers: Mapping[str, str]) -> None:
+        message = call.message
+        session = await self._alive(message, caller)
+        with anyio.CancelScope() as scope, _Cut(self.kills, caller, session, scope) as cut:
+            reply = await link.send(message, headers)
+            event = await _until_answered(reply, call, outlet)
+            if event is not None:
+                await call.answer(event)
+        cut.check()
+
+    async def _alive(self, message: Message | None, caller: Caller) -> SessionRef:
+        """The run of a message that is not governed; killed runs send nothing at all."""
+        session = correlate(signs_of(message, caller), caller.principal)
+        verdict = await self.kills.verdict(caller.principal, session)
+        if verdict.decision.strength >= Decision.HOLD.strength:
+            raise RefusedError(verdict, "")
+        return session
+
+    # -- governed ---------------------------------------------------------------------------------------------------
+
+    async def _govern(
+        self, call: Call, action: Action, link: Link, caller: Caller, outlet: Outlet, headers: Mapping[str, str]
+    ) -> Event:
+        """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
+        message = call.message
+        exchange = exchange_of(message, action, caller, self.tools, self.clock.now())
+        async with self.gate.passage(exchange) as way:
+            sent = message_of(way.exchange.request, message)
+            if sent is not message and self.rules is not None:
+                headers = self.rules.rewritten(caller.server, sent, headers)
+            try:
+                reply = await link.send(sent, headers)
+                message, event = await self._answer(reply, call, outlet)
+            except UpstreamError as error:
+                await way.settle(Outcome("error", error=str(error)))
+                raise
+            judged = await self._judged(way, message, action)
+            failed = "error" in judged.value or result_of(judged).get("isError") is True
+            await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
+        return replace(event, message=judged)
+
+    async def _answer(self, reply: Reply, call: Call, outlet: Outlet) -> tuple[Message, Event]:
+        """The response of a governed request, with the event that brought it."""
+        event = await _until_answered(reply, call, outlet)
+        if event is None and call.resumable:
+            with anyio.move_on_after(self.patience):
+                event = await call.resumed()
+        if event is None or event.message is None:
+            raise UpstreamError("the server ended its answer without a response")
+        return event.message, event
+
+    async def _judged(self, way: Way, message: Message, action: Action) -> Message:
+        """The response that may leave."""
+        if action is Action.TOOL_LIST:
+            await self._learn(way.exchange.resource.server, message)
+        exchange = await way.respond(response_of(message, action))
+        judged = message if exchange.response is None else message_of(exchange.response, message)
+        result = judged.value.get("result")
+        if isinstance(result, dict):
+            changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
+            if way.warnings and action is Action.TOOL_CALL:
+                changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
+            if changed is not result:
+                return Message.build({**judged.value, "result": changed})
+        return judged
+
+    async def _learn(self, server: str, message: Message) -> None:
+        tools = listed_tools(message)
+        await self.tools.learn(server, tools)
+        if self.rules is not None:
+            self.rules.learn(server, tools)
+
+    def _filtered(self, listing: Exchange, result: JsonObject) -> JsonObject:
+        """The result without the tools that policy hides; the very same object where it hides none."""
+        listed = jsontree.as_list(result.get("tools"))
+        shown = [
+            tool
+            for tool in listed
+            if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.tools))
+        ]
+        return result if len(shown) == len(listed) else {**result, "tools": list(shown)}
+
+
+async def _until_answered(reply: Reply, call: Call, outlet: Outlet) -> Event | None:
+    """Pass on what comes before the response, live; returns the response, or None where there is none."""
+    call.reply = reply
+    outlet.begin(reply.status, reply.headers)
+    async for event in reply.events:
+        if event.message is None or not event.message.is_response:
+            await call.put(event)
+        elif event.message.id == call.message.id or event.message.id is None:
+            return event
+        else:
+            log.warning("a response to another request was dropped")
+    return None
+
+
+class _Cut:
+    """Ends what does not pass the guard when its run is killed."""
+
+    def __init__(self, kills: Kills, caller: Caller, session: SessionRef, scope: anyio.CancelScope) -> None:
+        self._tracked = kills.track(caller.principal, session, self._cut)
+        self._scope = scope
+        self._verdict: Verdict | None = None
+
+    def __enter__(self) -> Self:
+        self._tracked.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._tracked.__exit__(kind, error, at)
+
+    def check(self) -> None:
+        """Say that the run was killed, if it was.
+
+        Raises:
+            RefusedError: it was.
+        """
+        if self._verdict is not None:
+            raise RefusedError(self._verdict, "")
+
+    def _cut(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+        self._scope.cancel()
