@@ -1,1 +1,6 @@
 """The database: one engine, one writer, migrations."""
+
+from governance.store.database import Store, open_store
+from governance.store.work import ConflictError, Sink, StoreError, Work
+
+__all__ = ["ConflictError", "Sink", "Store", "StoreError", "Work", "open_store"]

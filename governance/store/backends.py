@@ -1,0 +1,219 @@
+"""The two databases: how each is reached, and how the writers of several processes take turns.
+
+Everything else in this room is the same for both. On either, the batches of all processes stand one after another:
+a work sees whatever an earlier batch committed, and two works never run at the same time.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from governance.store.work import StoreError
+
+_BUSY_MS = 10_000
+_TURN = 0x7769636B6574
+"""Number of the advisory lock that a writer holds for one batch (the letters of `wicket`)."""
+
+
+class Backend(Protocol):
+    """One database."""
+
+    name: str
+    """Where it is, without a password: safe to show."""
+
+    def writer(self) -> Connection:
+        """A new connection that may write."""
+        ...
+
+    def reader(self) -> Connection:
+        """A new connection that the database itself keeps from writing."""
+        ...
+
+    def batch(self, connection: Connection) -> AbstractContextManager[None]:
+        """A transaction in this process's turn: committed durably at the end, rolled back when something raises."""
+        ...
+
+    def alone(self) -> AbstractContextManager[Connection]:
+        """A connection for changing the tables, while no other process does. Blocks until it is so."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held besides connections."""
+        ...
+
+
+def backend(url: str) -> Backend:
+    """The database of an address.
+
+    Raises:
+        StoreError: the address is not one of `sqlite:///PATH` and `postgresql://...`.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError("`database` is not an address: write `sqlite:///PATH` or `postgresql://HOST/NAME`") from None
+    kind = parsed.drivername
+    if kind == "sqlite" and parsed.database and parsed.database != ":memory:" and not parsed.query:
+        return Sqlite(Path(parsed.database))
+    if kind in ("postgres", "postgresql", "postgresql+psycopg"):
+        return Postgres(parsed.set(drivername="postgresql+psycopg"))
+    raise StoreError(f"`database` begins with `{kind}`: write `sqlite:///PATH` or `postgresql://HOST/NAME`")
+
+
+class Sqlite:
+    """A file. WAL, and every commit is synced (`synchronous=FULL`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.name = f"sqlite:///{path}"
+        self._write_engine = self._engine(read_only=False)
+        self._read_engine = self._engine(read_only=True)
+        self._inode = 0
+        self._turnstile = -1
+        self._lock = -1
+
+    def create(self) -> None:
+        """Make the file, for its owner's eyes only; SQLite gives the files beside it the same mode.
+
+        Never opens a file that is there: closing it again would drop the locks SQLite holds on it in this process.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            self.path.chmod(0o600)
+
+    def writer(self) -> Connection:
+        """A new connection that may write."""
+        self.create()
+        self._inode = self.path.stat().st_ino
+        if self._lock < 0:
+            self._turnstile = self._open_beside("-turn")
+            self._lock = self._open_beside("-lock")
+        return self._write_engine.connect()
+
+    def reader(self) -> Connection:
+        """A new connection on which SQLite refuses to write."""
+        return self._read_engine.connect()
+
+    def raw_reader(self) -> sqlite3.Connection:
+        """A reader without SQLAlchemy, for the cheapest look there is."""
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=0.2)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    @contextmanager
+    def batch(self, connection: Connection) -> Generator[None]:
+        """A transaction in this process's turn.
+
+        SQLite's own busy handler sleeps and tries again, which starves a writer; a blocking lock does not. One lock
+        alone would let the process that gives it up take it again before the one it woke: whoever wants it must first
+        pass the turnstile, in which the next process is standing already.
+        """
+        fcntl.flock(self._turnstile, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+        try:
+            if self.path.stat().st_ino != self._inode:
+                raise StoreError(f"`{self.name}` was replaced while in use: start again")
+            with connection.begin():
+                yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    @contextmanager
+    def alone(self) -> Generator[Connection]:
+        """A connection for changing the tables."""
+        with self.writer() as connection, self.batch(connection):
+            yield connection
+
+    def close(self) -> None:
+        """Give the lock files back."""
+        for descriptor in (self._turnstile, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._turnstile = self._lock = -1
+
+    def _open_beside(self, suffix: str) -> int:
+        path = self.path.with_name(self.path.name + suffix)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _engine(self, *, read_only: bool) -> Engine:
+        url = URL.create("sqlite", database=str(self.path))
+        arguments = {"check_same_thread": False, "timeout": _BUSY_MS / 1000, "isolation_level": None}
+        engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+        pragmas = ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]
+        if read_only:
+            pragmas = ["query_only = ON"]
+
+        def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+
+        def begin(connection: Connection) -> None:
+            # A transaction that begins by reading could not be promoted to writing after another one wrote.
+            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+        event.listen(engine, "connect", prepare)
+        event.listen(engine, "begin", begin)
+        return engine
+
+
+class Postgres:
+    """A server, reached with psycopg 3."""
+
+    def __init__(self, url: URL) -> None:
+        self.name = url.set(drivername="postgresql").render_as_string(hide_password=True)
+        arguments = {
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "tcp_user_timeout": 10_000,
+            "application_name": "wicket",
+        }
+        write = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
+        read = "-c statement_timeout=10s -c default_transaction_read_only=on"
+        self._write_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": write})
+        self._read_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": read})
+
+    def writer(self) -> Connection:
+        """A new connection whose commits are durable, whatever the server's default."""
+        connection = self._write_engine.connect()
+        connection.exec_driver_sql(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        connection.commit()
+        return connection
+
+    def reader(self) -> Connection:
+        """A new connection on which the server refuses to write."""
+        return self._read_engine.connect()
+
+    @contextmanager
+    def batch(self, connection: Connection) -> Generator[None]:
+        """A transaction in this process's turn.
+
+        The lock is taken before anything else, so that the works of two batches cannot lock each other out whatever
+        rows they touch, and the server hands it on in the order of asking.
+        """
+        with connection.begin():
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
+            yield
+
+    @contextmanager
+    def alone(self) -> Generator[Connection]:
+        """A connection for changing the tables."""
+        with self.writer() as connection, self.batch(connection):
+            yield connection
+
+    def close(self) -> None:
+        """Nothing is held besides connections."""

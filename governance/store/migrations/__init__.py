@@ -1,0 +1,1 @@
+"""The numbered migrations, run by `governance/store/schema.py` through Alembic."""

@@ -1,0 +1,90 @@
+"""The version of the tables, and how they are brought up to date.
+
+The numbered migrations live in `migrations/`; the tables as classes in `tables.py`.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from governance.store.backends import Backend, Postgres, backend
+from governance.store.work import StoreError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(url: str) -> str:
+    """Bring the tables of a database to this version, and tell the version. Safe to run by many at once.
+
+    Raises:
+        StoreError: the database cannot be reached, or is newer than this program.
+    """
+    place = backend(url)
+    try:
+        return prepare(place, migrate=True)
+    finally:
+        place.close()
+
+
+def prepare(place: Backend, *, migrate: bool) -> str:
+    """See to it that the tables are of this version; an empty database gets them, an older one if it may.
+
+    Args:
+        place: the database.
+        migrate: whether an older database is brought up to date; otherwise it is refused.
+
+    Returns:
+        The version.
+
+    Raises:
+        StoreError: the database cannot be reached, is newer, or is older and may not be changed.
+    """
+    scripts = ScriptDirectory(str(_MIGRATIONS))
+    newest = str(scripts.get_current_head())
+    known = {script.revision for script in scripts.walk_revisions()}
+    try:
+        with place.alone() as connection:
+            current = _version(connection)
+            if current and current not in known:
+                raise StoreError(
+                    f"`{place.name}` is of version `{current}`, newer than this program, which knows `{newest}`: "
+                    "update Wicket"
+                )
+            if current == newest:
+                return newest
+            if current and not migrate:
+                raise StoreError(
+                    f"`{place.name}` is of version `{current}`, this program needs `{newest}`: "
+                    "back it up and run `wicket db upgrade`"
+                )
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return newest
+    except SQLAlchemyError as error:
+        raise StoreError(f"`{place.name}` cannot be opened: {reason(error)}") from error
+    except OSError as error:
+        raise StoreError(f"`{place.name}` cannot be opened: {error.strerror}") from error
+
+
+def migrates_itself(place: Backend) -> bool:
+    """Whether opening may change an older database: a file is ours alone, a server may be shared."""
+    return not isinstance(place, Postgres)
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What the database itself said, in one line, without the statement and its values."""
+    said = str(getattr(error, "orig", None) or "it does not answer as expected").strip()
+    return said.splitlines()[0]
+
+
+def _version(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return str(row[0]) if row else ""

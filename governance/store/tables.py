@@ -1,0 +1,208 @@
+"""Every table, as a class whose instances are rows.
+
+The rooms that use a table import its class in their `store.py`; nobody else does. The tables themselves are made by
+the numbered migrations beside this file, never by `create_all`, and a test holds the two equal.
+
+Times are RFC 3339 text in UTC with microseconds (`governance.clock.rfc3339`), so both databases sort them alike.
+Empty text means "none"; `None` stands only where a time has not come yet. Money is in millionths of a US dollar.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+
+def _named(table: str) -> Any:
+    """The name of a table. SQLModel declares `__tablename__` as a descriptor, which a plain text is not."""
+    return table
+
+
+class EventRow(SQLModel, table=True):
+    """One event of the audit log (`governance/audit`). Written once, never changed."""
+
+    __tablename__ = _named("audit_events")
+
+    seq: int = Field(primary_key=True, sa_type=BigInteger, description="Place in the chain, from 0.")
+    body: str = Field(sa_type=Text, description="The event: canonical JSON, exactly the bytes that are hashed.")
+    hash: str = Field(sa_type=Text, description="Hex of SHA-256(previous hash, seq, SHA-256(body)).")
+    mac: str = Field(sa_type=Text, description="Hex of HMAC-SHA-256(audit key, hash).")
+    at: str = Field(sa_type=Text, description="When; like all below a copy from the body, to search by.")
+    event_type: str = Field(sa_type=Text, description="Tag of the event.")
+    tenant_id: str = Field(default="", sa_type=Text, description="Tenant.")
+    session_id: str = Field(default="", sa_type=Text, description="Session.")
+    exchange_id: str = Field(default="", sa_type=Text, description="Exchange.")
+    key_id: str = Field(default="", sa_type=Text, description="Gateway key.")
+    model: str = Field(default="", sa_type=Text, description="Model.")
+    tool: str = Field(default="", sa_type=Text, description="Tool.")
+
+
+class HeadRow(SQLModel, table=True):
+    """Where the audit chain ends. One row, with `id` 1: the next writer, in whatever process, goes on from here."""
+
+    __tablename__ = _named("audit_head")
+
+    id: int = Field(default=1, primary_key=True, sa_type=BigInteger, description="Always 1.")
+    seq: int = Field(sa_type=BigInteger, description="Place of the last event; -1 in an empty log.")
+    hash: str = Field(sa_type=Text, description="Hash of the last event; 64 zeros in an empty log.")
+
+
+class KillRow(SQLModel, table=True):
+    """A switch that was thrown (`sessions/killswitch.py`). Alive again = `revived_at` is set; rows are kept."""
+
+    __tablename__ = _named("kills")
+
+    scope: str = Field(primary_key=True, sa_type=Text, description="`session`, `key`, `agent`, `tenant` or `all`.")
+    target: str = Field(primary_key=True, sa_type=Text, description="Id within the scope; empty for `all`.")
+    reason: str = Field(default="", sa_type=Text, description="Why, as the person or the rule said it.")
+    actor: str = Field(default="", sa_type=Text, description="Who threw it.")
+    at: str = Field(sa_type=Text, description="When.")
+    revived_at: str | None = Field(default=None, sa_type=Text, description="When it was lifted.")
+    revived_by: str = Field(default="", sa_type=Text, description="Who lifted it.")
+    epoch: int = Field(
+        sa_type=BigInteger,
+        index=True,
+        description="Grows by one with every kill and revival; the largest is the state's.",
+    )
+
+
+class SessionRow(SQLModel, table=True):
+    """A run of an agent (`sessions/store.py`)."""
+
+    __tablename__ = _named("sessions")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Internal id, scoped by the authenticated key.")
+    external_id: str = Field(default="", sa_type=Text, index=True, description="The id as the agent said it.")
+    key_id: str = Field(sa_type=Text, description="Gateway key that the session belongs to.")
+    tenant: str = Field(default="", sa_type=Text, description="Tenant of the key.")
+    agent: str = Field(default="", sa_type=Text, description="Agent, as far as it is known.")
+    evidence: str = Field(default="", sa_type=Text, description="How the id is known.")
+    rank: int = Field(default=0, description="Rung of the evidence: 1 is the strongest.")
+    source: str = Field(default="", sa_type=Text, description="Header or member it was read from.")
+    plane: str = Field(default="", sa_type=Text, description="`llm`, `mcp` or both, comma-separated.")
+    parent_id: str = Field(default="", sa_type=Text, description="Internal id of the session that started this one.")
+    first_seen: str = Field(sa_type=Text, description="When the first exchange came.")
+    last_seen: str = Field(sa_type=Text, index=True, description="When the newest exchange came.")
+
+
+class KeyRow(SQLModel, table=True):
+    """A gateway key (`governance/identity`). The key itself is nowhere: only its hash."""
+
+    __tablename__ = _named("keys")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Public id.")
+    hash: str = Field(unique=True, sa_type=Text, description="Hex of SHA-256 over the key.")
+    name: str = Field(default="", sa_type=Text, description="What people call it.")
+    role: str = Field(default="agent", sa_type=Text, description="`agent`, `admin` or `approver`.")
+    tenant: str = Field(default="default", sa_type=Text, description="Tenant.")
+    team: str = Field(default="", sa_type=Text, description="Team.")
+    agent: str = Field(default="", sa_type=Text, description="Agent it was given to.")
+    user: str = Field(default="", sa_type=Text, description="Person it stands for.")
+    models: str = Field(default='["*"]', sa_type=Text, description="JSON array: globs of the models it may use.")
+    servers: str = Field(default='["*"]', sa_type=Text, description="JSON array: globs of the servers it may reach.")
+    created_at: str = Field(sa_type=Text, description="When it was made.")
+    expires_at: str | None = Field(default=None, sa_type=Text, description="From when on it is refused.")
+    revoked_at: str | None = Field(default=None, sa_type=Text, description="When it was revoked.")
+    last_used_at: str | None = Field(default=None, sa_type=Text, description="About when it was last used.")
+
+
+class TicketRow(SQLModel, table=True):
+    """A call that waits for a person (`approvals/store.py`), and what became of it.
+
+    At most one ticket of a digest is open (`pending` or `approved`): a unique partial index holds that.
+    """
+
+    __tablename__ = _named("tickets")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Random id, the one in the link.")
+    digest: str = Field(sa_type=Text, index=True, description="Hex of SHA-256 over the canonical form of the call.")
+    state: str = Field(
+        sa_type=Text,
+        index=True,
+        description="`pending`, `approved`, `denied`, `expired`, `consumed` or `invalidated`.",
+    )
+    action: str = Field(sa_type=Text, description="Action of the exchange.")
+    server: str = Field(default="", sa_type=Text, description="MCP server, or provider of a model call.")
+    tool: str = Field(default="", sa_type=Text, description="Tool, or model.")
+    definition: str = Field(default="", sa_type=Text, description="Digest of the tool's definition.")
+    key_id: str = Field(sa_type=Text, description="Gateway key of the principal.")
+    tenant: str = Field(default="", sa_type=Text, description="Tenant of the principal.")
+    agent: str = Field(default="", sa_type=Text, description="Agent of the principal.")
+    user: str = Field(default="", sa_type=Text, description="Person of the principal.")
+    session_id: str = Field(default="", sa_type=Text, index=True, description="Session of the exchange.")
+    exchange_id: str = Field(default="", sa_type=Text, description="Exchange that first asked.")
+    policy_version: str = Field(default="", sa_type=Text, description="Version of the policy that asked.")
+    rule: str = Field(default="", sa_type=Text, description="Rule that asked.")
+    reason: str = Field(default="", sa_type=Text, description="Why the rule asked.")
+    arguments: str = Field(default="", sa_type=Text, description="Arguments, canonical JSON: what the person sees.")
+    request: bytes = Field(default=b"", sa_type=LargeBinary, description="The whole request as it would be sent.")
+    created_at: str = Field(sa_type=Text, description="When it was asked.")
+    expires_at: str = Field(sa_type=Text, description="When silence becomes a denial.")
+    decided_at: str | None = Field(default=None, sa_type=Text, description="When a person decided.")
+    decided_by: str = Field(default="", sa_type=Text, description="Who decided.")
+    decision_reason: str = Field(default="", sa_type=Text, description="What they said; reaches the agent.")
+    consumed_at: str | None = Field(default=None, sa_type=Text, description="When the approval was used, once.")
+    consumed_by: str = Field(default="", sa_type=Text, description="Exchange that used it.")
+
+
+class DefinitionRow(SQLModel, table=True):
+    """A tool's definition as a server gave it (`governance/catalog`)."""
+
+    __tablename__ = _named("definitions")
+
+    server: str = Field(primary_key=True, sa_type=Text, description="MCP server.")
+    name: str = Field(primary_key=True, sa_type=Text, description="Tool.")
+    digest: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over the canonical definition.")
+    definition: str = Field(sa_type=Text, description="The whole definition, JSON.")
+    first_seen: str = Field(sa_type=Text, description="When it was first given.")
+    last_seen: str = Field(sa_type=Text, description="When it was last given.")
+
+
+class CounterRow(SQLModel, table=True):
+    """What was used by somebody in a window of time (`governance/budget`)."""
+
+    __tablename__ = _named("counters")
+
+    scope: str = Field(primary_key=True, sa_type=Text, description="Whose: for example `tenant:acme`.")
+    window: str = Field(primary_key=True, sa_type=Text, description="Kind of window: for example `day`.")
+    started_at: str = Field(primary_key=True, sa_type=Text, description="Start of the window.")
+    micro_usd: int = Field(default=0, sa_type=BigInteger, description="Money, in millionths of a US dollar.")
+    tokens: int = Field(default=0, sa_type=BigInteger, description="Tokens, in and out.")
+    calls: int = Field(default=0, sa_type=BigInteger, description="Exchanges.")
+
+
+class DeliveryRow(SQLModel, table=True):
+    """A webhook message on its way (`approvals/webhook.py`)."""
+
+    __tablename__ = _named("deliveries")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Message id, the same in every attempt.")
+    event_id: str = Field(default="", sa_type=Text, description="What it tells of, for example a ticket's id.")
+    url_digest: str = Field(sa_type=Text, description="Hex of SHA-256 over the address, which may hold a secret.")
+    body: str = Field(sa_type=Text, description="The JSON that is sent.")
+    state: str = Field(sa_type=Text, index=True, description="`waiting`, `delivered` or `failed`.")
+    attempt: int = Field(default=0, description="Attempts made.")
+    next_at: str = Field(sa_type=Text, description="When the next attempt is due.")
+    created_at: str = Field(sa_type=Text, description="When it was written.")
+
+
+class LoginRow(SQLModel, table=True):
+    """A one-time link or a session of the console (`console`). The token itself is nowhere: only its hash."""
+
+    __tablename__ = _named("logins")
+
+    hash: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over the token.")
+    kind: str = Field(sa_type=Text, description="`link` or `session`.")
+    subject: str = Field(sa_type=Text, description="Id of the key that the person holds.")
+    created_at: str = Field(sa_type=Text, description="When it was made.")
+    expires_at: str = Field(sa_type=Text, description="From when on it is refused.")
+    used_at: str | None = Field(default=None, sa_type=Text, description="When a link was used, once.")
+
+
+class SignalRow(SQLModel, table=True):
+    """A topic of the bus (`governance/bus`) and how often it changed."""
+
+    __tablename__ = _named("signals")
+
+    topic: str = Field(primary_key=True, sa_type=Text, description="Topic, for example `kills`.")
+    version: int = Field(default=0, sa_type=BigInteger, description="Grows by one with every change.")

@@ -1,0 +1,37 @@
+"""What rooms hand to the store, and how the store fails.
+
+A work is a plain synchronous function of a session. It is run by a thread of the store (`database.py`); it never
+commits, never waits for anything but the database, and is short, because others of the same batch wait for it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+from sqlalchemy import Connection
+from sqlmodel import Session
+
+T = TypeVar("T")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Proof_co = TypeVar("Proof_co", covariant=True)
+
+Work: TypeAlias = Callable[[Session], T]
+"""Something to do inside a transaction. Whatever it returns or raises reaches the one who awaits it."""
+
+
+class Sink(Protocol[Item_contra, Proof_co]):
+    """Takes all the items of a batch at once, where one statement a row would cost too much."""
+
+    def flush(self, connection: Connection, items: Sequence[Item_contra]) -> Sequence[Proof_co]:
+        """Write the items, in this order, inside the batch's transaction; one proof for each.
+
+        Called once a batch, after its works. What it raises fails the whole batch.
+        """
+        ...
+
+
+class StoreError(Exception):
+    """The database did not do what was asked, and nothing of it is to be believed. The message is ours and safe."""
+
+
+class ConflictError(StoreError):
+    """The work broke a rule of the tables (a unique value, a check). The rest of its batch is not touched."""
