@@ -1,1 +1,1 @@
-"""Rules that people write, compiled and judged."""
+"""What may be done: rules that people write, checked when they are loaded, and the strongest verdict wins."""

@@ -1,0 +1,143 @@
+"""The shape of a policy file, as people write it.
+
+Models only: rules are made ready in `compiled.py`, and what they mean is in `docs/policy.md`.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, TypeAlias, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictStr,
+    model_validator,
+)
+
+from governance.exchange import Phase
+from governance.verdict import Decision
+
+RESERVED = "policy:"
+"""How reasons begin that only the engine may give, so that no rule can pass itself off as a broken check."""
+
+REASON_CHARACTERS = 500
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _scalar(value: object) -> object:
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise ValueError("must be text, a number, true, false or null")
+
+
+def _number(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    raise ValueError("must be a number")
+
+
+def _comparison(value: object) -> object:
+    """A bare value, or a list of them, is short for `any_of`."""
+    if isinstance(value, dict):
+        return cast("object", value)
+    return {"any_of": cast("list[object]", value) if isinstance(value, list) else [value]}
+
+
+Pointer: TypeAlias = Annotated[StrictStr, Field(pattern=r"^(/([^~/]|~[01])*)+$", max_length=1000)]
+Patterns: TypeAlias = Annotated[
+    tuple[Annotated[StrictStr, Field(max_length=1000)], ...], BeforeValidator(_as_list), Field(min_length=1)
+]
+Number: TypeAlias = Annotated[int | float, PlainValidator(_number)]
+Scalar: TypeAlias = Annotated[str | bool | int | float | None, PlainValidator(_scalar)]
+
+
+class Part(BaseModel):
+    """A part of a policy file. An unknown key is an error: a mistyped condition must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Comparison(Part):
+    """What an argument is compared with. All that is given must hold."""
+
+    any_of: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
+    """Texts are patterns, other values are equal or not."""
+    equals: Scalar = None
+    """Exactly this value; a text is not a pattern here."""
+    gt: Number | None = None
+    ge: Number | None = None
+    lt: Number | None = None
+    le: Number | None = None
+    exists: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Comparison":
+        if not self.model_fields_set:
+            raise ValueError("says nothing: give `any_of`, `equals`, `gt`, `ge`, `lt`, `le` or `exists`")
+        if self.exists is False and len(self.model_fields_set) > 1:
+            raise ValueError("leaves nothing to compare with `exists: false`: remove the other conditions")
+        return self
+
+
+class Match(Part):
+    """Which exchanges a rule is about. Every key that is given must fit; inside a list, any entry may."""
+
+    action: Patterns | None = None
+    server: Patterns | None = None
+    tool: Patterns | None = None
+    resource: Patterns | None = None
+    provider: Patterns | None = None
+    model: Patterns | None = None
+    tenant: Patterns | None = None
+    team: Patterns | None = None
+    agent: Patterns | None = None
+    user: Patterns | None = None
+    annotations: dict[StrictStr, Scalar] | None = Field(default=None, min_length=1)
+    findings: Patterns | None = None
+    args: dict[Pointer, Annotated[Comparison, BeforeValidator(_comparison)]] | None = Field(default=None, min_length=1)
+
+
+class Mode(StrEnum):
+    """Whether a rule decides, or is only watched."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
+class Rule(Part):
+    """One rule."""
+
+    id: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+    match: Match = Match()
+    when: Annotated[StrictStr, Field(min_length=1, max_length=4000)] | None = None
+    decide: Decision
+    reason: Annotated[StrictStr, Field(max_length=REASON_CHARACTERS)] = ""
+    redact: tuple[Pointer, ...] = ()
+    mode: Mode = Mode.ENFORCE
+    phase: Phase = Phase.REQUEST
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Rule":
+        if self.decide is Decision.REDACT and not self.redact:
+            raise ValueError("`decide: redact` needs `redact`, the list of pointers to blot out")
+        if self.redact and self.decide is not Decision.REDACT:
+            raise ValueError("`redact` is only for `decide: redact`")
+        if self.decide is Decision.HOLD and self.phase is Phase.RESPONSE:
+            raise ValueError("`hold` is for requests: what has happened cannot be asked for any more, use `deny`")
+        if self.reason.lstrip().lower().startswith(RESERVED):
+            raise ValueError(f"a `reason` may not begin with `{RESERVED}`, which is kept for broken rules")
+        return self
+
+
+class File(Part):
+    """A policy file."""
+
+    version: Literal[1]
+    default: Literal["allow", "hold", "deny"] | None = None
+    rules: tuple[Rule, ...] = ()
