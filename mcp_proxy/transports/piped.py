@@ -1,0 +1,231 @@
+"""A link over one pipe that carries everything: stdio, and HTTP+SSE.
+
+It joins a switchboard to a wire. What the wire is made of is the transport's business; what the messages mean, and
+whether they may pass, is not decided here.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Protocol
+
+import orjson
+
+from governance import jsontree
+from governance.jsontree import Json, JsonObject
+from mcp_proxy.link import NO_HEADERS, Era, Event, LinkLostError, Reply, UpstreamError
+from mcp_proxy.message import MalformedMessageError, Message
+from mcp_proxy.transports.mailbox import Mailbox
+from mcp_proxy.transports.switchboard import CANCELLED, Call, Switchboard
+
+log = logging.getLogger(__name__)
+
+CANCEL_GRACE_SECONDS = 5.0
+"""How long a cancelled call may still be answered, because its answer was on the way already."""
+
+
+class Wire(Protocol):
+    """One pipe of messages towards a server."""
+
+    async def write(self, raw: bytes) -> None:
+        """Send one message. Returns when there is room for the next.
+
+        Raises:
+            UpstreamError: it cannot be sent.
+        """
+        ...
+
+    def post(self, raw: bytes) -> None:
+        """Send one message without waiting, if that is still possible."""
+        ...
+
+    async def close(self) -> None:
+        """End the pipe, and what stands at its other end if it is ours."""
+        ...
+
+
+class PipedLink:
+    """One upstream session over a `Wire`.
+
+    Args:
+        name: The server's name, for messages.
+        era: Says what a client that leaves means: in the modern era its call is cancelled.
+        shared: Whether several clients use this pipe.
+        max_bytes: Most bytes that may wait for the reader of one call.
+        silence: Seconds without an event after which a call is given up.
+        on_close: Called once when the link was closed by its user.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        era: Era,
+        *,
+        shared: bool,
+        max_bytes: int,
+        silence: float,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.stateful = not shared
+        self.wire: Wire | None = None
+        """Set by the transport once it is open."""
+        self._name = name
+        self._era = era
+        self._shared = shared
+        self._on_close = on_close
+        self._board = Switchboard(shared=shared, max_bytes=max_bytes, silence=silence, owner=name)
+        self._closed = False
+        self._lost = ""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._closed or self._lost != ""
+
+    @property
+    def open_calls(self) -> int:
+        """How many requests wait for their response."""
+        return self._board.open_calls
+
+    async def send(self, message: Message, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        """Deliver one message; see `Link.send`.
+
+        Raises:
+            UpstreamError: the message cannot be delivered.
+        """
+        wire = self._open_wire()
+        if message.is_request:
+            call, raw = self._board.depart(message)
+            try:
+                await wire.write(raw)
+            except BaseException as error:
+                self._abandon(call, told=isinstance(error, UpstreamError))
+                raise
+            return CallReply(call.mailbox, lambda: self._abandon(call))
+        if self._shared and (message.is_response or message.method == CANCELLED):
+            return ACCEPTED  # neither exists in the era that shares pipes, and its id could be another client's
+        if message.method == CANCELLED:
+            self._expect_end(message)
+        await wire.write(message.raw)
+        return ACCEPTED
+
+    async def listen(self, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        """What the server says of its own accord; see `Link.listen`.
+
+        Raises:
+            UpstreamError: the server is gone.
+        """
+        self._open_wire()
+        if self._shared:
+            return EmptyReply(405)
+        if self._board.is_heard:
+            return EmptyReply(409)
+        self._board.is_heard = True
+        return CallReply(self._board.session, self._stop_hearing)
+
+    async def close(self) -> None:
+        """End the session; see `Link.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._on_close()
+        self._board.lose(LinkLostError("the session has ended: start a new one"))
+        if self.wire is not None:
+            await self.wire.close()
+
+    def receive(self, raw: bytes) -> None:
+        """The server sent this. What is no message is dropped, and the call that it should have answered fails."""
+        try:
+            message = Message.parse_upstream(raw)
+        except MalformedMessageError as error:
+            self._blame(raw, error)
+            return
+        told = self._board.arrive(message)
+        if told is not None:
+            self._post(told)
+
+    def lost(self, how: str) -> None:
+        """The pipe is gone. Nobody can tell what became of the calls that were open."""
+        if self._lost or self._closed:
+            return
+        self._lost = how
+        self._board.lose(UpstreamError(f"server `{self._name}` stopped before it answered: {how}"))
+
+    def _open_wire(self) -> Wire:
+        if self._closed:
+            raise LinkLostError("the session has ended: start a new one")
+        if self._lost or self.wire is None:
+            raise LinkLostError(f"server `{self._name}` has stopped: start a new session")
+        return self.wire
+
+    def _abandon(self, call: Call, *, told: bool = False) -> None:
+        """Nobody waits for this call any more."""
+        if self._board.finish(call) and self._era is Era.MODERN and not told:
+            params: JsonObject = {"requestId": call.wire_id, "reason": "the client has left"}
+            self._post({"jsonrpc": "2.0", "method": CANCELLED, "params": params})
+
+    def _expect_end(self, cancelled: Message) -> None:
+        call = self._board.find(cancelled.params.get("requestId"))
+        if call is not None:
+            call.mailbox.end_within(CANCEL_GRACE_SECONDS, lambda: self._give_up(call))
+
+    def _give_up(self, call: Call) -> None:
+        self._board.finish(call)
+
+    def _stop_hearing(self) -> None:
+        self._board.is_heard = False
+
+    def _post(self, value: JsonObject) -> None:
+        if self.wire is not None and not self.is_lost:
+            self.wire.post(jsontree.dump(value))
+
+    def _blame(self, raw: bytes, error: MalformedMessageError) -> None:
+        """Find the call that an unreadable message was meant to answer, so that nobody waits for it in vain."""
+        log.warning("server %s: something that is not a message was dropped: %s", self._name, error)
+        try:
+            value: Json = orjson.loads(raw)  # lenient on purpose: only to see who waits
+        except orjson.JSONDecodeError:
+            return
+        request_id = value.get("id") if isinstance(value, dict) and "method" not in value else None
+        if type(request_id) is str or type(request_id) is int:
+            self._board.fail(request_id, UpstreamError(f"server `{self._name}` sent a malformed message: {error}"))
+
+
+class CallReply:
+    """The answer to one request, or the session's own stream, as its reader sees it."""
+
+    status = 200
+    headers = NO_HEADERS
+
+    def __init__(self, mailbox: Mailbox, on_close: Callable[[], None]) -> None:
+        self.events: AsyncIterator[Event] = mailbox
+        self._on_close = on_close
+
+    async def aclose(self) -> None:
+        """Nobody reads on."""
+        self._on_close()
+
+
+class EmptyReply:
+    """An answer without events."""
+
+    headers = NO_HEADERS
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.events: AsyncIterator[Event] = Nothing()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Nothing:
+    """No events."""
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        raise StopAsyncIteration
+
+
+ACCEPTED = EmptyReply(202)

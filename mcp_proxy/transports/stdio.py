@@ -1,0 +1,247 @@
+"""An upstream MCP server that is a child process of ours and speaks on its standard streams.
+
+Legacy: one child for each client session. Modern: one child for each principal, shared by its clients. The process is
+`stdio_child.py`; which call a message belongs to is `switchboard.py`; the side that faces an agent is `stdio_front.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import anyio
+
+from governance.config.models import Limits
+from governance.exchange import Principal
+from mcp_proxy.link import NO_HEADERS, Condition, Era, LinkLostError, Reply, UpstreamError, UpstreamUnreachableError
+from mcp_proxy.message import Message
+from mcp_proxy.pulse import Pulse, Vitals
+from mcp_proxy.transports.piped import PipedLink
+from mcp_proxy.transports.stdio_child import Child, Command
+
+log = logging.getLogger(__name__)
+
+MOST_CHILDREN = 200
+"""Most children of one server at a time, so that clients cannot fill the machine with processes."""
+IDLE_SECONDS = 300.0
+"""How long a shared child is kept after its last user has left."""
+
+Owner: TypeAlias = tuple[str, str, str]
+
+
+class ChildWire:
+    """The wire of a link: a child's standard input. Each message is one write and one line."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    async def write(self, raw: bytes) -> None:
+        """Write one message.
+
+        Raises:
+            LinkLostError: the child has ended.
+        """
+        self.child.write(_as_one_line(raw))
+        await self.child.drain()
+
+    def post(self, raw: bytes) -> None:
+        """Write one message if the child still runs."""
+        with contextlib.suppress(LinkLostError):
+            self.child.write(_as_one_line(raw))
+
+    async def close(self) -> None:
+        """End the child and wait for it."""
+        self.child.stop()
+        with anyio.CancelScope(shield=True):
+            await self.child.wait()
+
+
+class StdioServer:
+    """A configured upstream server that we start.
+
+    Args:
+        name: Its name in the configuration.
+        command: What to run.
+        limits: Largest message and longest silence.
+        pulse: Remembers failures and says when it may be started again.
+        alone: Whether there is only one client ever, so that nothing needs to be shared or rewritten.
+    """
+
+    transport = "stdio"
+
+    def __init__(self, name: str, command: Command, *, limits: Limits, pulse: Pulse, alone: bool = False) -> None:
+        self.name = name
+        self._command = command
+        self._limits = limits
+        self._pulse = pulse
+        self._alone = alone
+        self._links: set[PipedLink] = set()
+        self._shared: dict[Owner, SharedChild] = {}
+        self._starting = anyio.Lock()
+        self._closed = False
+
+    @property
+    def condition(self) -> Condition:
+        """How it is now."""
+        return self._pulse.condition
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it has been doing."""
+        return self._pulse.vitals
+
+    async def open(self, principal: Principal, era: Era) -> "PipedLink | SharedLink":
+        """A child of its own (legacy), or a share of the principal's child (modern).
+
+        Raises:
+            UpstreamError: it cannot be started, or not yet again.
+        """
+        if era is Era.LEGACY or self._alone:
+            return await self.start(era, shared=False)
+        owner = (principal.key_id, principal.tenant, principal.user)
+        shared = self._shared.get(owner)
+        if shared is None:
+            shared = self._shared[owner] = SharedChild(self, lambda: self._shared.pop(owner, None))
+        link = SharedLink(shared)
+        await shared.running()
+        return link
+
+    async def start(self, era: Era, *, shared: bool) -> PipedLink:
+        """Start a child.
+
+        Raises:
+            UpstreamError: it cannot be started, or not yet again.
+        """
+        async with self._starting:
+            if self._closed:
+                raise UpstreamUnreachableError(f"server `{self.name}` is stopped")
+            self._pulse.check()
+            if len(self._links) >= MOST_CHILDREN:
+                raise UpstreamUnreachableError(f"server `{self.name}` has {MOST_CHILDREN} sessions: close one")
+            return await self._start(era, shared=shared)
+
+    async def aclose(self) -> None:
+        """End every child and wait for all of them."""
+        self._closed = True
+        for shared in list(self._shared.values()):
+            shared.forget()
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as group:
+                for link in list(self._links):
+                    group.start_soon(link.close)
+        self._pulse.stopped()
+
+    async def _start(self, era: Era, *, shared: bool) -> PipedLink:
+        link = PipedLink(
+            self.name,
+            era,
+            shared=shared,
+            max_bytes=self._limits.response_bytes,
+            silence=self._limits.upstream_seconds,
+            on_close=lambda: self._links.discard(link),
+        )
+        began = self._pulse.started()
+
+        def gone(how: str) -> None:
+            asked = link.is_lost
+            link.lost(how)
+            self._links.discard(link)
+            if not asked:
+                log.warning("server %s has stopped: %s", self.name, how)
+                self._pulse.ended(how, began)
+
+        try:
+            child = await Child.start(self.name, self._command, self._limits.response_bytes, link.receive, gone)
+        except UpstreamError:
+            self._pulse.failed("it cannot be started")
+            raise
+        link.wire = ChildWire(child)
+        self._links.add(link)
+        return link
+
+
+class SharedChild:
+    """The child of one principal, started when it is needed, ended when it has not been for a while."""
+
+    def __init__(self, server: StdioServer, on_forget: Callable[[], object]) -> None:
+        self._server = server
+        self._on_forget = on_forget
+        self._link: PipedLink | None = None
+        self._users = 0
+        self._idle: asyncio.TimerHandle | None = None
+        self._lock = anyio.Lock()
+
+    async def running(self) -> PipedLink:
+        """The link to the child, which is started again if it has ended.
+
+        Raises:
+            UpstreamError: it cannot be started, or not yet again.
+        """
+        if self._link is not None and not self._link.is_lost:
+            return self._link
+        async with self._lock:
+            if self._link is None or self._link.is_lost:
+                self._link = await self._server.start(Era.MODERN, shared=True)
+            return self._link
+
+    def enter(self) -> None:
+        """Somebody uses it."""
+        self._users += 1
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def leave(self) -> None:
+        """Somebody does not use it any more."""
+        self._users -= 1
+        if self._users == 0:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._expire)
+
+    def forget(self) -> None:
+        """No further use."""
+        if self._idle is not None:
+            self._idle.cancel()
+        self._on_forget()
+
+    def _expire(self) -> None:
+        self.forget()
+        wire = self._link.wire if self._link is not None else None
+        if isinstance(wire, ChildWire):
+            wire.child.stop()
+
+
+class SharedLink:
+    """One user's share of a shared child."""
+
+    stateful = False
+
+    def __init__(self, shared: SharedChild) -> None:
+        self._shared = shared
+        self._closed = False
+        shared.enter()
+
+    async def send(self, message: Message, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        """Deliver one message; see `Link.send`.
+
+        Raises:
+            UpstreamError: the message cannot be delivered.
+        """
+        return await (await self._shared.running()).send(message, headers)
+
+    async def listen(self, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        """There is no such stream in the modern era; see `Link.listen`."""
+        return await (await self._shared.running()).listen(headers)
+
+    async def close(self) -> None:
+        """Give the share back; see `Link.close`."""
+        if not self._closed:
+            self._closed = True
+            self._shared.leave()
+
+
+def _as_one_line(raw: bytes) -> bytes:
+    """`raw` without line ends. Valid JSON has them only between tokens, so each may become a space."""
+    if b"\n" in raw or b"\r" in raw:
+        return raw.replace(b"\n", b" ").replace(b"\r", b" ")
+    return raw

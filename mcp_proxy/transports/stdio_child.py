@@ -1,0 +1,244 @@
+"""A child process with lines on its standard streams: started, fed, read, and ended with everything it started.
+
+It knows nothing of JSON-RPC. All of it runs in callbacks of the event loop: no task is needed to watch a child.
+
+No orphans: a child leads a process group of its own, and the whole group is ended with it. Should this process be
+killed outright, its ends of the pipes close, and every server that keeps to the protocol ends at the end of its input
+(`docs/decisions/children.md` says why nothing stronger is used).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import cast
+
+from mcp_proxy.link import LinkLostError, UpstreamUnreachableError
+from mcp_proxy.transports.lines import LineSplitter, LineTooLongError
+from mcp_proxy.transports.stdio_noise import Noise
+
+log = logging.getLogger(__name__)
+
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR")
+"""What a configured server gets of our environment. Everything else it must be given by name: our secrets are there."""
+
+OUR_OWN = "WICKET_"
+"""Prefix of our own variables, which even a wrapped command does not get."""
+
+GRACE_SECONDS = 2.0
+"""How long a child may take to end after each further push: end of input, SIGTERM, SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. Comes from the configuration file or, wrapped, from our own command line; never from a message."""
+
+    program: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What it gets besides the inherited variables. References are filled in already."""
+    cwd: str = ""
+    wrapped: bool = False
+    """Whether we stand in for it in an agent's configuration: it then gets our environment and our stderr."""
+
+    def environment(self, ours: Mapping[str, str]) -> dict[str, str]:
+        """The child's environment, given our own."""
+        if self.wrapped:
+            passed = {name: text for name, text in ours.items() if not name.startswith(OUR_OWN)}
+        else:
+            passed = {name: ours[name] for name in INHERITED if name in ours}
+        return {**passed, **self.env}
+
+
+class Child(asyncio.SubprocessProtocol):
+    """One running child.
+
+    Args:
+        name: The server's name, for the log.
+        max_bytes: Longest line that is read.
+        on_line: Called with each line of its standard output.
+        on_gone: Called once when it has ended and its output was read, with our own words on how.
+    """
+
+    def __init__(
+        self, name: str, max_bytes: int, on_line: Callable[[bytes], None], on_gone: Callable[[str], None]
+    ) -> None:
+        self._name = name
+        self._on_line = on_line
+        self._on_gone = on_gone
+        self._lines = LineSplitter(max_bytes)
+        self._noise = Noise(name, ())
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._stdin: asyncio.WriteTransport | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+        self._how = ""
+        self._stopping = False
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        command: Command,
+        max_bytes: int,
+        on_line: Callable[[bytes], None],
+        on_gone: Callable[[str], None],
+    ) -> "Child":
+        """Run `command`.
+
+        Raises:
+            UpstreamUnreachableError: it cannot be started.
+        """
+        loop = asyncio.get_running_loop()
+        child = cls(name, max_bytes, on_line, on_gone)
+        child._noise = Noise(name, command.env.values())
+        try:
+            transport, _ = await loop.subprocess_exec(
+                lambda: child,
+                command.program,
+                *command.args,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=None if command.wrapped else asyncio.subprocess.PIPE,
+                env=command.environment(os.environ),
+                cwd=command.cwd or None,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            missing = "its command or working directory does not exist"
+            raise UpstreamUnreachableError(f"server `{name}` cannot be started: {missing}") from None
+        except (OSError, ValueError) as error:
+            log.warning("server %s cannot be started: %s", name, getattr(error, "strerror", "") or "bad command")
+            raise UpstreamUnreachableError(f"server `{name}` cannot be started: its command does not run") from None
+        child._transport = transport
+        child._stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+        return child
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it can still be written to."""
+        return not self._stopping and not self._gone.is_set()
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also that of its process group."""
+        return self._transport.get_pid() if self._transport else 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """As of `subprocess`: None while it runs, the negative signal number if one ended it."""
+        return self._transport.get_returncode() if self._transport else None
+
+    def write(self, raw: bytes) -> None:
+        """Write one line; `raw` has no line end.
+
+        Raises:
+            LinkLostError: the child has ended.
+        """
+        if not self.is_running or self._stdin is None or self._stdin.is_closing():
+            raise LinkLostError(f"server `{self._name}` has stopped: start a new session")
+        self._stdin.write(raw + b"\n")
+
+    async def drain(self) -> None:
+        """Wait until the child has taken enough of what was written."""
+        if self._room is not None:
+            await asyncio.shield(self._room)
+
+    def stop(self) -> None:
+        """Ask it to end: end of input now, signals to its whole group later. Safe to call twice."""
+        if self._stopping or self._gone.is_set():
+            return
+        self._stopping = True
+        if self._stdin is not None:
+            self._stdin.close()
+        self._push(signal.SIGTERM)
+
+    async def wait(self) -> None:
+        """Wait until it is gone."""
+        await self._gone.wait()
+
+    def send_signal(self, number: int) -> None:
+        """Pass a signal to its whole group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def _push(self, number: signal.Signals) -> None:
+        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._escalate, number)
+
+    def _escalate(self, number: signal.Signals) -> None:
+        self.send_signal(number)
+        if number is signal.SIGTERM:
+            self._push(signal.SIGKILL)
+
+    # -- called by the event loop -------------------------------------------------------------------------------------
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Bytes of standard output (1) or standard error (2)."""
+        if fd == 2:
+            self._noise.feed(data)
+            return
+        if self._how:
+            return
+        try:
+            lines = self._lines.feed(data)
+        except LineTooLongError as error:
+            log.warning("server %s: %s; it is stopped", self._name, error)
+            self._how = f"it sent a message that is too large: {error}"
+            self._stopping = True
+            self.send_signal(signal.SIGKILL)
+            return
+        for line in lines:
+            self._on_line(line)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """A pipe has closed. A server without its output is of no use any more."""
+        self._make_room()
+        if fd == 1:
+            self.stop()
+
+    def process_exited(self) -> None:
+        """The child has ended. What it left behind in its group is ended too, which also closes the pipes."""
+        self.send_signal(signal.SIGKILL)
+        if self._timer is not None:
+            self._timer.cancel()
+        # Something that left the group may still hold the pipes open: do not wait for it.
+        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.connection_lost, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ended, and everything was read."""
+        if self._gone.is_set():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gone.set()
+        self._make_room()
+        self._noise.close()
+        code = self.exit_code
+        how = (
+            "it stopped"
+            if code is None
+            else f"it was ended by signal {-code}"
+            if code < 0
+            else f"it exited with {code}"
+        )
+        if self._transport is not None:
+            self._transport.close()
+        self._on_gone(self._how or how)
+
+    def pause_writing(self) -> None:
+        """The child does not read fast enough."""
+        self._room = self._room or asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """The child has caught up."""
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
