@@ -96,7 +96,7 @@ class SessionRef:
 
     id: str
     evidence: str
-    """`explicit`, `agent_header`, `agent_body`, `conversation_key`, `trace`, `transport`, `key`."""
+    """`explicit`, `agent_header`, `agent_body`, `conversation_key`, `trace`, `only_run`, `transport`, `key`."""
     rank: int = 0
     """Rung of the evidence: 1 is the strongest."""
     source: str = ""

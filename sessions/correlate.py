@@ -18,13 +18,14 @@ _ID = re.compile(r"[A-Za-z0-9_.:\-]{1,200}")
 _OLD_CLAUDE_USER = re.compile(r"_session_([0-9a-fA-F-]{36})$")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
-EXPLICIT, AGENT_HEADER, AGENT_BODY, CONVERSATION, TRACE, TRANSPORT, KEY = range(1, 8)
+EXPLICIT, AGENT_HEADER, AGENT_BODY, CONVERSATION, TRACE, ONLY_RUN, TRANSPORT, KEY = range(1, 9)
 EVIDENCE = {
     EXPLICIT: "explicit",
     AGENT_HEADER: "agent_header",
     AGENT_BODY: "agent_body",
     CONVERSATION: "conversation_key",
     TRACE: "trace",
+    ONLY_RUN: "only_run",
     TRANSPORT: "transport",
     KEY: "key",
 }

@@ -5,7 +5,7 @@ watch only hurries: it cuts what is already running. Nothing here knows what an 
 """
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -88,6 +88,8 @@ class KillSwitch:
     store: KillStore
     audit: AuditLog
     clock: Clock
+    on_kill: Callable[[Kill], Awaitable[None]] | None = None
+    """Called after a kill is in force, for what else must be closed."""
     running: set[Running] = field(default_factory=set[Running])
 
     async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
@@ -100,6 +102,8 @@ class KillSwitch:
         kill = Kill(scope, target, reason[:500], actor)
         fresh = await self.store.set(kill, _draft(Tag.SESSION_KILLED, scope, target, kill.reason, actor))
         self._cut([kill])
+        if self.on_kill is not None:
+            await self.on_kill(kill)
         return fresh
 
     async def revive(self, scope: Scope, target: str, *, reason: str, actor: str) -> bool:

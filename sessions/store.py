@@ -1,0 +1,187 @@
+"""The tables of runs and of kills. Only this file of the room speaks SQL."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlmodel import Session, col, func, select
+
+from governance.audit.event import AuditLog, Draft
+from governance.clock import Clock, rfc3339
+from governance.store import Store, Work
+from governance.store.tables import KillRow, SessionRow
+from sessions.killswitch import Kill, Scope
+from sessions.roll import Run
+
+_NEWEST_KILL = "SELECT max(epoch) FROM kills"
+_UPSERT_RUN = text(
+    """
+    INSERT INTO sessions (id, external_id, key_id, tenant, agent, evidence, rank, source, plane, parent_id,
+                          first_seen, last_seen)
+    VALUES (:id, :external_id, :key_id, :tenant, :agent, :evidence, :rank, :source, :plane, '', :seen, :seen)
+    ON CONFLICT (id) DO UPDATE SET
+        last_seen = CASE WHEN excluded.last_seen > sessions.last_seen
+                         THEN excluded.last_seen ELSE sessions.last_seen END,
+        plane = CASE WHEN sessions.plane = excluded.plane OR sessions.plane = 'llm,mcp'
+                     THEN sessions.plane ELSE 'llm,mcp' END
+    """
+)
+
+
+class SqlKills:
+    """The table of kills.
+
+    Its newest epoch is read at every gate, which is one indexed value however many kills there are; the kills
+    themselves only when that moved.
+    """
+
+    def __init__(self, store: Store, audit: AuditLog, clock: Clock) -> None:
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+        self._epoch: int | None = None
+        self._active: Mapping[tuple[str, str], Kill] = {}
+
+    async def active(self, wanted: tuple[tuple[str, str], ...]) -> Kill | None:
+        """A kill in force on any of `wanted`, read from the table now."""
+        await self._refresh()
+        if not self._active:
+            return None
+        return next((self._active[key] for key in wanted if key in self._active), None)
+
+    async def all_active(self) -> list[Kill]:
+        """Every kill in force."""
+        await self._refresh()
+        return list(self._active.values())
+
+    async def set(self, kill: Kill, draft: Draft) -> bool:
+        """Put a kill in force, with its event in the same transaction; false if it was in force already."""
+        now = rfc3339(self._clock.now())
+        fresh: list[bool] = []
+
+        def work(session: Session) -> None:
+            row = session.get(KillRow, (kill.scope.value, kill.target))
+            fresh.append(row is None or row.revived_at is not None)
+            if row is None:
+                row = KillRow(scope=kill.scope.value, target=kill.target, at=now, epoch=0)
+            if fresh[-1]:
+                row.reason, row.actor, row.at, row.revived_at, row.revived_by = kill.reason, kill.actor, now, None, ""
+                row.epoch = _next_epoch(session)
+                session.add(row)
+
+        await self._audit.append(draft, work)
+        return fresh[-1]
+
+    async def lift(self, scope: Scope, target: str, actor: str, draft: Draft) -> bool:
+        """Lift a kill, with its event in the same transaction; false if none was in force."""
+        wanted = (scope.value, target)
+        if await self.active((wanted,)) is None:
+            return False
+        now = rfc3339(self._clock.now())
+
+        def work(session: Session) -> None:
+            row = session.get(KillRow, wanted)
+            if row is not None and row.revived_at is None:
+                row.revived_at, row.revived_by, row.epoch = now, actor, _next_epoch(session)
+                session.add(row)
+
+        await self._audit.append(draft, work)
+        return True
+
+    async def _refresh(self) -> None:
+        """Look at the newest epoch; read the kills when it moved. One set in between shows at the next look."""
+        ((epoch,),) = await self._store.glance(_NEWEST_KILL)
+        if epoch != self._epoch:
+            self._active = await self._store.read(_in_force)
+            self._epoch = epoch
+
+
+def _next_epoch(session: Session) -> int:
+    return (session.exec(select(func.max(KillRow.epoch))).one() or 0) + 1
+
+
+def _in_force(session: Session) -> Mapping[tuple[str, str], Kill]:
+    rows = session.exec(select(KillRow).where(col(KillRow.revived_at).is_(None))).all()
+    return {(row.scope, row.target): Kill(Scope(row.scope), row.target, row.reason, row.actor) for row in rows}
+
+
+class SqlRuns:
+    """The table of runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def upsert(self, run: Run) -> Work[None]:
+        """The work that writes a run down, or notes that it goes on."""
+        values = {
+            "id": run.id,
+            "external_id": run.source.partition("=")[2],
+            "key_id": run.key_id,
+            "tenant": run.tenant,
+            "agent": run.agent,
+            "evidence": run.evidence,
+            "rank": run.rank,
+            "source": run.source.partition("=")[0],
+            "plane": run.plane,
+            "seen": run.last_seen,
+        }
+
+        def work(session: Session) -> None:
+            session.connection().execute(_UPSERT_RUN, values)
+
+        return work
+
+    async def get(self, run_id: str) -> Run | None:
+        """A run by its id."""
+
+        def work(session: Session) -> Run | None:
+            row = session.get(SessionRow, run_id)
+            return None if row is None else _run(row)
+
+        return await self._store.read(work)
+
+    async def named(self, name: str) -> list[Run]:
+        """Runs by their id, or by the id their agent gave them: what a person has at hand when a run must be found."""
+
+        def work(session: Session) -> list[Run]:
+            wanted = (col(SessionRow.id) == name) | (col(SessionRow.external_id) == name)
+            return [_run(row) for row in session.exec(select(SessionRow).where(wanted)).all()]
+
+        return await self._store.read(work)
+
+    async def newest(self, limit: int = 200) -> list[Run]:
+        """Runs, the last seen first."""
+
+        def work(session: Session) -> list[Run]:
+            rows = session.exec(select(SessionRow).order_by(col(SessionRow.last_seen).desc()).limit(limit)).all()
+            return [_run(row) for row in rows]
+
+        return await self._store.read(work)
+
+    async def recent_of_key(self, key_id: str, plane: str, since: datetime) -> list[Run]:
+        """Runs of a key seen on a plane since a moment."""
+
+        def work(session: Session) -> list[Run]:
+            wanted = (
+                (col(SessionRow.key_id) == key_id)
+                & (col(SessionRow.last_seen) >= rfc3339(since))
+                & col(SessionRow.plane).contains(plane)
+            )
+            return [_run(row) for row in session.exec(select(SessionRow).where(wanted)).all()]
+
+        return await self._store.read(work)
+
+
+def _run(row: SessionRow) -> Run:
+    return Run(
+        id=row.id,
+        key_id=row.key_id,
+        tenant=row.tenant,
+        agent=row.agent,
+        evidence=row.evidence,
+        rank=row.rank,
+        source=f"{row.source}={row.external_id}" if row.external_id else row.source,
+        plane=row.plane,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+    )
