@@ -42,6 +42,8 @@ class Grant:
     """Globs of MCP servers."""
     expires_at: datetime | None = None
     """Aware and in UTC; `None` = never."""
+    name: str = ""
+    """What people call the key."""
 
 
 @dataclass(frozen=True, slots=True)
