@@ -5,14 +5,12 @@ the program derives from the master key, one label a purpose; gateway keys are r
 (`governance/identity`), provider keys only in the configuration.
 """
 
+import hashlib
 import os
 import secrets
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from governance.config.models import Config
 
@@ -44,11 +42,8 @@ class Secrets:
     """The secrets of one installation. Neither shows in a `repr`."""
 
     master: bytes = field(repr=False)
+    """32 bytes. Keys for single purposes are derived from it (`governance/audit/keys.py`), and it does nothing else."""
     admin_token: str = field(repr=False)
-
-    def derive(self, label: str, length: int = KEY_BYTES) -> bytes:
-        """The key for one purpose (HKDF-SHA256, RFC 5869). Keys of different labels say nothing about each other."""
-        return HKDF(SHA256(), length=length, salt=None, info=b"wicket/" + label.encode()).derive(self.master)
 
 
 def prepare(state: Path, *, external: bool = False) -> list[Path]:
@@ -88,7 +83,9 @@ def open_secrets(config: Config) -> Secrets:
     token = config.secrets.admin_token.encode() or _read(state / ADMIN_FILE)
     _refuse_weak(master, "the master key", "secrets.master_key" if config.secrets.master_key else state / MASTER_FILE)
     _refuse_weak(token, "the admin token", "secrets.admin_token" if config.secrets.admin_token else state / ADMIN_FILE)
-    return Secrets(master, token.decode("ascii", "replace"))
+    return Secrets(
+        master if len(master) == KEY_BYTES else hashlib.sha256(master).digest(), token.decode("utf-8", "replace")
+    )
 
 
 def _read(path: Path) -> bytes:
