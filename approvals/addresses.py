@@ -31,6 +31,7 @@ _REFUSED_6 = tuple(
     IPv6Network(block)
     for block in (
         "::/96",
+        "::ffff:0:0:0/96",
         "64:ff9b::/96",
         "64:ff9b:1::/48",
         "100::/64",

@@ -82,8 +82,14 @@ class TicketStore(Protocol):
         """Those of these tickets that are pending no more."""
         ...
 
-    async def tickets(self, states: Collection[State] = (), limit: int = 200) -> list[Ticket]:
-        """Tickets in these states (none given: any), newest first."""
+    async def tickets(
+        self, states: Collection[State] = (), limit: int = 200, tenant: str | None = None
+    ) -> list[Ticket]:
+        """Tickets in these states (none given: any) of one tenant (none given: all), newest first."""
+        ...
+
+    async def pulse(self) -> str:
+        """A text that changes whenever a list of tickets would look different."""
         ...
 
     async def decide(
@@ -178,9 +184,20 @@ class Desk:
         """A ticket by its id."""
         return await self.store.get(ticket_id)
 
-    async def tickets(self, states: Collection[State] = (), limit: int = 200) -> list[Ticket]:
-        """Tickets in these states (none given: any), newest first."""
-        return await self.store.tickets(states, limit)
+    async def tickets(
+        self, states: Collection[State] = (), limit: int = 200, tenant: str | None = None
+    ) -> list[Ticket]:
+        """Tickets in these states (none given: any) of one tenant (none given: all), newest first."""
+        return await self.store.tickets(states, limit, tenant)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Tickets that calls of this process wait for right now."""
+        return tuple(self._waiting)
+
+    async def pulse(self) -> str:
+        """A text that changes whenever a list of tickets would look different."""
+        return await self.store.pulse()
 
     def link(self, ticket_id: str) -> str:
         """The page of a ticket."""

@@ -48,7 +48,6 @@ class Delivery:
     """The `webhook-id`: the same for every attempt, so that a receiver can drop what it has seen."""
     endpoint: str
     """Which endpoint, as `Endpoint.id` names it: the address itself may hold a secret and is not stored."""
-    event: str
     body: str
     attempt: int
     """Attempts made so far."""
@@ -81,16 +80,20 @@ class DeliveryStore(Protocol):
         """Take due messages for this process alone until `until`."""
         ...
 
-    async def delivered(self, delivery_id: str, *, now: datetime) -> None:
+    async def delivered(self, delivery_id: str) -> None:
         """The receiver has it."""
         ...
 
-    async def failed(self, delivery_id: str, *, status: int, next_at: datetime | None, now: datetime) -> None:
-        """An attempt failed; try again at `next_at`, or never where there is none. `status` 0: no answer."""
+    async def failed(self, delivery_id: str, *, next_at: datetime | None) -> None:
+        """An attempt failed; try again at `next_at`, or never where there is none."""
         ...
 
     async def disable(self, endpoint: str, *, now: datetime) -> None:
         """The endpoint is gone: give up every message for it, now and later."""
+        ...
+
+    async def disabled(self, endpoint: str) -> bool:
+        """Whether the endpoint said that it is gone."""
         ...
 
 
@@ -177,7 +180,7 @@ class Announcer:
         if not wanting:
             return []
         body = jsontree.dump(message(event, ticket, at, self.base_url)).decode()
-        return [Delivery(self.mint(), one.id, event.value, body, 0, at) for one in wanting]
+        return [Delivery(self.mint(), one.id, body, 0, at) for one in wanting]
 
 
 class Courier:
@@ -211,18 +214,18 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.endpoint)
-        if endpoint is None:
-            await self._store.failed(delivery.id, status=0, next_at=None, now=self._clock.now())
+        if endpoint is None or await self._store.disabled(delivery.endpoint):
+            await self._store.failed(delivery.id, next_at=None)
             return
         status = await self._post(endpoint, delivery)
         now = self._clock.now()
         if 200 <= status < 300:
-            await self._store.delivered(delivery.id, now=now)
+            await self._store.delivered(delivery.id)
         elif status == GONE:
             log.warning("a webhook endpoint answered 410 and is switched off: change its `url` to switch it on again")
             await self._store.disable(delivery.endpoint, now=now)
         else:
-            await self._store.failed(delivery.id, status=status, next_at=self._next(delivery, now), now=now)
+            await self._store.failed(delivery.id, next_at=self._next(delivery, now))
 
     def _next(self, delivery: Delivery, now: datetime) -> datetime | None:
         made = delivery.attempt + 1

@@ -9,7 +9,7 @@ Empty text means "none"; `None` stands only where a time has not come yet. Money
 
 from typing import Any
 
-from sqlalchemy import BigInteger, LargeBinary, Text
+from sqlalchemy import BigInteger, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -134,13 +134,14 @@ class TicketRow(SQLModel, table=True):
     policy_version: str = Field(default="", sa_type=Text, description="Version of the policy that asked.")
     rule: str = Field(default="", sa_type=Text, description="Rule that asked.")
     reason: str = Field(default="", sa_type=Text, description="Why the rule asked.")
-    arguments: str = Field(default="", sa_type=Text, description="Arguments, canonical JSON: what the person sees.")
-    request: bytes = Field(default=b"", sa_type=LargeBinary, description="The whole request as it would be sent.")
+    findings: str = Field(default="", sa_type=Text, description="Kinds of what detectors found, space-separated.")
+    form: str = Field(sa_type=Text, description="The call as `digest` covers it, canonical JSON: what the person sees.")
     created_at: str = Field(sa_type=Text, description="When it was asked.")
     expires_at: str = Field(sa_type=Text, description="When silence becomes a denial.")
     decided_at: str | None = Field(default=None, sa_type=Text, description="When a person decided.")
     decided_by: str = Field(default="", sa_type=Text, description="Who decided.")
     decision_reason: str = Field(default="", sa_type=Text, description="What they said; reaches the agent.")
+    told_at: str | None = Field(default=None, sa_type=Text, description="When the agent was told a refusal, once.")
     consumed_at: str | None = Field(default=None, sa_type=Text, description="When the approval was used, once.")
     consumed_by: str = Field(default="", sa_type=Text, description="Exchange that used it.")
 
@@ -184,6 +185,15 @@ class DeliveryRow(SQLModel, table=True):
     attempt: int = Field(default=0, description="Attempts made.")
     next_at: str = Field(sa_type=Text, description="When the next attempt is due.")
     created_at: str = Field(sa_type=Text, description="When it was written.")
+
+
+class EndpointRow(SQLModel, table=True):
+    """A webhook endpoint that answered 410 and is sent nothing any more (`approvals/webhook.py`)."""
+
+    __tablename__ = _named("endpoints")
+
+    url_digest: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over the address.")
+    disabled_at: str = Field(sa_type=Text, description="When it said that it is gone.")
 
 
 class LoginRow(SQLModel, table=True):

@@ -50,9 +50,9 @@ CREATE TABLE tickets (
     key_id TEXT NOT NULL, tenant TEXT NOT NULL, agent TEXT NOT NULL, "user" TEXT NOT NULL,
     session_id TEXT NOT NULL, exchange_id TEXT NOT NULL,
     policy_version TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL,
-    arguments TEXT NOT NULL, request {bytes} NOT NULL,
+    findings TEXT NOT NULL, form TEXT NOT NULL,
     created_at TEXT NOT NULL, expires_at TEXT NOT NULL, decided_at TEXT, decided_by TEXT NOT NULL,
-    decision_reason TEXT NOT NULL, consumed_at TEXT, consumed_by TEXT NOT NULL
+    decision_reason TEXT NOT NULL, told_at TEXT, consumed_at TEXT, consumed_by TEXT NOT NULL
 );
 CREATE UNIQUE INDEX tickets_one_open ON tickets (digest) WHERE state IN ('pending', 'approved');
 CREATE INDEX tickets_by_digest ON tickets (digest);
@@ -77,6 +77,8 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_by_state ON deliveries (state, next_at);
 
+CREATE TABLE endpoints (url_digest TEXT NOT NULL PRIMARY KEY, disabled_at TEXT NOT NULL);
+
 CREATE TABLE logins (
     hash TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('link', 'session')), subject TEXT NOT NULL,
     created_at TEXT NOT NULL, expires_at TEXT NOT NULL, used_at TEXT
@@ -90,8 +92,6 @@ def upgrade() -> None:
     """Make the tables."""
     postgres = op.get_bind().dialect.name == "postgresql"
     # Only `INTEGER PRIMARY KEY` is SQLite's own row number, which saves a second tree.
-    types = {"{bytes}": "BYTEA", "{integer}": "BIGINT"} if postgres else {"{bytes}": "BLOB", "{integer}": "INTEGER"}
-    for statement in STATEMENTS.split(";\n"):
-        for name, spelling in types.items():
-            statement = statement.replace(name, spelling)  # noqa: PLW2901 - the statement in the database's spelling
+    integer = "BIGINT" if postgres else "INTEGER"
+    for statement in STATEMENTS.replace("{integer}", integer).split(";\n"):
         op.execute(statement)

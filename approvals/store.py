@@ -1,0 +1,330 @@
+"""The tables of tickets and of webhook messages. Only this file of the room speaks SQL.
+
+Every change of a ticket is one transaction: the row, its audit event, and the messages that tell of it. A change is
+made by one `UPDATE` that names the states it may start from, so of any number of callers exactly one makes it.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from sqlmodel import Session, col, select, update
+from sqlmodel.sql.expression import SelectOfScalar
+
+from approvals.desk import Decided
+from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft
+from approvals.webhook import Announcer, Delivery
+from governance import jsontree
+from governance.audit.event import AuditLog, Tag, Value
+from governance.clock import rfc3339
+from governance.store import ConflictError, Store, StoreError, Work
+from governance.store.tables import DeliveryRow, EndpointRow, TicketRow
+
+ATTEMPTS = 8
+"""How often opening may meet a ticket that closes at the same moment."""
+_REFUSED = (State.DENIED, State.EXPIRED, State.INVALIDATED)
+
+
+class _LostError(Exception):
+    """The row was not in a state from which this move starts: somebody else moved first."""
+
+
+class SqlTickets:
+    """`approvals.desk.TicketStore` on a database."""
+
+    def __init__(self, store: Store, audit: AuditLog, announcer: Announcer | None = None) -> None:
+        self._store = store
+        self._audit = audit
+        self._announcer = announcer or Announcer(())
+
+    async def open_or_attach(self, ticket: Ticket, now: datetime) -> Ticket:
+        """Keep a new ticket, or return the open one of the same digest."""
+        for _ in range(ATTEMPTS):
+            found = await self._open(ticket.digest)
+            if found is not None and not found.overdue(now):
+                return found
+            if found is not None:
+                await self._move(found, Move.EXPIRE, now)
+                continue
+            try:
+                await self._audit.append(draft(Tag.APPROVAL_REQUESTED, ticket), within=self._insertion(ticket))
+            except ConflictError:
+                continue
+            return ticket
+        raise StoreError("a ticket could not be opened: the same call is opened and closed again and again")
+
+    async def get(self, ticket_id: str) -> Ticket | None:
+        """A ticket by its id."""
+        return await self._first(select(TicketRow).where(TicketRow.id == ticket_id))
+
+    async def decided(self, ids: Collection[str]) -> list[str]:
+        """Those of these tickets that are pending no more."""
+        query = select(TicketRow.id).where(col(TicketRow.id).in_(list(ids)), TicketRow.state != State.PENDING)
+        return await self._store.read(lambda session: list(session.exec(query)))
+
+    async def tickets(
+        self, states: Collection[State] = (), limit: int = 200, tenant: str | None = None
+    ) -> list[Ticket]:
+        """Tickets in these states (none given: any) of one tenant (none given: all), newest first."""
+        query = select(TicketRow).order_by(col(TicketRow.created_at).desc(), col(TicketRow.id)).limit(limit)
+        if states:
+            query = query.where(col(TicketRow.state).in_(list(states)))
+        if tenant is not None:
+            query = query.where(TicketRow.tenant == tenant)
+        return await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+
+    async def pulse(self) -> str:
+        """A text that changes whenever a list of tickets would look different."""
+        query = (
+            select(TicketRow.id, TicketRow.state, TicketRow.expires_at)
+            .order_by(col(TicketRow.created_at).desc(), col(TicketRow.id))
+            .limit(200)
+        )
+        rows = await self._store.read(lambda session: [tuple(row) for row in session.exec(query)])
+        return jsontree.digest([list(row) for row in rows])
+
+    async def decide(
+        self, ticket_id: str, move: Move, *, by: str, reason: str, now: datetime, expires_at: datetime
+    ) -> Decided | None:
+        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket."""
+        ticket = await self.get(ticket_id)
+        if ticket is None:
+            return None
+        made = await self._move(
+            replace(ticket, decided_at=now, decided_by=by, decision_reason=reason),
+            move,
+            now,
+            expires_at=rfc3339(expires_at if move is Move.APPROVE else ticket.expires_at),
+            decided_at=rfc3339(now),
+            decided_by=by,
+            decision_reason=reason,
+        )
+        return Decided(await self.get(ticket_id) or ticket, made)
+
+    async def consume(self, ticket_id: str, *, exchange_id: str, now: datetime) -> bool:
+        """Use an approval up. True for exactly one caller."""
+        ticket = await self.get(ticket_id)
+        if ticket is None or not ticket.intact():
+            return False
+        return await self._move(ticket, Move.CONSUME, now, consumed_at=rfc3339(now), consumed_by=exchange_id)
+
+    async def expire_due(self, now: datetime) -> list[str]:
+        """Expire every open ticket whose deadline has passed; returns their ids."""
+        query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)), col(TicketRow.expires_at) <= rfc3339(now))
+        due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        return [ticket.id for ticket in due if await self._move(ticket, Move.EXPIRE, now)]
+
+    async def invalidate(self, session_id: str, *, by: str, reason: str, now: datetime) -> list[str]:
+        """Close every open ticket of a run; returns their ids."""
+        query = select(TicketRow).where(TicketRow.session_id == session_id, col(TicketRow.state).in_(list(OPEN)))
+        found = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        closed: list[str] = []
+        for ticket in found:
+            after = replace(ticket, decided_at=now, decided_by=by, decision_reason=reason)
+            values = {"decided_at": rfc3339(now), "decided_by": by, "decision_reason": reason}
+            if await self._move(after, Move.INVALIDATE, now, **values):
+                closed.append(ticket.id)
+        return closed
+
+    async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
+        """The refusal of this call that no agent was told yet, whose deadline was after `since`; told from now on."""
+        query = (
+            select(TicketRow)
+            .where(
+                TicketRow.digest == digest,
+                col(TicketRow.state).in_(_REFUSED),
+                col(TicketRow.told_at).is_(None),
+                col(TicketRow.expires_at) > rfc3339(since),
+            )
+            .order_by(col(TicketRow.created_at).desc())
+            .limit(1)
+        )
+        ticket = await self._first(query)
+        # An approval that ran out unused is nobody's refusal: the call is simply asked about again.
+        if ticket is None or (ticket.state is State.EXPIRED and ticket.decided_by):
+            return None
+        mark = update(TicketRow).where(col(TicketRow.id) == ticket.id, col(TicketRow.told_at).is_(None))
+        mark = mark.values(told_at=rfc3339(now))
+        told = await self._store.write(lambda session: session.exec(mark).rowcount)
+        return ticket if told == 1 else None
+
+    # -- within -----------------------------------------------------------------------------------------------------
+
+    async def _open(self, digest: str) -> Ticket | None:
+        return await self._first(
+            select(TicketRow).where(TicketRow.digest == digest, col(TicketRow.state).in_(list(OPEN)))
+        )
+
+    async def _first(self, query: SelectOfScalar[TicketRow]) -> Ticket | None:
+        def work(session: Session) -> Ticket | None:
+            row = session.exec(query).first()
+            return None if row is None else _ticket(row)
+
+        return await self._store.read(work)
+
+    async def _move(self, ticket: Ticket, move: Move, now: datetime, **values: str) -> bool:
+        """Make a move, with its event and its messages, or nothing at all."""
+        step = MOVES[move]
+        after = replace(ticket, state=step.target)
+        change = update(TicketRow).where(col(TicketRow.id) == ticket.id, col(TicketRow.state).in_(list(step.sources)))
+        if step.overdue is not None:
+            deadline = col(TicketRow.expires_at)
+            change = change.where(deadline <= rfc3339(now) if step.overdue else deadline > rfc3339(now))
+        change = change.values(state=step.target.value, **values)
+
+        def work(session: Session) -> None:
+            if session.exec(change).rowcount != 1:
+                raise _LostError
+            self._announce(session, step.tag, after, now)
+
+        more: dict[str, Value] = {"state": step.target.value}
+        if after.decided_by:
+            more |= {"actor": after.decided_by, "reason": after.decision_reason}
+        if exchange := values.get("consumed_by"):
+            more["exchange_id"] = exchange
+        try:
+            await self._audit.append(draft(step.tag, after, **more), within=work)
+        except _LostError:
+            return False
+        return True
+
+    def _insertion(self, ticket: Ticket) -> Work[None]:
+        def work(session: Session) -> None:
+            session.add(_row(ticket))
+            session.flush()
+            self._announce(session, Tag.APPROVAL_REQUESTED, ticket, ticket.requested_at)
+
+        return work
+
+    def _announce(self, session: Session, event: Tag, ticket: Ticket, at: datetime) -> None:
+        for message in self._announcer.messages(event, ticket, at):
+            session.add(
+                DeliveryRow(
+                    id=message.id,
+                    event_id=ticket.id,
+                    url_digest=message.endpoint,
+                    body=message.body,
+                    state="waiting",
+                    attempt=0,
+                    next_at=rfc3339(message.next_at),
+                    created_at=rfc3339(at),
+                )
+            )
+
+
+class SqlDeliveries:
+    """`approvals.webhook.DeliveryStore` on a database."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def claim(self, *, now: datetime, until: datetime, limit: int) -> list[Delivery]:
+        """Take due messages for this process alone until `until`."""
+        due = (
+            select(DeliveryRow)
+            .where(DeliveryRow.state == "waiting", col(DeliveryRow.next_at) <= rfc3339(now))
+            .order_by(col(DeliveryRow.next_at), col(DeliveryRow.id))
+            .limit(limit)
+        )
+        found = await self._store.read(lambda session: [_delivery(row) for row in session.exec(due)])
+        if not found:
+            return []
+
+        def work(session: Session) -> list[Delivery]:
+            return [one for one in found if self._take(session, one, until)]
+
+        return await self._store.write(work)
+
+    async def delivered(self, delivery_id: str) -> None:
+        """The receiver has it."""
+        await self._finish(delivery_id, "delivered", None)
+
+    async def failed(self, delivery_id: str, *, next_at: datetime | None) -> None:
+        """An attempt failed; try again at `next_at`, or never where there is none."""
+        await self._finish(delivery_id, "failed" if next_at is None else "waiting", next_at)
+
+    async def disable(self, endpoint: str, *, now: datetime) -> None:
+        """The endpoint is gone: give up every message for it, now and later."""
+        give_up = update(DeliveryRow).where(
+            col(DeliveryRow.url_digest) == endpoint, col(DeliveryRow.state) == "waiting"
+        )
+
+        def work(session: Session) -> None:
+            if session.get(EndpointRow, endpoint) is None:
+                session.add(EndpointRow(url_digest=endpoint, disabled_at=rfc3339(now)))
+            session.exec(give_up.values(state="failed"))
+
+        await self._store.write(work)
+
+    async def disabled(self, endpoint: str) -> bool:
+        """Whether the endpoint said that it is gone."""
+        return await self._store.read(lambda session: session.get(EndpointRow, endpoint) is not None)
+
+    def _take(self, session: Session, delivery: Delivery, until: datetime) -> bool:
+        take = update(DeliveryRow).where(
+            col(DeliveryRow.id) == delivery.id,
+            col(DeliveryRow.state) == "waiting",
+            col(DeliveryRow.next_at) == rfc3339(delivery.next_at),
+        )
+        return session.exec(take.values(next_at=rfc3339(until))).rowcount == 1
+
+    async def _finish(self, delivery_id: str, state: str, next_at: datetime | None) -> None:
+        change = update(DeliveryRow).where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.state) == "waiting")
+        change = change.values(state=state, attempt=col(DeliveryRow.attempt) + 1)
+        if next_at is not None:
+            change = change.values(next_at=rfc3339(next_at))
+        await self._store.write(lambda session: session.exec(change).rowcount)
+
+
+def _row(ticket: Ticket) -> TicketRow:
+    principal = jsontree.as_object(ticket.bound.get("principal"))
+    return TicketRow(
+        id=ticket.id,
+        digest=ticket.digest,
+        state=ticket.state.value,
+        action=ticket.field("action"),
+        server=ticket.field("server") or ticket.field("provider"),
+        tool=ticket.field("name") or ticket.field("model"),
+        definition=ticket.field("definition"),
+        key_id=jsontree.as_text(principal.get("key_id")),
+        tenant=jsontree.as_text(principal.get("tenant")),
+        agent=jsontree.as_text(principal.get("agent")),
+        user=jsontree.as_text(principal.get("user")),
+        session_id=ticket.field("session"),
+        exchange_id=ticket.exchange_id,
+        policy_version=ticket.field("policy"),
+        rule=ticket.rule,
+        reason=ticket.reason,
+        findings=" ".join(ticket.findings),
+        form=ticket.form,
+        created_at=rfc3339(ticket.requested_at),
+        expires_at=rfc3339(ticket.expires_at),
+    )
+
+
+def _ticket(row: TicketRow) -> Ticket:
+    return Ticket(
+        id=row.id,
+        digest=row.digest,
+        form=row.form,
+        state=State(row.state),
+        exchange_id=row.exchange_id,
+        rule=row.rule,
+        reason=row.reason,
+        requested_at=datetime.fromisoformat(row.created_at),
+        expires_at=datetime.fromisoformat(row.expires_at),
+        decided_at=datetime.fromisoformat(row.decided_at) if row.decided_at else None,
+        decided_by=row.decided_by,
+        decision_reason=row.decision_reason,
+        findings=tuple(row.findings.split()),
+    )
+
+
+def _delivery(row: DeliveryRow) -> Delivery:
+    return Delivery(
+        id=row.id,
+        endpoint=row.url_digest,
+        body=row.body,
+        attempt=row.attempt,
+        next_at=datetime.fromisoformat(row.next_at),
+    )

@@ -1,0 +1,25 @@
+"""Exchanges and verdicts for the tests of approvals."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from governance.exchange import Action, Body, Exchange, Principal, Resource, SessionRef
+from governance.jsontree import Json
+from governance.verdict import Decision, Verdict
+
+AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+HOLD = Verdict(Decision.HOLD, by="policy", rule="ask-before-writing", reason="writes need a person", version="v1")
+
+
+def tool_call(arguments: Json = None, *, id: str = "exc_1", session: str = "ses_1", **resource: str) -> Exchange:  # noqa: A002 - the field's name
+    """A call of the tool `write_file` on the server `files`."""
+    params: Json = {"name": "write_file", "arguments": {"path": "/tmp/a", "n": 1} if arguments is None else arguments}
+    return Exchange(
+        id=id,
+        at=AT,
+        action=Action.TOOL_CALL,
+        principal=Principal("key_1", tenant="acme", agent="builder", user="ann"),
+        resource=replace(Resource(server="files", name="write_file", definition="d" * 64), **resource),
+        session=SessionRef(session, "explicit", 1),
+        request=Body({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}),
+    )
