@@ -185,7 +185,7 @@ class LinkLostError(UpstreamError):
 class Outlet(Protocol):
     """Where the answer to one client message goes: a front's side of one exchange."""
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """What the upstream answered with, before its first event."""
         ...
 

@@ -135,7 +135,7 @@ class Relay:
                     await call.answer(await self._govern(call, action, link, caller, outlet, headers))
             except (RefusedError, UpstreamError) as error:
                 told = errors.answer(error, message, caller.era)
-                outlet.begin(told.status, NO_HEADERS)
+                await outlet.begin(told.status, NO_HEADERS)
                 if message.is_request:
                     await call.answer(Event(told.message))
                 return error
@@ -154,7 +154,7 @@ class Relay:
         with anyio.CancelScope() as scope, _Cut(self.kills, caller, session, scope) as cut:
             reply = await link.listen(headers)
             try:
-                outlet.begin(reply.status, reply.headers)
+                await outlet.begin(reply.status, reply.headers)
                 async for event in reply.events:
                     found = await calls.replayed(event)
                     if found is not None:
@@ -252,7 +252,7 @@ class Relay:
 async def _until_answered(reply: Reply, call: Call, outlet: Outlet) -> Event | None:
     """Pass on what comes before the response, live; returns the response, or None where there is none."""
     call.reply = reply
-    outlet.begin(reply.status, reply.headers)
+    await outlet.begin(reply.status, reply.headers)
     async for event in reply.events:
         if event.message is None or not event.message.is_response:
             await call.put(event)

@@ -1,0 +1,195 @@
+"""The MCP proxy as an ASGI application: who is asking, for which server, by which front.
+
+It authenticates, routes, and answers what was refused unread. Messages are carried by the fronts in
+`mcp_proxy/transports`; the border in front of all of it is `pipeline/border.py`.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, cast
+
+from governance.clock import Clock
+from governance.config.models import Limits
+from governance.exchange import Principal
+from governance.identity.directory import IdentityStaleError, UnknownKeyError
+from governance.policy.glob import Globs
+from mcp_proxy import errors
+from mcp_proxy.eras import ParamHeaders
+from mcp_proxy.lens import Tools
+from mcp_proxy.link import Server
+from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.relay import Gate, Kills, Relay
+from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
+from mcp_proxy.transports.streamable_http_sessions import Sessions
+from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Headers, Receive, Record, Send
+
+log = logging.getLogger(__name__)
+
+_ONCE = frozenset({"authorization", "x-api-key", "content-type", "content-encoding", "mcp-session-id", "last-event-id"})
+_LEFT = 499
+
+
+class Identity(Protocol):
+    """Who is asking (`governance.identity.directory.Identity`)."""
+
+    def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        """The principal behind a key."""
+        ...
+
+
+class Front(Protocol):
+    """One agent-facing transport."""
+
+    async def serve(self, incoming: Incoming) -> None:
+        """Answer one HTTP request."""
+        ...
+
+
+@dataclass(frozen=True)
+class Organs:
+    """What the application acts with."""
+
+    gate: Gate
+    kills: Kills
+    tools: Tools
+    identity: Identity
+    clock: Clock
+    limits: Limits
+    hosts: tuple[str, ...]
+    record: Record
+    """Writes a refused request into the audit log: `(path, problem)`."""
+    header_user: str = ""
+    """Trusted header that names the person, if one is configured."""
+
+
+@contextlib.asynccontextmanager
+async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenerator[AsgiApp]:
+    """The application, with its border, while the block is open; ends every client session afterwards.
+
+    Args:
+        organs: what it acts with.
+        servers: the configured upstream servers by name. They are not closed here.
+    """
+    rules = ParamHeaders()
+    relay = Relay(organs.gate, organs.kills, organs.tools, organs.clock, rules, patience=organs.limits.upstream_seconds)
+    http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
+    async with http.running():
+        app = App(organs, servers, {"": http})
+        yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+
+
+class App:
+    """Routes `/mcp/{server}` to a front.
+
+    Args:
+        organs: what it acts with.
+        servers: the configured upstream servers by name.
+        fronts: the fronts by what follows the server's name in the path; empty = Streamable HTTP.
+    """
+
+    def __init__(self, organs: Organs, servers: Mapping[str, Server], fronts: Mapping[str, Front]) -> None:
+        self._organs = organs
+        self._servers = servers
+        self._fronts = fronts
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; anything but HTTP is not spoken here."""
+        if scope["type"] != "http":
+            return
+        sender = _Sender(send)
+        try:
+            if scope["path"] == "/health":
+                await _answer(sender, 200, b'{"status":"ok"}')
+                return
+            incoming, front = self._admit(scope, receive, sender)
+            await front.serve(incoming)
+        except MalformedMessageError as error:
+            await self._organs.record(scope["path"], BadRequestError(400, "malformed", str(error)))
+            await self._tell(sender, errors.malformed(error))
+        except BadRequestError as problem:
+            if problem.status != _LEFT:
+                await self._organs.record(scope["path"], problem)
+                await self._tell(sender, errors.bad_request(problem))
+        except Exception:
+            log.exception("a request could not be answered")
+            await self._tell(sender, errors.bad_request(BadRequestError(500, "internal", "the proxy failed")))
+
+    def _admit(self, scope: AsgiScope, receive: Receive, send: Send) -> tuple[Incoming, Front]:
+        """The request with its sender and its server.
+
+        Raises:
+            BadRequestError: nobody known, or nothing there.
+        """
+        lines = tuple(
+            (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+            for name, value in cast("Headers", scope["headers"])
+        )
+        headers = dict(lines)
+        if len(headers) != len(lines):
+            _refuse_repeated(lines)
+        principal = self._principal(scope, headers)
+        name, _, rest = scope["path"].removeprefix("/mcp/").partition("/")
+        server = self._servers.get(name) if scope["path"].startswith("/mcp/") else None
+        front = self._fronts.get(rest)
+        if server is None or front is None or not _globs(principal.servers).match(name):
+            raise BadRequestError(404, "server", "no such server here: the path is `/mcp/{server}`")
+        return Incoming(scope, receive, send, principal, server, headers, lines), front
+
+    def _principal(self, scope: AsgiScope, headers: Mapping[str, str]) -> Principal:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        key = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key")
+        peer = scope.get("client") or ("", 0)
+        user = headers.get(self._organs.header_user.lower(), "") if self._organs.header_user else ""
+        try:
+            return self._organs.identity.principal(key, peer=peer[0], user=user)
+        except UnknownKeyError as error:
+            raise BadRequestError(401, "unauthenticated", str(error)) from None
+        except IdentityStaleError as error:
+            raise BadRequestError(503, "identity", str(error)) from None
+
+    async def _tell(self, sender: "_Sender", answer: errors.Answer) -> None:
+        if not sender.started:
+            await _answer(sender, answer.status, answer.message.raw)
+
+
+class _Sender:
+    """Remembers whether an answer was begun, so that none is begun twice."""
+
+    __slots__ = ("_send", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    def __call__(self, message: AsgiScope) -> Awaitable[None]:
+        self.started = True
+        return self._send(message)
+
+
+async def _answer(send: Callable[[AsgiScope], Awaitable[None]], status: int, body: bytes) -> None:
+    headers: Headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="wicket"'))
+    if status == 405:
+        headers.append((b"allow", b"POST"))
+    if status == 503:
+        headers.append((b"retry-after", b"5"))
+    if status in (413, 415):
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _refuse_repeated(lines: tuple[tuple[str, str], ...]) -> None:
+    names = [name for name, _ in lines if name in _ONCE]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated:
+        raise BadRequestError(400, "headers", f"the `{repeated}` header appears more than once")
+
+
+@lru_cache(maxsize=1024)
+def _globs(patterns: tuple[str, ...]) -> Globs:
+    return Globs(patterns)

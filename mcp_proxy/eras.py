@@ -1,0 +1,157 @@
+"""The two generations of MCP over HTTP: which one a request speaks, and what a modern request must look like.
+
+The rules are the SDK's pure functions; here they are put in order and their words become ours. Nothing is sent here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    MCP_NAME_HEADER,
+    MCP_PARAM_HEADER_PREFIX,
+    NAME_BEARING_METHODS,
+    InboundLadderRejection,
+    classify_inbound_request,
+    encode_header_value,
+    find_duplicated_routing_header,
+    find_invalid_x_mcp_header,
+    mcp_param_headers,
+    unsupported_protocol_version_rejection,
+    validate_mcp_param_headers,
+    x_mcp_header_map,
+)
+from mcp_types import PROTOCOL_VERSION_META_KEY
+from mcp_types.jsonrpc import HEADER_MISMATCH, METHOD_NOT_FOUND
+from mcp_types.methods import CLIENT_REQUESTS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
+
+from governance import jsontree
+from governance.jsontree import Json, JsonObject
+from mcp_proxy.link import Era
+from mcp_proxy.message import MalformedMessageError, Message
+
+VERSION_HEADER = "mcp-protocol-version"
+MOST_TOOLS = 10_000
+"""Tools of all servers whose header annotations are remembered; the oldest goes first."""
+
+_PREFIX = MCP_PARAM_HEADER_PREFIX.lower()
+_HANDSHAKE = frozenset(HANDSHAKE_PROTOCOL_VERSIONS)
+_MODERN = frozenset(method for method, version in CLIENT_REQUESTS if version == LATEST_MODERN_VERSION)
+_REMOVED = frozenset(method for method, _ in CLIENT_REQUESTS) - _MODERN
+
+
+def era_of(version: str | None) -> Era:
+    """The era that a request's `MCP-Protocol-Version` header chooses; only the header counts."""
+    return Era.LEGACY if version is None or version in _HANDSHAKE else Era.MODERN
+
+
+def check_legacy(message: Message, lines: Iterable[tuple[str, str]]) -> None:
+    """Refuse what belongs to the other era.
+
+    Raises:
+        MalformedMessageError: a modern request without the header that says so, or with two that differ.
+    """
+    _refuse_repeated(message, lines)
+    if message.is_request and PROTOCOL_VERSION_META_KEY in message.meta:
+        raise MalformedMessageError(
+            "the request has a modern envelope but no such `MCP-Protocol-Version` header",
+            code=HEADER_MISMATCH,
+            request_id=message.id,
+        )
+
+
+def check_modern(message: Message, headers: Mapping[str, str], lines: Iterable[tuple[str, str]]) -> None:
+    """Refuse a message that is not a whole request of the modern era (2026-07-28, "Sending Messages").
+
+    Args:
+        message: what was posted.
+        headers: the request's headers, lower-case names, values without space around them.
+        lines: every header line that was sent, so that repeated ones are seen.
+
+    Raises:
+        MalformedMessageError: says which rule it breaks.
+    """
+    if message.is_response:
+        raise MalformedMessageError("a response cannot be posted in this revision")
+    if message.is_notification:
+        _raise_if(unsupported_protocol_version_rejection(headers.get(VERSION_HEADER, "")), None)
+        return
+    _refuse_repeated(message, lines)
+    found = classify_inbound_request(message.value, headers=headers)
+    if isinstance(found, InboundLadderRejection):
+        _raise_if(found, message)
+    if message.method in _REMOVED:
+        raise MalformedMessageError(
+            "this `method` is not part of this revision", code=METHOD_NOT_FOUND, request_id=message.id
+        )
+
+
+def status_of(response: Message, status: int) -> int:
+    """The HTTP status that a modern client expects for a first message which is the response."""
+    if status != 200:
+        return status
+    error = response.value.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return ERROR_CODE_HTTP_STATUS.get(code, 200) if isinstance(code, int) else 200
+
+
+class ParamHeaders:
+    """The arguments that are repeated in `Mcp-Param-*` headers (SEP-2243), learned from the lists that pass by.
+
+    A tool that was never listed is not known: its headers are forwarded, and the server checks them.
+    """
+
+    def __init__(self) -> None:
+        self._schemas: dict[tuple[str, str], Json] = {}
+
+    def learn(self, server: str, tools: Sequence[JsonObject]) -> None:
+        """Remember the annotated tools of a list; forget those that are no longer annotated."""
+        for tool in tools:
+            key = (server, jsontree.as_text(tool.get("name")))
+            schema = tool.get("inputSchema")
+            self._schemas.pop(key, None)
+            if find_invalid_x_mcp_header(schema) is None and x_mcp_header_map(schema):
+                self._schemas[key] = schema
+        while len(self._schemas) > MOST_TOOLS:
+            del self._schemas[next(iter(self._schemas))]
+
+    def check(self, server: str, message: Message, headers: Mapping[str, str]) -> None:
+        """Refuse a call whose headers and arguments differ.
+
+        Raises:
+            MalformedMessageError: they do.
+        """
+        schema = self._schemas.get((server, jsontree.as_text(message.params.get("name"))))
+        if schema is not None and message.method == "tools/call":
+            arguments = jsontree.as_object(message.params.get("arguments"))
+            _raise_if(validate_mcp_param_headers(schema, arguments, headers), message)
+
+    def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers that fit an edited message. What cannot be told is left out, so that nothing removed leaks."""
+        kept = {name: text for name, text in headers.items() if not name.startswith(_PREFIX)}
+        name = NAME_BEARING_METHODS.get(message.method)
+        if name is not None and MCP_NAME_HEADER in kept:
+            kept[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(message.params.get(name)))
+        schema = self._schemas.get((server, jsontree.as_text(message.params.get("name"))))
+        if schema is not None:
+            arguments = jsontree.as_object(message.params.get("arguments"))
+            repeated = mcp_param_headers(x_mcp_header_map(schema), arguments)
+            kept |= {header.lower(): text for header, text in repeated.items()}
+        return kept
+
+
+def _refuse_repeated(message: Message, lines: Iterable[tuple[str, str]]) -> None:
+    lines = list(lines)
+    params = [name for name, _ in lines if name.startswith(_PREFIX)]
+    twice = next((name for name in params if params.count(name) > 1), None) if params else None
+    repeated = find_duplicated_routing_header(lines) or twice
+    if repeated:
+        raise MalformedMessageError(
+            f"the `{repeated}` header appears more than once", code=HEADER_MISMATCH, request_id=message.id
+        )
+
+
+def _raise_if(found: InboundLadderRejection | None, message: Message | None) -> None:
+    if found is not None:
+        request_id = message.id if message is not None else None
+        raise MalformedMessageError(found.message, code=found.code, request_id=request_id, data=found.data)
