@@ -17,6 +17,7 @@ from governance.policy.rules import Comparison
 EVERY = "*"
 """A step of a pointer that stands for every member or item."""
 
+_KINDS: dict[type[object], str] = {str: "text", int: "number", float: "number", bool: "truth", type(None): "null"}
 RANGE = frozenset(("gt", "ge", "lt", "le"))
 
 
@@ -70,14 +71,14 @@ class ArgumentTest:
 
     def holds(self, arguments: Json) -> bool | Fault:
         """Whether any value at the pointer passes; a value of the wrong type is a fault whatever the others are."""
-        found = self._found(arguments)
+        found = self._all(arguments) if self.wild else self._one(arguments)
         if self.exists is not None and bool(found) is not self.exists:
             return False
         if self.kinds is None:
             return True
         passed = False
         for value in found:
-            kind = kind_of(value)
+            kind = _KINDS.get(type(value), "tree")
             if kind in self.kinds:
                 passed = passed or self._passes(value)
             elif kind != "null":
@@ -88,26 +89,27 @@ class ArgumentTest:
         """Whether no value at all can pass."""
         return (self.kinds is not None and not self.kinds) or (self.range is not None and self.range.empty())
 
-    def _found(self, arguments: Json) -> list[Json]:
-        if self.wild:
-            return [jsontree.at(arguments, pointer) for pointer in pointers(arguments, self.steps)]
+    def _all(self, arguments: Json) -> list[Json]:
+        return [jsontree.at(arguments, pointer) for pointer in pointers(arguments, self.steps)]
+
+    def _one(self, arguments: Json) -> tuple[Json, ...]:
         node = arguments
         for step in self.steps:
-            if isinstance(node, dict) and step in node:
+            if type(node) is dict and step in node:
                 node = node[step]
             elif isinstance(node, list) and (indexes := _indexes(step, len(node))):
                 node = node[indexes[0]]
             else:
-                return []
-        return [node]
+                return ()
+        return (node,)
 
     def _passes(self, value: Json) -> bool:
+        if isinstance(value, str):
+            return (self.patterns is None or self.patterns.match(value)) and self.equals in ((), (value,))
         if self.range is not None and not (isinstance(value, (int, float)) and self.range.holds(value)):
             return False
         if self.equals and not same(value, self.equals[0]):
             return False
-        if isinstance(value, str):
-            return self.patterns is None or self.patterns.match(value)
         return self.values is None or any(same(value, one) for one in self.values)
 
 
@@ -160,13 +162,7 @@ def _indexes(step: str, length: int) -> range:
 
 def kind_of(value: Json) -> str:
     """What kind of value it is, as rules tell kinds apart: `text`, `number`, `truth`, `null` or `tree`."""
-    if isinstance(value, str):
-        return "text"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "truth"
-    return "number" if isinstance(value, (int, float)) else "tree"
+    return _KINDS.get(type(value), "tree")
 
 
 def same(value: Json, other: Json) -> bool:

@@ -3,7 +3,7 @@
 What follows when several rules fit is `engine.py`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -16,9 +16,10 @@ from governance.policy.condition import (
     Around,
     Condition,
     Fault,
+    Scene,
     activation,
     compile_condition,
-    static_activation,
+    lasting_activation,
 )
 from governance.policy.glob import Globs
 from governance.policy.rules import RESERVED, Match, Mode, Rule
@@ -96,6 +97,8 @@ class Look:
     exchange: Exchange
     phase: Phase
     around: Callable[[], Around]
+    names: Collection[str]
+    """The variables that the conditions use."""
     _activation: Activation | None = field(default=None, init=False)
     _arguments: tuple[Json] | None = field(default=None, init=False)
 
@@ -110,7 +113,7 @@ class Look:
     def activation(self) -> Activation:
         """The variables of conditions."""
         if self._activation is None:
-            self._activation = activation(self.exchange, self.phase, self.around())
+            self._activation = activation(Scene(self.exchange, self.phase, self.around), self.names)
         return self._activation
 
 
@@ -127,6 +130,7 @@ class CompiledRule:
     actions: frozenset[Action]
     names: tuple[tuple[str, Globs], ...]
     """Key of `match` and what it must match."""
+    annotations: tuple[tuple[str, Json], ...]
     findings: Globs | None
     args: tuple[ArgumentTest, ...]
     condition: Condition | None
@@ -157,7 +161,7 @@ class CompiledRule:
         """Whether what the rule asks of this one exchange holds. Cheap questions come first."""
         if self.findings is not None and not self._finds(look.exchange):
             return False
-        if self.rule.match.annotations and not self.annotated(look.exchange):
+        if self.annotations and not self.annotated(look.exchange):
             return False
         for test in self.args:
             outcome = test.holds(look.arguments)
@@ -179,15 +183,14 @@ class CompiledRule:
         """The answer of the condition where it is the same for every call of the tool, else `None`."""
         if self.condition is None:
             return True
-        if self.condition.constant is not None or not self.condition.static:
+        if self.condition.constant is not None or not self.condition.lasting:
             return self.condition.constant
-        return self.condition.holds(static_activation(exchange))
+        return self.condition.holds(lasting_activation(exchange))
 
     def annotated(self, exchange: Exchange) -> bool:
         """Whether the tool's annotations are those that the rule asks for. A missing one never is."""
-        wanted = self.rule.match.annotations or {}
         have = exchange.resource.annotations
-        return all(name in have and same(have[name], value) for name, value in wanted.items())
+        return all(name in have and same(have[name], value) for name, value in self.annotations)
 
     def _finds(self, exchange: Exchange) -> bool:
         return self.findings is not None and any(self.findings.match(one.kind) for one in exchange.findings)
@@ -238,6 +241,7 @@ def compile_rule(rule: Rule, *, file: str, line: int, version: str) -> CompiledR
         verdict=Verdict(rule.decide, by="policy", rule=rule.id, reason=rule.reason or _reason(rule), version=version),
         actions=_actions(rule),
         names=names,
+        annotations=tuple((match.annotations or {}).items()),
         findings=Globs(match.findings) if match.findings else None,
         args=tuple(compile_test(pointer, comparison) for pointer, comparison in (match.args or {}).items()),
         condition=compile_condition(rule.when) if rule.when is not None else None,

@@ -6,52 +6,98 @@ Which rules have conditions, and what follows from them, is `compiled.py`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import cel_expr_python.cel as cel
 
 from governance import jsontree
 from governance.exchange import Exchange, Phase
+from governance.jsontree import Json
 
-STATIC: Mapping[str, str] = {
-    "exchange.action": "string",
-    "exchange.plane": "string",
-    "exchange.transport": "string",
-    "exchange.client": "string",
-    "exchange.server": "string",
-    "exchange.provider": "string",
-    "exchange.model": "string",
-    "principal.key_id": "string",
-    "principal.tenant": "string",
-    "principal.team": "string",
-    "principal.agent": "string",
-    "principal.user": "string",
-    "principal.provenance": "map(string, string)",
-    "tool.server": "string",
-    "tool.name": "string",
-    "tool.definition": "string",
-    "tool.annotations": "map(string, dyn)",
-    "session.id": "string",
-    "session.evidence": "string",
-    "session.rank": "int",
-}
-"""Variables that are the same for every call of one tool by one principal in one session."""
 
-DYNAMIC: Mapping[str, str] = {
-    "exchange.id": "string",
-    "exchange.phase": "string",
-    "exchange.facts": "map(string, dyn)",
-    "args": "map(string, dyn)",
-    "result": "dyn",
-    "findings": "list(map(string, dyn))",
-    "session.calls": "int",
-    "now": "timestamp",
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a condition may ask that does not stand in the exchange."""
+
+    now: datetime
+    """The time of the judgement, aware."""
+    calls: int
+    """Tool calls that this process saw of the session before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that a condition may ask."""
+
+    exchange: Exchange
+    phase: Phase
+    around: Callable[[], Around]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One name that conditions know."""
+
+    kind: str
+    """Its CEL type."""
+    per_call: bool
+    """Whether it differs from call to call of one tool by one principal in one session."""
+    value: Callable[[Scene], object]
+
+
+def _fact(scene: Scene, name: str) -> str:
+    return jsontree.as_text(scene.exchange.facts.get(name))
+
+
+def _result(scene: Scene) -> Json:
+    return scene.exchange.response.value if scene.exchange.response is not None else None
+
+
+def _findings(scene: Scene) -> list[dict[str, str]]:
+    return [
+        {"kind": one.kind, "rule": one.rule, "pointer": one.pointer, "role": one.role, "action": one.action}
+        for one in scene.exchange.findings
+    ]
+
+
+VARIABLES: Mapping[str, Variable] = {
+    "exchange.id": Variable("string", True, lambda scene: scene.exchange.id),
+    "exchange.action": Variable("string", False, lambda scene: scene.exchange.action.value),
+    "exchange.phase": Variable("string", True, lambda scene: scene.phase.value),
+    "exchange.plane": Variable("string", False, lambda scene: _fact(scene, "plane")),
+    "exchange.transport": Variable("string", False, lambda scene: _fact(scene, "transport")),
+    "exchange.client": Variable("string", False, lambda scene: _fact(scene, "client")),
+    "exchange.facts": Variable("map(string, dyn)", True, lambda scene: dict(scene.exchange.facts)),
+    "exchange.server": Variable("string", False, lambda scene: scene.exchange.resource.server),
+    "exchange.provider": Variable("string", False, lambda scene: scene.exchange.resource.provider),
+    "exchange.model": Variable("string", False, lambda scene: scene.exchange.resource.model),
+    "principal.key_id": Variable("string", False, lambda scene: scene.exchange.principal.key_id),
+    "principal.tenant": Variable("string", False, lambda scene: scene.exchange.principal.tenant),
+    "principal.team": Variable("string", False, lambda scene: scene.exchange.principal.team),
+    "principal.agent": Variable("string", False, lambda scene: scene.exchange.principal.agent),
+    "principal.user": Variable("string", False, lambda scene: scene.exchange.principal.user),
+    "principal.provenance": Variable(
+        "map(string, string)", False, lambda scene: dict(scene.exchange.principal.provenance)
+    ),
+    "tool.server": Variable("string", False, lambda scene: scene.exchange.resource.server),
+    "tool.name": Variable("string", False, lambda scene: scene.exchange.resource.name),
+    "tool.definition": Variable("string", False, lambda scene: scene.exchange.resource.definition),
+    "tool.annotations": Variable("map(string, dyn)", False, lambda scene: dict(scene.exchange.resource.annotations)),
+    "session.id": Variable("string", False, lambda scene: scene.exchange.session.id),
+    "session.evidence": Variable("string", False, lambda scene: scene.exchange.session.evidence),
+    "session.rank": Variable("int", False, lambda scene: scene.exchange.session.rank),
+    "session.calls": Variable("int", True, lambda scene: scene.around().calls),
+    "args": Variable("map(string, dyn)", True, lambda scene: scene.exchange.arguments),
+    "result": Variable("dyn", True, _result),
+    "findings": Variable("list(map(string, dyn))", True, _findings),
+    "now": Variable("timestamp", True, lambda scene: scene.around().now),
 }
-"""Variables that differ from call to call. A condition that names one cannot hide a tool from a list."""
+"""Every name a condition may use. One that differs per call cannot hide a tool from a list."""
 
 _PLACE = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
@@ -78,17 +124,8 @@ class ConditionError(ValueError):
         super().__init__(message)
 
 
-class Around(NamedTuple):
-    """What a condition may ask that does not stand in the exchange."""
-
-    now: Any
-    """The time of the judgement, aware (`datetime`)."""
-    calls: int
-    """Tool calls that this process saw of the session before this one."""
-
-
 @cache
-def _environment(*, static: bool) -> cel.Env:
+def _environment(*, per_call: bool) -> cel.Env:
     text, anything = cel.Type.STRING, cel.Type.DYN
     types = {
         "string": text,
@@ -99,8 +136,8 @@ def _environment(*, static: bool) -> cel.Env:
         "map(string, dyn)": cel.Type.Map(text, anything),
         "list(map(string, dyn))": cel.Type.List(cel.Type.Map(text, anything)),
     }
-    names = STATIC if static else {**STATIC, **DYNAMIC}
-    return cel.NewEnv(variables={name: types[kind] for name, kind in names.items()})
+    known = {name: one for name, one in VARIABLES.items() if per_call or not one.per_call}
+    return cel.NewEnv(variables={name: types[one.kind] for name, one in known.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +146,20 @@ class Condition:
 
     source: str
     program: cel.Expression
-    static: bool
+    names: frozenset[str]
+    """The variables it uses, and perhaps more."""
+    lasting: bool
     """Whether it speaks only of who asks for what, and never of one call."""
     constant: bool | None
     """Its value where it does not depend on anything."""
 
-    def holds(self, activation: cel.Activation) -> bool | Fault:
+    def holds(self, variables: Activation) -> bool | Fault:
         """Whether the condition holds, or why that cannot be said.
 
         The engine's own words may quote the call, so they go no further than this.
         """
         try:
-            answer: object = self.program.eval(activation).value()
+            answer: object = self.program.eval(variables).value()
         except RuntimeError:
             return Fault.FAILED
         if answer is True or answer is False:
@@ -138,69 +177,40 @@ def compile_condition(source: str) -> Condition:
         ConditionError: it is not CEL, names something unknown, or is not a yes or no.
     """
     try:
-        program = _environment(static=False).compile(source)
+        program = _environment(per_call=True).compile(source)
     except RuntimeError as error:
         raise _explained(str(error)) from None
     kind = program.return_type().name()
     if kind not in ("BOOL", "DYN"):
         raise ConditionError(f"is {kind.lower()}, not true or false")
-    return Condition(source, program, _compiles_without_the_call(source), _constant(program))
+    return Condition(source, program, _names_in(source), _compiles_without_the_call(source), _constant(program))
 
 
-def activation(exchange: Exchange, phase: Phase, around: Around) -> cel.Activation:
-    """The variables of one exchange, once for all the conditions that look at it."""
-    return _environment(static=False).Activation(
-        {
-            **_static_values(exchange),
-            "exchange.id": exchange.id,
-            "exchange.phase": phase.value,
-            "exchange.facts": dict(exchange.facts),
-            "args": exchange.arguments,
-            "result": exchange.response.value if exchange.response is not None else None,
-            "findings": [
-                {"kind": one.kind, "rule": one.rule, "pointer": one.pointer, "role": one.role, "action": one.action}
-                for one in exchange.findings
-            ],
-            "session.calls": around.calls,
-            "now": around.now,
-        }
-    )
+def activation(scene: Scene, names: Iterable[str]) -> Activation:
+    """The variables of one exchange, once for all the conditions that use no more than `names`."""
+    return _environment(per_call=True).Activation({name: VARIABLES[name].value(scene) for name in names})
 
 
-def static_activation(exchange: Exchange) -> cel.Activation:
-    """The variables that do not depend on one call."""
-    return _environment(static=True).Activation(_static_values(exchange))
+def lasting_activation(exchange: Exchange) -> Activation:
+    """The variables that are the same for every call of the tool."""
+    scene = Scene(exchange, Phase.REQUEST, _nowhere)
+    values = {name: one.value(scene) for name, one in VARIABLES.items() if not one.per_call}
+    return _environment(per_call=False).Activation(values)
 
 
-def _static_values(exchange: Exchange) -> dict[str, object]:
-    principal, resource, session, facts = exchange.principal, exchange.resource, exchange.session, exchange.facts
-    return {
-        "exchange.action": exchange.action.value,
-        "exchange.plane": jsontree.as_text(facts.get("plane")),
-        "exchange.transport": jsontree.as_text(facts.get("transport")),
-        "exchange.client": jsontree.as_text(facts.get("client")),
-        "exchange.server": resource.server,
-        "exchange.provider": resource.provider,
-        "exchange.model": resource.model,
-        "principal.key_id": principal.key_id,
-        "principal.tenant": principal.tenant,
-        "principal.team": principal.team,
-        "principal.agent": principal.agent,
-        "principal.user": principal.user,
-        "principal.provenance": dict(principal.provenance),
-        "tool.server": resource.server,
-        "tool.name": resource.name,
-        "tool.definition": resource.definition,
-        "tool.annotations": dict(resource.annotations),
-        "session.id": session.id,
-        "session.evidence": session.evidence,
-        "session.rank": session.rank,
-    }
+def _nowhere() -> Around:
+    raise LookupError("nothing that lasts asks for the time or the history")
+
+
+def _names_in(source: str) -> frozenset[str]:
+    """The variables that a condition may use: all whose name occurs in it, even if only inside a text."""
+    tight = re.sub(r"\s+", "", source)
+    return frozenset(name for name in VARIABLES if name in tight)
 
 
 def _compiles_without_the_call(source: str) -> bool:
     try:
-        _environment(static=True).compile(source)
+        _environment(per_call=False).compile(source)
     except RuntimeError:
         return False
     return True
@@ -222,7 +232,7 @@ def _explained(said: str) -> ConditionError:
         return ConditionError("is too deeply nested or too large")
     line, column, what = int(place[1]), int(place[2]), place[3]
     if name := re.match(r"undeclared reference to '([^']*)'", what):
-        known = ", ".join(f"`{one}`" for one in sorted({*STATIC, *DYNAMIC}) if _akin(one, name[1]))
+        known = ", ".join(f"`{one}`" for one in sorted(VARIABLES) if _akin(one, name[1]))
         hint = f": there is {known}" if known else ""
         return ConditionError(f"names `{name[1]}`, which does not exist{hint}", line, column)
     if types := re.match(r"found no matching overload for '([^']*)' applied to '\(?([^)']*)", what):
