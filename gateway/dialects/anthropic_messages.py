@@ -1,0 +1,236 @@
+"""The lens over Anthropic's messages wire (API reference, "Messages" and "Streaming messages")."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
+from gateway.dialects.speech import count, is_opaque, model_and_stream, words
+from governance import jsontree
+from governance.exchange import Body, Role, Segment
+from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
+from governance.sse import SseEvent, encode
+
+_ROLES = {"system": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+_RUNNING = frozenset(("text", "thinking", "partial_json"))
+"""Members of a delta that continue the text of their block. All others (a citation) stand for themselves."""
+
+
+class AnthropicMessages:
+    """`POST /v1/messages` and `POST /v1/messages/count_tokens`."""
+
+    wire = "anthropic-messages"
+    operations: Mapping[str, Operation] = MappingProxyType(
+        {
+            "/v1/messages": Operation("/messages"),
+            "/v1/messages/count_tokens": Operation("/messages/count_tokens", metered=False),
+        }
+    )
+    passed_headers: frozenset[str] = frozenset(("anthropic-version", "anthropic-beta", "x-app", "idempotency-key"))
+    passed_prefixes: tuple[str, ...] = ("x-stainless-", "x-claude-code-")
+
+    def parse(self, raw: bytes) -> Asked:
+        """Read a request; this wire states its usage in every stream."""
+        parsed = jsontree.read(raw)
+        model, stream = model_and_stream(parsed.value)
+        return Asked(model, stream, Body(parsed.value, raw=raw, strings=parsed.strings, lens=_request))
+
+    def answer(self, raw: bytes) -> Body:
+        """Read a whole answer."""
+        return Body.parse(raw, _answer)
+
+    def settled(self, answered: Body) -> Body:
+        """Nothing else in an answer repeats its text."""
+        return answered
+
+    def usage(self, value: Json) -> Usage | None:
+        """The `usage` member, with the model that answered."""
+        answer = as_object(value)
+        said = as_object(answer.get("usage"))
+        return _counted(said, Usage(model=as_text(answer.get("model")))) if said else None
+
+    def reader(self, asked: Asked) -> "MessagesReader":
+        """A reader of events."""
+        return MessagesReader()
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """`{"type": "error", "error": {"type", "message"}, "request_id"}`."""
+        default = "api_error" if problem.status >= 500 else "invalid_request_error"
+        error: JsonObject = {"type": _TYPES.get(problem.status, default), "message": problem.message}
+        error["code"] = problem.code
+        if problem.details:
+            error["wicket"] = dict(problem.details)
+        return jsontree.dump({"type": "error", "error": error, "request_id": request_id})
+
+    def error_event(self, problem: Problem, request_id: str) -> bytes:
+        """An `error` event; the official clients raise on it."""
+        return encode(SseEvent("error", self.error(problem, request_id)))
+
+
+class MessagesReader:
+    """Reads the events of one streamed message."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.has_usage = False
+        self.failed = False
+        self.is_complete = False
+
+    def read(self, event: SseEvent) -> Reading:
+        """What an event says."""
+        if event.data is None:
+            return Reading(event)
+        value = jsontree.parse(event.data)
+        said = as_object(value)
+        kind = as_text(said.get("type"))
+        if kind == "content_block_delta":
+            return Reading(event, value, tuple(_delta(said)))
+        if kind == "content_block_start":
+            return Reading(event, value, tuple(_start(said)))
+        if kind == "content_block_stop":
+            return Reading(event, value, ends=(f"{_index(said)}/",))
+        self._note_usage(kind, said)
+        ends = ("",) if kind in ("message_delta", "message_stop", "error") else ()
+        self.is_complete = self.is_complete or kind == "message_stop"
+        self.failed = self.failed or kind == "error"
+        is_last = kind in ("message_stop", "error")
+        return Reading(event, value, tuple(_others(said)), ends=ends, is_last=is_last)
+
+    def write(self, reading: Reading, changes: Mapping[str, str]) -> bytes:
+        """The event with some texts replaced."""
+        return encode(replace(reading.event, data=jsontree.dump(jsontree.replaced(reading.value, changes))))
+
+    def carry(self, reading: Reading, piece: Piece, text: str) -> bytes:
+        """A `content_block_delta` that continues the block the piece stood in."""
+        said = as_object(reading.value)
+        name = jsontree.steps(piece.pointer)[-1]
+        kind = "input_json_delta" if name == "partial_json" else f"{name}_delta"
+        delta: JsonObject = {"type": kind, name: text}
+        event: JsonObject = {"type": "content_block_delta", "index": said.get("index", 0), "delta": delta}
+        return encode(SseEvent("content_block_delta", jsontree.dump(event)))
+
+    def _note_usage(self, kind: str, said: JsonObject) -> None:
+        if kind == "message_start":
+            message = as_object(said.get("message"))
+            start = Usage(model=as_text(message.get("model")))
+            self.usage = _counted(as_object(message.get("usage")), start)
+        elif kind == "message_delta" and (counted := as_object(said.get("usage"))):
+            self.usage, self.has_usage = _counted(counted, self.usage), True
+
+
+def _counted(said: JsonObject, before: Usage) -> Usage:
+    """`said` over `before`: the end of a stream repeats only what changed.
+
+    This wire's `input_tokens` leaves out what the cache served; ours is the sum.
+    """
+    read = count(said["cache_read_input_tokens"]) if "cache_read_input_tokens" in said else before.cache_read_tokens
+    written = (
+        count(said["cache_creation_input_tokens"])
+        if "cache_creation_input_tokens" in said
+        else before.cache_write_tokens
+    )
+    uncached = before.input_tokens - before.cache_read_tokens - before.cache_write_tokens
+    fresh = count(said["input_tokens"]) if "input_tokens" in said else uncached
+    output = count(said["output_tokens"]) if "output_tokens" in said else before.output_tokens
+    return replace(
+        before,
+        input_tokens=fresh + read + written,
+        output_tokens=output,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )
+
+
+def _request(value: Json) -> Iterator[Segment]:
+    for name, child in as_object(value).items():
+        pointer = f"/{jsontree.escape(name)}"
+        if name == "messages":
+            for place, message in enumerate(as_list(child)):
+                yield from _message(message, f"{pointer}/{place}")
+        else:
+            yield Segment(pointer, Role.OTHER, name)
+            role = {"system": Role.SYSTEM, "tools": Role.DEFINITION}.get(name, Role.OTHER)
+            yield from words(child, pointer, role)
+
+
+def _message(message: Json, pointer: str) -> Iterator[Segment]:
+    if not isinstance(message, dict):
+        yield from words(message, pointer, Role.OTHER)
+        return
+    role = _ROLES.get(as_text(message.get("role")), Role.OTHER)
+    for name, child in message.items():
+        here = f"{pointer}/{jsontree.escape(name)}"
+        yield Segment(here, role, name)
+        if name == "content" and isinstance(child, list):
+            for place, block in enumerate(child):
+                yield from _block(block, f"{here}/{place}", role)
+        else:
+            yield from words(child, here, role)
+
+
+def _block(block: Json, pointer: str, role: Role) -> Iterator[Segment]:
+    kind = as_text(as_object(block).get("type"))
+    if kind.endswith("tool_result"):
+        role = Role.RESULT
+    for name, child in as_object(block).items():
+        here = f"{pointer}/{jsontree.escape(name)}"
+        yield Segment(here, role, name)
+        is_argument = name == "input" and kind.endswith("tool_use")
+        yield from words(child, here, Role.ARGUMENT if is_argument else role)
+    if not isinstance(block, dict):
+        yield from words(block, pointer, role)
+
+
+def _answer(value: Json) -> Iterator[Segment]:
+    yield from _message(value, "")
+
+
+def _delta(said: JsonObject) -> Iterator[Piece]:
+    for name, child in as_object(said.get("delta")).items():
+        if name in _RUNNING and isinstance(child, str):
+            if child:
+                yield Piece(f"{_index(said)}/{name}", f"/delta/{name}", child)
+        elif name != "type":
+            yield from _standing(child, f"/delta/{jsontree.escape(name)}")
+
+
+def _start(said: JsonObject) -> Iterator[Piece]:
+    for name, child in as_object(said.get("content_block")).items():
+        if name in _RUNNING and isinstance(child, str):
+            if child:
+                yield Piece(f"{_index(said)}/{name}", f"/content_block/{name}", child)
+        elif name != "type":
+            yield from _standing(child, f"/content_block/{jsontree.escape(name)}")
+
+
+def _others(said: JsonObject) -> Iterator[Piece]:
+    """The texts of an event that is not about a block: an error's message, and whatever comes one day."""
+    for name, child in said.items():
+        if name not in ("type", "usage", "message"):
+            yield from _standing(child, f"/{jsontree.escape(name)}")
+    message = said.get("message")
+    for name, child in as_object(message).items():
+        if name not in ("id", "type", "role", "model", "usage"):
+            yield from _standing(child, f"/message/{jsontree.escape(name)}")
+    if not isinstance(message, dict):
+        yield from _standing(message, "/message")
+
+
+def _standing(value: Json, pointer: str) -> Iterator[Piece]:
+    for here, text, is_name in jsontree.walk(value, pointer):
+        if text and not is_name and not is_opaque(here.rpartition("/")[2], text):
+            yield Piece(here, here, text, whole=True)
+
+
+def _index(said: JsonObject) -> int:
+    index = said.get("index")
+    return index if isinstance(index, int) else 0

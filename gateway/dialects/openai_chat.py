@@ -1,0 +1,260 @@
+"""The lens over OpenAI's chat completions wire (API reference, "Chat" and "Chat completion chunk")."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
+from gateway.dialects.speech import count, model_and_stream, words
+from governance import jsontree
+from governance.exchange import Body, Role, Segment
+from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
+from governance.sse import SseEvent, encode
+
+_ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "tool": Role.RESULT,
+    "function": Role.RESULT,
+}
+_CALLS = ("tool_calls", "function_call")
+_TYPES = {401: "authentication_error", 403: "permission_error", 409: "conflict_error", 429: "rate_limit_error"}
+_ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
+_NOT_WORDS = frozenset((*_ENVELOPE, "obfuscation", "usage"))
+_LABELS = frozenset(("role", "type", "index"))
+_SPLICE = b',"stream_options":{"include_usage":true}}'
+_NO_USAGE = b',"usage":null'
+_DONE = b"[DONE]"
+
+
+class OpenAiChat:
+    """`POST /v1/chat/completions`."""
+
+    wire = "openai-chat"
+    operations: Mapping[str, Operation] = MappingProxyType({"/v1/chat/completions": Operation("/chat/completions")})
+    passed_headers: frozenset[str] = frozenset(("openai-beta", "idempotency-key", "x-client-request-id"))
+    passed_prefixes: tuple[str, ...] = ("x-stainless-",)
+
+    def parse(self, raw: bytes) -> Asked:
+        """Read a request; a stream is asked for its usage without changing a byte that was sent."""
+        parsed = jsontree.read(raw)
+        model, stream = model_and_stream(parsed.value)
+        value = as_object(parsed.value)
+        options = as_object(value.get("stream_options"))
+        if not stream or options.get("include_usage") is True:
+            return Asked(model, stream, Body(value, raw=raw, strings=parsed.strings, lens=_request))
+        asking: JsonObject = {**value, "stream_options": {**options, "include_usage": True}}
+        spliced = None if "stream_options" in value else raw.rstrip().removesuffix(b"}").rstrip() + _SPLICE
+        return Asked(model, True, Body(asking, raw=spliced, lens=_request), adds_usage=True)
+
+    def answer(self, raw: bytes) -> Body:
+        """Read a whole answer."""
+        return Body.parse(raw, _answer)
+
+    def settled(self, answered: Body) -> Body:
+        """Take away the log probabilities: they repeat the text token by token."""
+        value = as_object(answered.value)
+        choices = [_without_probabilities(choice) for choice in as_list(value.get("choices"))]
+        return Body({**value, "choices": choices}, lens=_answer) if choices else answered
+
+    def usage(self, value: Json) -> Usage | None:
+        """The `usage` member, with the model that answered."""
+        answer = as_object(value)
+        said = as_object(answer.get("usage"))
+        if not said:
+            return None
+        cached = as_object(said.get("prompt_tokens_details"))
+        return Usage(
+            model=as_text(answer.get("model")),
+            input_tokens=count(said.get("prompt_tokens")),
+            output_tokens=count(said.get("completion_tokens")),
+            cache_read_tokens=count(cached.get("cached_tokens")),
+            cache_write_tokens=count(cached.get("cache_write_tokens")),
+        )
+
+    def reader(self, asked: Asked) -> "ChatReader":
+        """A reader of chunks."""
+        return ChatReader(self, hides_usage=asked.adds_usage)
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """`{"error": {"message", "type", "param", "code"}}`."""
+        kind = _TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+        error: JsonObject = {"message": problem.message, "type": kind, "param": None, "code": problem.code}
+        if problem.details:
+            error["wicket"] = dict(problem.details)
+        return jsontree.dump({"error": error})
+
+    def error_event(self, problem: Problem, request_id: str) -> bytes:
+        """An event whose data is the error; the official clients raise on it."""
+        return encode(SseEvent(data=self.error(problem, request_id)))
+
+
+class ChatReader:
+    """Reads the chunks of one streamed completion."""
+
+    def __init__(self, dialect: OpenAiChat, *, hides_usage: bool) -> None:
+        self._dialect = dialect
+        self._hides_usage = hides_usage
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+        self.usage = Usage()
+        self.has_usage = False
+        self.failed = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every choice that began has finished: some servers forget `[DONE]`."""
+        return bool(self._finished) and self._open <= self._finished
+
+    def read(self, event: SseEvent) -> Reading:
+        """What a chunk says."""
+        if event.data is None:
+            return Reading(event)
+        if event.data.strip() == _DONE:
+            return Reading(event, ends=("",), is_last=True)
+        value = jsontree.parse(event.data)
+        chunk = as_object(value)
+        self._note_usage(chunk)
+        self.failed = self.failed or "error" in chunk
+        choices = as_list(chunk.get("choices"))
+        hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
+        event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
+        ends = tuple(self._ends(choices))
+        return Reading(event, value, tuple(_pieces(chunk)), ends=ends, hidden=hidden)
+
+    def write(self, reading: Reading, changes: Mapping[str, str]) -> bytes:
+        """The chunk with some texts replaced, and without the probabilities that would repeat the old ones."""
+        chunk = as_object(jsontree.replaced(reading.value, changes))
+        if self._hides_usage:
+            chunk = {name: child for name, child in chunk.items() if name != "usage"}
+        if "choices" in chunk:
+            choices = [_without_probabilities(choice) for choice in as_list(chunk["choices"])]
+            chunk = {**chunk, "choices": choices}
+        return encode(replace(reading.event, data=jsontree.dump(chunk)))
+
+    def carry(self, reading: Reading, piece: Piece, text: str) -> bytes:
+        """A chunk with the envelope of the last one and nothing but `text` in the same place."""
+        chunk = as_object(reading.value)
+        steps = jsontree.steps(piece.pointer)
+        choice = as_object(jsontree.at(chunk, "/" + "/".join(steps[:2])))
+        bare: JsonObject = {"index": choice.get("index", 0), "finish_reason": None}
+        bare[steps[2]] = _nested(choice.get(steps[2]), steps[3:], text)
+        envelope: JsonObject = {name: chunk[name] for name in _ENVELOPE if name in chunk}
+        return encode(SseEvent(reading.event.event, jsontree.dump({**envelope, "choices": [bare]})))
+
+    def _note_usage(self, chunk: JsonObject) -> None:
+        if model := as_text(chunk.get("model")):
+            self.usage = replace(self.usage, model=model)
+        if found := self._dialect.usage(chunk):
+            self.usage, self.has_usage = found, True
+
+    def _without_usage(self, event: SseEvent, chunk: JsonObject) -> SseEvent:
+        """The event without the `usage` that only we asked for. The usual `null` is cut out of the bytes."""
+        if "usage" not in chunk:
+            return event
+        if chunk["usage"] is None and event.raw.count(_NO_USAGE) == 1:
+            return replace(event, raw=event.raw.replace(_NO_USAGE, b""))
+        rest: JsonObject = {name: child for name, child in chunk.items() if name != "usage"}
+        return replace(event, raw=encode(replace(event, data=jsontree.dump(rest))))
+
+    def _ends(self, choices: list[Json]) -> Iterator[str]:
+        for place, item in enumerate(choices):
+            choice = as_object(item)
+            index = _index(choice, place)
+            self._open.add(index)
+            if choice.get("finish_reason") is not None:
+                self._finished.add(index)
+                yield f"{index}/"
+
+
+def _request(value: Json) -> Iterator[Segment]:
+    for name, child in as_object(value).items():
+        pointer = f"/{jsontree.escape(name)}"
+        if name == "messages":
+            for place, message in enumerate(as_list(child)):
+                yield from _message(message, f"{pointer}/{place}")
+        else:
+            yield Segment(pointer, Role.OTHER, name)
+            yield from words(child, pointer, Role.DEFINITION if name in ("tools", "functions") else Role.OTHER)
+
+
+def _message(message: Json, pointer: str) -> Iterator[Segment]:
+    if not isinstance(message, dict):
+        yield from words(message, pointer, Role.OTHER)
+        return
+    role = _ROLES.get(as_text(message.get("role")), Role.OTHER)
+    for name, child in message.items():
+        here = f"{pointer}/{jsontree.escape(name)}"
+        yield Segment(here, role, name)
+        yield from words(child, here, Role.ARGUMENT if name in _CALLS else role)
+
+
+def _answer(value: Json) -> Iterator[Segment]:
+    for name, child in as_object(value).items():
+        pointer = f"/{jsontree.escape(name)}"
+        if name != "choices":
+            yield Segment(pointer, Role.OTHER, name)
+            yield from words(child, pointer, Role.OTHER)
+            continue
+        for place, choice in enumerate(as_list(child)):
+            for member, below in as_object(choice).items():
+                here = f"{pointer}/{place}/{jsontree.escape(member)}"
+                yield from _message(below, here) if member == "message" else words(below, here, Role.OTHER)
+
+
+def _pieces(chunk: JsonObject) -> Iterator[Piece]:
+    """Every text of a chunk: each string inside a `delta` continues the one in the same place of the chunk before."""
+    for name, child in chunk.items():
+        if name == "choices":
+            for place, item in enumerate(as_list(child)):
+                choice = as_object(item)
+                prefix = f"{_index(choice, place)}/"
+                for member, below in choice.items():
+                    if member not in ("index", "finish_reason", "logprobs"):
+                        yield from _continued(below, f"/choices/{place}/{member}", prefix + member)
+        elif name not in _NOT_WORDS:
+            for pointer, text, is_name in jsontree.walk(child, f"/{jsontree.escape(name)}"):
+                if text and not is_name:
+                    yield Piece(pointer, pointer, text, whole=True)
+
+
+def _continued(value: Json, pointer: str, channel: str) -> Iterator[Piece]:
+    if isinstance(value, str):
+        if value:
+            yield Piece(channel, pointer, value)
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            if name not in _LABELS:
+                step = jsontree.escape(name)
+                if name == "id" and isinstance(child, str):
+                    yield Piece(f"{channel}/id", f"{pointer}/id", child, whole=True)
+                else:
+                    yield from _continued(child, f"{pointer}/{step}", f"{channel}/{step}")
+    elif isinstance(value, list):
+        for place, child in enumerate(value):
+            yield from _continued(child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}")
+
+
+def _index(item: JsonObject, place: int) -> int:
+    """The index an item states (tool calls, choices), else its place."""
+    index = item.get("index")
+    return index if isinstance(index, int) else place
+
+
+def _nested(template: Json, steps: list[str], text: str) -> Json:
+    """`text` at `steps`, in a tree shaped like `template` and with nothing else but the indices of array items."""
+    if not steps:
+        return text
+    if isinstance(template, list):
+        item = as_object(template[int(steps[0])])
+        below = as_object(_nested(item, steps[1:], text))
+        return [{"index": item["index"], **below} if "index" in item else below]
+    return {steps[0]: _nested(as_object(template).get(steps[0]), steps[1:], text)}
+
+
+def _without_probabilities(choice: Json) -> Json:
+    if isinstance(choice, dict) and choice.get("logprobs") is not None:
+        return {**choice, "logprobs": None}
+    return choice

@@ -1,0 +1,61 @@
+"""Finding text in JSON trees of LLM wires: which strings are words, and which are opaque data.
+
+Shared by the dialects, which know whose words they are. Unknown members count as words: what is not known to be
+opaque is looked at.
+"""
+
+import re
+from collections.abc import Iterator
+
+from governance import jsontree
+from governance.exchange import Role, Segment
+from governance.jsontree import Json, MalformedError
+
+_OPAQUE = frozenset(
+    ("data", "file_data", "signature", "encrypted_content", "encrypted_index", "thoughtSignature", "b64_json")
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+_DATA_URL = re.compile(r"data:[a-z0-9.+/-]*(?:;[a-z0-9=.-]+)*;base64,", re.IGNORECASE)
+_SHORTEST_OPAQUE = 64
+
+
+def words(value: Json, pointer: str, role: Role) -> Iterator[Segment]:
+    """Every string below `pointer`, member names included, that is not an image, a sound, a file or a signature."""
+    for here, text, is_name in jsontree.walk(value, pointer):
+        if text and (is_name or not is_opaque(here.rpartition("/")[2], text)):
+            yield Segment(here, role, text)
+
+
+def is_opaque(name: str, text: str) -> bool:
+    """Whether the member `name` holds encoded bytes rather than words.
+
+    The alphabet is checked too: a card number or an address in a member called `data` is still looked at.
+    """
+    if len(text) < _SHORTEST_OPAQUE:
+        return False
+    if name in _OPAQUE and _BASE64.fullmatch(text):
+        return True
+    found = _DATA_URL.match(text)
+    return found is not None and _BASE64.fullmatch(text, found.end()) is not None
+
+
+def model_and_stream(value: Json) -> tuple[str, bool]:
+    """The model and the stream flag of a request.
+
+    Raises:
+        MalformedError: not an object, no model, or a flag that two readers could take differently.
+    """
+    if not isinstance(value, dict):
+        raise MalformedError("send the request as a JSON object")
+    model = value.get("model")
+    if not isinstance(model, str) or not model:
+        raise MalformedError("`model` must be a name")
+    stream = value.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise MalformedError("`stream` must be true or false")
+    return model, stream is True
+
+
+def count(value: Json) -> int:
+    """A count of tokens; anything that is none is 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,51 @@
+"""The way through the guard, as the gateway sees it: the small part of `pipeline/guard.py` that it uses."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from gateway.relay import Strand
+from governance.exchange import Body, Exchange, Principal
+from governance.stage import Outcome
+from governance.verdict import Verdict
+
+
+class Passing(Protocol):
+    """One exchange on its way (`pipeline/passage.py`)."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange as judged."""
+        ...
+
+    @property
+    def warnings(self) -> list[Verdict]:
+        """What the client should be told although the exchange goes on."""
+        ...
+
+    async def respond(self, body: Body) -> Exchange:
+        """Judge a whole answer; raises `RefusedError` where it is withheld."""
+        ...
+
+    def stream(self, channel: str) -> Strand:
+        """The guard of one running text."""
+        ...
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Make the outcome durable; raises `RefusedError` where it cannot be, or the stream is withheld."""
+        ...
+
+
+class Guarding(Protocol):
+    """The guard."""
+
+    def passage(self, exchange: Exchange) -> AbstractAsyncContextManager[Passing]:
+        """The way of one exchange; raises `RefusedError` where it must not be forwarded or not go on."""
+        ...
+
+
+class Recognising(Protocol):
+    """Who is asking (`governance/identity/directory.py`)."""
+
+    def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        """The principal behind a key; raises `UnknownKeyError` or `IdentityStaleError`."""
+        ...

@@ -1,0 +1,147 @@
+"""A provider's stream on its way to the client: bytes in, bytes out.
+
+Sans-io. Events leave as the exact bytes they came in unless the guard of their text holds something back; then the
+event is written again with what may leave, and the rest comes in a later event of the same channel. The last event
+is kept for whoever settles the exchange. What is found in the text is decided by the strands it is fed to.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.dialects.dialect import Piece, Reader, Reading, Usage
+from gateway.errors import UpstreamError
+from governance.jsontree import MalformedError
+from governance.sse import EventTooLargeError, SseEvent, SseParser
+
+MOST_CHANNELS = 65_536
+"""Running texts of one stream; more is no model's answer."""
+
+
+class Strand(Protocol):
+    """The guard of one running text (`pipeline/passage.py`)."""
+
+    def feed(self, text: str) -> str:
+        """Take in more text; returns what may leave now."""
+        ...
+
+    def close(self) -> str:
+        """The text ended; returns what was still held back."""
+        ...
+
+
+class StreamRelay:
+    """One stream on its way.
+
+    Args:
+        reader: understands the events.
+        strand: makes the guard of a channel.
+        max_event_bytes: most bytes one event may have.
+    """
+
+    def __init__(self, reader: Reader, strand: Callable[[str], Strand], *, max_event_bytes: int) -> None:
+        self._reader = reader
+        self._strand = strand
+        self._parser = SseParser(max_event_bytes)
+        self._open: dict[str, tuple[Strand, Reading, Piece]] = {}
+        self._opened = 0
+        self._tail: list[bytes] = []
+        self.is_over = False
+        """Whether the last event came. Nothing after it is passed on."""
+        self.characters = 0
+        """Characters of text so far, for an estimate where the provider never says how many tokens it were."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the provider itself said that something went wrong."""
+        return self._reader.failed
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider said it used; `None` where its final word never came."""
+        return self._reader.usage if self._reader.has_usage else None
+
+    @property
+    def partial_usage(self) -> Usage:
+        """What is known although the final word never came: the model, and perhaps what went in."""
+        return self._reader.usage
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take in bytes of the provider; returns those that may leave now.
+
+        Raises:
+            UpstreamError: the stream is not what its wire demands.
+            RefusedError: something in it must not leave.
+        """
+        try:
+            events = self._parser.feed(chunk)
+            if len(events) == 1 and not self.is_over:
+                return self._pass(events[0])
+            return b"".join([self._pass(event) for event in events if not self.is_over])
+        except (MalformedError, EventTooLargeError):
+            raise _not_its_wire() from None
+
+    def close(self) -> bytes:
+        """The provider's stream ended; returns the last bytes, which leave once the exchange is settled.
+
+        Raises:
+            UpstreamError: it ended before the answer was complete.
+            RefusedError: something in it must not leave.
+        """
+        try:
+            rest = [self._pass(event) for event in self._parser.close() if not self.is_over]
+        except (MalformedError, EventTooLargeError):
+            raise _not_its_wire() from None
+        rest.append(self._end(""))
+        if not self.is_over and not self._reader.is_complete and not self._reader.failed:
+            raise UpstreamError(502, "provider_broke_off", "the provider broke off before its answer was complete")
+        return b"".join([*rest, *self._tail])
+
+    def _pass(self, event: SseEvent) -> bytes:
+        reading = self._reader.read(event)
+        if not reading.pieces and not reading.ends:
+            return b"" if reading.hidden else reading.event.raw
+        changes = {
+            piece.pointer: text for piece in reading.pieces if (text := self._guarded(reading, piece)) is not None
+        }
+        before = b"".join([self._end(prefix) for prefix in reading.ends])
+        if reading.hidden:
+            return before
+        own = self._reader.write(reading, changes) if changes else reading.event.raw
+        if reading.is_last:
+            self.is_over = True
+            self._tail.append(own)
+            return before
+        return before + own
+
+    def _guarded(self, reading: Reading, piece: Piece) -> str | None:
+        """The text of a piece as it may leave now; `None` where that is all of it."""
+        self.characters += len(piece.text)
+        known = self._open.get(piece.channel)
+        strand = self._new_strand(piece.channel) if known is None else known[0]
+        text = strand.feed(piece.text)
+        if piece.whole or any(piece.channel.startswith(prefix) for prefix in reading.ends):
+            self._open.pop(piece.channel, None)
+            text += strand.close()
+        else:
+            self._open[piece.channel] = (strand, reading, piece)
+        return None if text == piece.text else text
+
+    def _new_strand(self, channel: str) -> Strand:
+        self._opened += 1
+        if self._opened > MOST_CHANNELS:
+            raise _not_its_wire()
+        return self._strand(f"{channel}#{self._opened}")
+
+    def _end(self, prefix: str) -> bytes:
+        """Close the channels under a prefix; what was held back of them, as events."""
+        ended = [channel for channel in self._open if channel.startswith(prefix)]
+        held: list[bytes] = []
+        for channel in ended:
+            strand, reading, piece = self._open.pop(channel)
+            if rest := strand.close():
+                held.append(self._reader.carry(reading, piece, rest))
+        return b"".join(held)
+
+
+def _not_its_wire() -> UpstreamError:
+    return UpstreamError(502, "provider_malformed", "the provider's answer is not what its wire demands")

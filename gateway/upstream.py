@@ -1,0 +1,198 @@
+"""Calling a provider: the only file of the gateway that opens connections.
+
+Bytes in, bytes out. It follows no redirect, keeps no cookie, reads no proxy from the environment, and hands on
+neither what a client sent to authenticate itself nor what the provider's connection is made of.
+"""
+
+import contextlib
+import io
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from gateway.errors import UpstreamError
+from gateway.routing import Target
+from governance.config.models import Limits
+
+log = logging.getLogger(__name__)
+
+Headers = list[tuple[bytes, bytes]]
+
+_LARGE = 1024 * 1024
+"""From this size on aiohttp sends a body in pieces, so that other requests get their turn."""
+_NOT_PASSED = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "content-encoding",
+        "set-cookie",
+        "set-cookie2",
+        "server",
+        "date",
+        "location",
+        "alt-svc",
+        "strict-transport-security",
+        "www-authenticate",
+        "via",
+    )
+)
+"""Headers of one connection, of the provider's site, or that tell the client to go elsewhere."""
+_MOST_RETRY_DIGITS = 5
+_HIDDEN = b"[provider key]"
+
+
+class Answer:
+    """A provider's answer, its body still to be read."""
+
+    def __init__(self, response: aiohttp.ClientResponse, limits: Limits, secret: bytes) -> None:
+        self._response = response
+        self._limit = limits.response_bytes
+        self._secret = secret
+        self.status = response.status
+        self.media_type = response.content_type
+        """Without parameters, in lower case."""
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds after which the provider wants to be asked again; 0 = it does not say."""
+        text = self._response.headers.get("retry-after", "")
+        return int(text) if text.isdecimal() and len(text) <= _MOST_RETRY_DIGITS else 0
+
+    @property
+    def headers(self) -> Headers:
+        """The headers that go on to the client."""
+        named = self._response.headers.get("connection", "").lower()
+        passed: Headers = []
+        for name, value in self._response.raw_headers:
+            lowered = name.lower()
+            plain = lowered.decode("latin-1")
+            if plain not in _NOT_PASSED and plain not in named and not plain.startswith("x-wicket-"):
+                passed.append((lowered, self._without_secret(value)))
+        return passed
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            UpstreamError: it is larger than the limit, or breaks off.
+        """
+        with _translated():
+            if 0 <= (self._response.content_length or 0) <= self._limit and self._response.content_length is not None:
+                return self._without_secret(await self._response.read())
+            held = bytearray()
+            async for chunk in self._response.content.iter_any():
+                held += chunk
+                if len(held) > self._limit:
+                    raise UpstreamError(502, "provider_answer_too_large", "the provider's answer is beyond the limit")
+            return self._without_secret(bytes(held))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            UpstreamError: it breaks off.
+        """
+        with _translated():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    def _without_secret(self, text: bytes) -> bytes:
+        return text.replace(self._secret, _HIDDEN) if self._secret and self._secret in text else text
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The connections to every provider, shared by all requests of a process."""
+
+    session: aiohttp.ClientSession
+    limits: Limits
+
+    @contextlib.asynccontextmanager
+    async def post(
+        self, target: Target, path: str, *, body: bytes, headers: Mapping[str, str], query: str = ""
+    ) -> AsyncGenerator[Answer]:
+        """Send a body and yield the answer; a connection whose answer was not read to its end is closed.
+
+        Args:
+            target: the provider.
+            path: below its base URL.
+            body: the bytes to send, as JSON.
+            headers: what the client may tell the provider; the target's own headers win.
+            query: without the question mark.
+
+        Raises:
+            UpstreamError: the provider cannot be reached, or is silent for too long.
+        """
+        url = _url(target.base_url + path, query)
+        data = io.BytesIO(body) if len(body) >= _LARGE else body
+        sent = {**headers, "content-type": "application/json", "accept-encoding": "identity", **target.headers}
+        with _translated():
+            response = await self.session.post(url, data=data, headers=sent, allow_redirects=False)
+        try:
+            yield Answer(response, self.limits, target.secret)
+        finally:
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()
+
+    async def get(self, target: Target, path: str, query: str = "") -> bytes:
+        """The body of a `GET` with status 200.
+
+        Raises:
+            UpstreamError: anything else came back, or nothing.
+        """
+        url = _url(target.base_url + path, query)
+        sent = {"accept-encoding": "identity", **target.headers}
+        with _translated():
+            response = await self.session.get(url, headers=sent, allow_redirects=False)
+        async with response:
+            if response.status != 200:
+                raise UpstreamError(502, "provider_error", f"the provider answered {response.status}")
+            return await Answer(response, self.limits, target.secret).read()
+
+
+@contextlib.asynccontextmanager
+async def open_upstream(limits: Limits) -> AsyncGenerator[Upstream]:
+    """Open the pool of connections, and close it in the end."""
+    timeout = aiohttp.ClientTimeout(
+        total=None, connect=None, sock_connect=limits.connect_seconds, sock_read=limits.upstream_seconds
+    )
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        read_bufsize=256 * 1024,
+    ) as session:
+        yield Upstream(session, limits)
+
+
+def _url(address: str, query: str) -> URL:
+    """An address as written: what was judged and configured is not normalised into something else."""
+    return URL(f"{address}?{query}" if query else address, encoded=True)
+
+
+@contextlib.contextmanager
+def _translated() -> Generator[None]:
+    """The client library's errors in our words. What it says itself may hold addresses, so it only goes to the log."""
+    try:
+        yield
+    except TimeoutError as error:
+        log.warning("a provider was silent for too long: %s", type(error).__name__)
+        raise UpstreamError(504, "provider_timeout", "the provider did not answer in time") from None
+    except (aiohttp.ClientError, OSError) as error:
+        log.warning("a provider could not be reached or broke off: %s", type(error).__name__)
+        raise UpstreamError(502, "provider_unreachable", "the provider could not be reached, or broke off") from None
