@@ -13,10 +13,14 @@ class LineSplitter:
 
     Args:
         max_bytes: Most bytes a line may have, so that a peer cannot fill the memory with one that never ends.
+        skip_overlong: Whether a line beyond the limit is left out and counted, instead of ending everything.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, skip_overlong: bool = False) -> None:
+        self.skipped = 0
+        """How many overlong lines were left out so far."""
         self._limit = max_bytes
+        self._skip_overlong = skip_overlong
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -28,25 +32,24 @@ class LineSplitter:
         """
         first, *rest = chunk.split(b"\n")
         self._keep(first)
-        if not rest:
-            return []
-        lines = [b"".join(self._parts), *rest[:-1]]
-        self._parts, self._size = [], 0
-        self._keep(rest[-1])
-        if len(chunk) > self._limit and max(map(len, lines)) > self._limit:
-            raise LineTooLongError(f"a line is longer than {self._limit} bytes")
-        return [line.removesuffix(b"\r") for line in lines if line not in (b"", b"\r")]
-
-    def close(self) -> bytes:
-        """What came after the last line end, and nothing more."""
-        rest = b"".join(self._parts)
-        self._parts, self._size = [], 0
-        return rest
+        lines: list[bytes] = []
+        for part in rest:
+            if self._size > self._limit:
+                self.skipped += 1
+            else:
+                line = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+                lines.append(line.removesuffix(b"\r"))
+            self._parts, self._size = [], 0
+            self._keep(part)
+        return [line for line in lines if line]
 
     def _keep(self, part: bytes) -> None:
         if not part:
             return
-        self._parts.append(part)
         self._size += len(part)
-        if self._size > self._limit:
+        if self._size <= self._limit:
+            self._parts.append(part)
+        elif self._skip_overlong:
+            self._parts = []
+        else:
             raise LineTooLongError(f"a line is longer than {self._limit} bytes")

@@ -13,7 +13,7 @@ import orjson
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import NO_HEADERS, Era, Event, LinkLostError, Reply, UpstreamError
-from mcp_proxy.message import MalformedMessageError, Message
+from mcp_proxy.message import MalformedMessageError, Message, RequestId
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.switchboard import CANCELLED, Call, Switchboard
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 CANCEL_GRACE_SECONDS = 5.0
 """How long a cancelled call may still be answered, because its answer was on the way already."""
+MOST_CANCELLED = 64
+"""Cancellations remembered for requests that have not come by yet."""
 
 
 class Wire(Protocol):
@@ -73,6 +75,7 @@ class PipedLink:
         self._shared = shared
         self._on_close = on_close
         self._board = Switchboard(shared=shared, max_bytes=max_bytes, silence=silence, owner=name)
+        self._cancelled: list[RequestId] = []
         self._closed = False
         self._lost = ""
 
@@ -94,6 +97,8 @@ class PipedLink:
         """
         wire = self._open_wire()
         if message.is_request:
+            if self._was_cancelled(message):
+                raise UpstreamError("the call was cancelled before it could be made")
             call, raw = self._board.depart(message)
             try:
                 await wire.write(raw)
@@ -164,9 +169,19 @@ class PipedLink:
             self._post({"jsonrpc": "2.0", "method": CANCELLED, "params": params})
 
     def _expect_end(self, cancelled: Message) -> None:
-        call = self._board.find(cancelled.params.get("requestId"))
+        request_id = cancelled.params.get("requestId")
+        call = self._board.find(request_id)
         if call is not None:
             call.mailbox.end_within(CANCEL_GRACE_SECONDS, lambda: self._give_up(call))
+        elif type(request_id) is str or type(request_id) is int:
+            # It overtook its request, which may still be held: that must not run any more.
+            self._cancelled = [*self._cancelled[-MOST_CANCELLED:], request_id]
+
+    def _was_cancelled(self, request: Message) -> bool:
+        if request.id not in self._cancelled:
+            return False
+        self._cancelled.remove(request.id)
+        return True
 
     def _give_up(self, call: Call) -> None:
         self._board.finish(call)

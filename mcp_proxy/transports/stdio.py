@@ -80,6 +80,10 @@ class StdioServer:
         self._shared: dict[Owner, SharedChild] = {}
         self._starting = anyio.Lock()
         self._closed = False
+        self.exited = anyio.Event()
+        """Set when a child has ended without being asked to."""
+        self.exit_code = 0
+        """Of the last child that ended, as `subprocess` has it."""
 
     @property
     def condition(self) -> Condition:
@@ -132,6 +136,12 @@ class StdioServer:
                     group.start_soon(link.close)
         self._pulse.stopped()
 
+    def send_signal(self, number: int) -> None:
+        """Pass a signal to every child and what it started."""
+        for link in self._links:
+            if isinstance(link.wire, ChildWire):
+                link.wire.child.send_signal(number)
+
     async def _start(self, era: Era, *, shared: bool) -> PipedLink:
         link = PipedLink(
             self.name,
@@ -147,7 +157,10 @@ class StdioServer:
             asked = link.is_lost
             link.lost(how)
             self._links.discard(link)
+            if isinstance(link.wire, ChildWire):
+                self.exit_code = link.wire.child.exit_code or 0
             if not asked:
+                self.exited.set()
                 log.warning("server %s has stopped: %s", self.name, how)
                 self._pulse.ended(how, began)
 

@@ -74,6 +74,7 @@ class Child(asyncio.SubprocessProtocol):
         self._noise = Noise(name, ())
         self._transport: asyncio.SubprocessTransport | None = None
         self._stdin: asyncio.WriteTransport | None = None
+        self._unwritten: list[bytes] = []
         self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
@@ -142,7 +143,10 @@ class Child(asyncio.SubprocessProtocol):
         """
         if not self.is_running or self._stdin is None or self._stdin.is_closing():
             raise LinkLostError(f"server `{self._name}` has stopped: start a new session")
-        self._stdin.write(raw + b"\n")
+        if not self._unwritten:
+            # What is written in one turn of the loop goes out at once: a write that wakes a process is dear.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unwritten += (raw, b"\n")
 
     async def drain(self) -> None:
         """Wait until the child has taken enough of what was written."""
@@ -154,6 +158,7 @@ class Child(asyncio.SubprocessProtocol):
         if self._stopping or self._gone.is_set():
             return
         self._stopping = True
+        self._flush()
         if self._stdin is not None:
             self._stdin.close()
         self._push(signal.SIGTERM)
@@ -166,6 +171,11 @@ class Child(asyncio.SubprocessProtocol):
         """Pass a signal to its whole group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+    def _flush(self) -> None:
+        if self._unwritten and self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.write(b"".join(self._unwritten))
+        self._unwritten = []
 
     def _push(self, number: signal.Signals) -> None:
         self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._escalate, number)

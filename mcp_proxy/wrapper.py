@@ -1,0 +1,145 @@
+"""`wicket stdio`: this process stands in an agent's configuration where its MCP server stood.
+
+It joins the agent's pipes to the relay, and the relay to the server: a command given after `--`, or a server of the
+configuration. Opening the runtime and reading the command line are the command floor's business.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import anyio
+from anyio.abc import TaskGroup
+
+from governance.config.models import Limits
+from governance.exchange import Principal
+from mcp_proxy.link import Era, Server, UpstreamError
+from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pulse import Pulse
+from mcp_proxy.relay import HeaderRules, Relay
+from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
+from mcp_proxy.transports.stdio import StdioServer
+from mcp_proxy.transports.stdio_child import Command
+from mcp_proxy.transports.stdio_front import InputLines, open_streams
+
+log = logging.getLogger(__name__)
+
+KEY_VARIABLE = "WICKET_KEY"
+"""Where an agent's configuration gives the wrapper its gateway key."""
+LINGER_SECONDS = 1.0
+"""How long calls may still be answered after the agent closed its end. Agents wait about 2 s before they signal."""
+CANNOT_START = 127
+"""Exit code when the server cannot be started, as shells have it."""
+
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Organs:
+    """What the wrapper acts with."""
+
+    relay: Relay
+    rules: HeaderRules
+    principal: Principal
+    limits: Limits
+    record: Callable[[MalformedMessageError], Awaitable[None]]
+    """Writes into the audit log that a message was refused unread."""
+
+
+def wrapped_server(name: str, command: Sequence[str], *, limits: Limits, pulse: Pulse) -> StdioServer:
+    """The server that an agent's configuration names after `--`. It has one client ever: us."""
+    program, *args = command
+    return StdioServer(name, Command(program, tuple(args), wrapped=True), limits=limits, pulse=pulse, alone=True)
+
+
+def key_from(environ: Mapping[str, str]) -> str | None:
+    """The gateway key that the agent's configuration gives, if any."""
+    return environ.get(KEY_VARIABLE) or None
+
+
+async def serve(
+    organs: Organs, server: Server, *, source: IO[bytes] | None = None, sink: IO[bytes] | None = None
+) -> int:
+    """Relay between the agent and `server` until one of them ends.
+
+    Args:
+        organs: what the wrapper acts with.
+        server: where the messages go. It is not closed here.
+        source: the agent's messages; standard input where None.
+        sink: our answers; standard output where None. Nothing else may write there.
+
+    Returns:
+        The exit code: that of the child where it ended first or was signalled, else 0.
+    """
+    session = f"stdio-{os.getpid()}-{secrets.token_hex(6)}"
+    async with open_streams(source or sys.stdin.buffer, sink or sys.stdout.buffer, organs.limits.body_bytes) as ends:
+        lines, voice = ends
+        pipe = Pipe(organs.principal, "stdio", session, voice.write, organs.record)
+        async with open_client(organs.relay, server, pipe, organs.rules) as client:
+            return await _Run(client, server, lines, organs.limits).until_ended()
+
+
+class _Run:
+    """One run of the wrapper."""
+
+    def __init__(self, client: PipedClient, server: Server, lines: InputLines, limits: Limits) -> None:
+        self._client = client
+        self._server = server
+        self._lines = lines
+        self._limits = limits
+        self._code = 0
+
+    async def until_ended(self) -> int:
+        if isinstance(self._server, StdioServer):
+            try:
+                await self._client.link(
+                    Era.LEGACY
+                )  # a server that cannot start is an error of the configuration: say so now
+            except UpstreamError as error:
+                log.error("%s", error)  # noqa: TRY400 - the trace would say nothing to the person who reads this
+                return CANNOT_START
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read, group)
+            group.start_soon(self._forward_signals, group)
+            group.start_soon(self._watch, group)
+        return self._code
+
+    async def _read(self, group: TaskGroup) -> None:
+        """Take the agent's messages until it closes its end."""
+        async for line in self._lines:
+            if line:
+                await self._client.take(line)
+            else:
+                await self._client.refuse(
+                    MalformedMessageError(f"a message is larger than {self._limits.body_bytes} bytes")
+                )
+        await self._client.finish(LINGER_SECONDS)
+        group.cancel_scope.cancel()
+
+    async def _watch(self, group: TaskGroup) -> None:
+        """End with the server: the agent starts us again when it needs us."""
+        await (self._server.exited if isinstance(self._server, StdioServer) else self._client.lost).wait()
+        await self._client.finish(LINGER_SECONDS)
+        self._code = _exit_code(self._server) or 1
+        group.cancel_scope.cancel()
+
+    async def _forward_signals(self, group: TaskGroup) -> None:
+        """What ends us ends the child, by the same signal."""
+        with anyio.open_signal_receiver(*_FORWARDED) as signals:
+            async for number in signals:
+                self._code = 128 + number
+                if isinstance(self._server, StdioServer):
+                    self._server.send_signal(number)
+                group.cancel_scope.cancel()
+                return
+
+
+def _exit_code(server: Server) -> int:
+    """The last child's exit code as a shell would report it."""
+    code = server.exit_code if isinstance(server, StdioServer) else 0
+    return 128 - code if code < 0 else code
