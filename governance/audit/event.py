@@ -3,12 +3,12 @@
 How events become durable and chained is `governance/audit/log.py`; nothing here does I/O.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from sqlmodel import Session
+from governance.store.work import Work
 
 Value: TypeAlias = str | int | bool | list[str] | None
 """What a field may hold. No floats: money is decimal text, time is RFC 3339, so the canonical form is one."""
@@ -61,10 +61,14 @@ class AuditError(Exception):
 class AuditLog(Protocol):
     """A place that keeps events."""
 
-    async def append(self, draft: Draft, within: Callable[[Session], Any] | None = None) -> Receipt:
-        """Make an event durable, together with what `within` does in the same transaction.
+    async def append(self, draft: Draft, within: Work[Any] | None = None) -> Receipt:
+        """Make an event durable, together with what `within` does in the same transaction: both or neither.
+
+        A caller that is cancelled while it waits leaves the event in its place.
 
         Raises:
-            AuditError: the event is not durable.
+            AuditError: the event is not durable, or a field holds what a field may not hold.
+            ConflictError: `within` broke a rule of the tables; nothing was written. Whatever else `within` raises
+                comes out as it is, and nothing was written either.
         """
         ...

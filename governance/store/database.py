@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
+import psycopg
 from anyio import to_thread
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -157,6 +158,7 @@ async def open_store(url: str, *, upgrade: bool = False) -> AsyncGenerator[Store
 
 
 _CLOSED = "the store is closed"
+_DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError)
 
 
 def _serving(
@@ -224,17 +226,16 @@ def _run(connection: Connection, job: _Write | _Read, work: Work[Any]) -> None:
     except BaseException as error:  # whatever a work raises belongs to the one who awaits it
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise
-        job.error = _failure(error) if isinstance(error, SQLAlchemyError) else error
+        job.error = _failure(error) if isinstance(error, _DATABASE_ERRORS) else error
 
 
 def _failure(error: BaseException) -> StoreError:
+    """An error of its own for one who waits: an exception that several tasks raise would mix up their traces."""
     if isinstance(error, IntegrityError):
         failure: StoreError = ConflictError(f"the database refused: {schema.reason(error)}")
-    elif isinstance(error, SQLAlchemyError):
+    elif isinstance(error, _DATABASE_ERRORS):
         failure = StoreError(f"the database failed: {schema.reason(error)}")
-    elif isinstance(error, StoreError):
-        failure = StoreError(str(error))
     else:
-        failure = StoreError("the database failed for a reason that the log of this process tells")
+        failure = StoreError(str(error) if isinstance(error, StoreError) else "the database failed")
     failure.__cause__ = error
     return failure

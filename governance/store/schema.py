@@ -77,10 +77,12 @@ def migrates_itself(place: Backend) -> bool:
     return not isinstance(place, Postgres)
 
 
-def reason(error: SQLAlchemyError) -> str:
+def reason(error: BaseException) -> str:
     """What the database itself said, in one line, without the statement and its values."""
-    said = str(getattr(error, "orig", None) or "it does not answer as expected").strip()
-    return said.splitlines()[0]
+    said = str(getattr(error, "orig", None) or "").strip()
+    if not said and not isinstance(error, SQLAlchemyError):
+        said = str(error).strip()
+    return said.splitlines()[0] if said else "it does not answer as expected"
 
 
 def _version(connection: Connection) -> str:
