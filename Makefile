@@ -1,0 +1,78 @@
+# The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
+
+.DEFAULT_GOAL := help
+.PHONY: help up setup test lint format types imports check coverage bench demo docs wheel compose-test clean
+SHELL := bash
+
+PYTHON ?= python3
+UV := $(shell command -v uv || echo .uv/bin/uv)
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+WORKERS ?= 3
+ARGS ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+up: .venv/.installed ## set up on the first run, then run both proxies until Ctrl-C
+	@exec $(BIN)/wicket up $(ARGS)
+
+setup: .venv/.developing ## install everything that developing needs
+
+test: .venv/.developing ## run the tests; ARGS='tests/wicket -k up' runs some of them
+	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+coverage: .venv/.developing ## run the tests and measure the branches they take
+	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-branch --cov-report=term $(ARGS)
+
+lint: .venv/.developing ## look at style and at common mistakes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: .venv/.developing ## write everything in the one style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: .venv/.developing ## check types, strictly
+	$(BIN)/pyright
+
+imports: .venv/.developing ## check that imports run down only
+	$(BIN)/lint-imports
+
+check: lint types imports coverage ## everything that must hold before a change is taken
+
+bench: .venv/.developing ## measure, and write docs/benchmarks.md
+	$(BIN)/python -m bench $(ARGS)
+
+demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual waits for you to click
+	$(BIN)/python -m demo $(ARGS)
+
+docs: .venv/.developing ## write docs/config.md and docs/cli.md anew from the code
+	$(BIN)/python -m wicket.manual docs
+
+wheel: .venv/.developing ## build the distribution, install it in an empty environment, and run its commands
+	.ci/wheel "$(UV)"
+
+compose-test: .venv/.developing ## build the image, bring the compose file up with podman, and use it
+	.ci/compose-test $(ARGS)
+
+clean: ## remove what was built; your configuration and records stay
+	rm -rf .venv .uv .bench .demo dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- environments ------------------------------------------------------------------------------------------------------
+
+.uv/bin/uv:
+	@echo "bringing uv into .uv" >&2
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.installed: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen --quiet --no-dev --inexact
+	@touch $@
+
+.venv/.developing: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen --quiet
+	@touch $@ .venv/.installed
