@@ -1,4 +1,4 @@
-"""The tables of tickets and of webhook messages. Only this file of the room speaks SQL.
+"""The table of tickets. How their messages are kept is `approvals/webhook/store.py`.
 
 Every change of a ticket is one transaction: the row, its audit event, and the messages that tell of it. A change is
 made by one `UPDATE` that names the states it may start from, so of any number of callers exactly one makes it.
@@ -13,12 +13,13 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from approvals.desk import Decided
 from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft
-from approvals.webhook import Announcer, Delivery
+from approvals.webhook.message import Announcer
+from approvals.webhook.store import keep
 from governance import jsontree
 from governance.audit.event import AuditLog, Tag, Value
 from governance.clock import rfc3339
 from governance.store import ConflictError, Store, StoreError, Work
-from governance.store.tables import DeliveryRow, EndpointRow, TicketRow
+from governance.store.tables import TicketRow
 
 ATTEMPTS = 8
 """How often opening may meet a ticket that closes at the same moment."""
@@ -198,82 +199,7 @@ class SqlTickets:
 
     def _announce(self, session: Session, event: Tag, ticket: Ticket, at: datetime) -> None:
         for message in self._announcer.messages(event, ticket, at):
-            session.add(
-                DeliveryRow(
-                    id=message.id,
-                    event_id=ticket.id,
-                    url_digest=message.endpoint,
-                    body=message.body,
-                    state="waiting",
-                    attempt=0,
-                    next_at=rfc3339(message.next_at),
-                    created_at=rfc3339(at),
-                )
-            )
-
-
-class SqlDeliveries:
-    """`approvals.webhook.DeliveryStore` on a database."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def claim(self, *, now: datetime, until: datetime, limit: int) -> list[Delivery]:
-        """Take due messages for this process alone until `until`."""
-        due = (
-            select(DeliveryRow)
-            .where(DeliveryRow.state == "waiting", col(DeliveryRow.next_at) <= rfc3339(now))
-            .order_by(col(DeliveryRow.next_at), col(DeliveryRow.id))
-            .limit(limit)
-        )
-        found = await self._store.read(lambda session: [_delivery(row) for row in session.exec(due)])
-        if not found:
-            return []
-
-        def work(session: Session) -> list[Delivery]:
-            return [one for one in found if self._take(session, one, until)]
-
-        return await self._store.write(work)
-
-    async def delivered(self, delivery_id: str) -> None:
-        """The receiver has it."""
-        await self._finish(delivery_id, "delivered", None)
-
-    async def failed(self, delivery_id: str, *, next_at: datetime | None) -> None:
-        """An attempt failed; try again at `next_at`, or never where there is none."""
-        await self._finish(delivery_id, "failed" if next_at is None else "waiting", next_at)
-
-    async def disable(self, endpoint: str, *, now: datetime) -> None:
-        """The endpoint is gone: give up every message for it, now and later."""
-        give_up = update(DeliveryRow).where(
-            col(DeliveryRow.url_digest) == endpoint, col(DeliveryRow.state) == "waiting"
-        )
-
-        def work(session: Session) -> None:
-            if session.get(EndpointRow, endpoint) is None:
-                session.add(EndpointRow(url_digest=endpoint, disabled_at=rfc3339(now)))
-            session.exec(give_up.values(state="failed"))
-
-        await self._store.write(work)
-
-    async def disabled(self, endpoint: str) -> bool:
-        """Whether the endpoint said that it is gone."""
-        return await self._store.read(lambda session: session.get(EndpointRow, endpoint) is not None)
-
-    def _take(self, session: Session, delivery: Delivery, until: datetime) -> bool:
-        take = update(DeliveryRow).where(
-            col(DeliveryRow.id) == delivery.id,
-            col(DeliveryRow.state) == "waiting",
-            col(DeliveryRow.next_at) == rfc3339(delivery.next_at),
-        )
-        return session.exec(take.values(next_at=rfc3339(until))).rowcount == 1
-
-    async def _finish(self, delivery_id: str, state: str, next_at: datetime | None) -> None:
-        change = update(DeliveryRow).where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.state) == "waiting")
-        change = change.values(state=state, attempt=col(DeliveryRow.attempt) + 1)
-        if next_at is not None:
-            change = change.values(next_at=rfc3339(next_at))
-        await self._store.write(lambda session: session.exec(change).rowcount)
+            keep(session, message, about=ticket.id)
 
 
 def _row(ticket: Ticket) -> TicketRow:
@@ -317,14 +243,4 @@ def _ticket(row: TicketRow) -> Ticket:
         decided_by=row.decided_by,
         decision_reason=row.decision_reason,
         findings=tuple(row.findings.split()),
-    )
-
-
-def _delivery(row: DeliveryRow) -> Delivery:
-    return Delivery(
-        id=row.id,
-        endpoint=row.url_digest,
-        body=row.body,
-        attempt=row.attempt,
-        next_at=datetime.fromisoformat(row.next_at),
     )

@@ -1,8 +1,10 @@
 """Exchanges and verdicts for the tests of approvals."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from approvals.ticket import State, Ticket, binding
+from governance import jsontree
 from governance.exchange import Action, Body, Exchange, Principal, Resource, SessionRef
 from governance.jsontree import Json
 from governance.verdict import Decision, Verdict
@@ -22,4 +24,20 @@ def tool_call(arguments: Json = None, *, id: str = "exc_1", session: str = "ses_
         resource=replace(Resource(server="files", name="write_file", definition="d" * 64), **resource),
         session=SessionRef(session, "explicit", 1),
         request=Body({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}),
+    )
+
+
+def ticket_of(exchange: Exchange) -> Ticket:
+    """A fresh ticket of a call."""
+    form = binding(exchange, "v1")
+    return Ticket(
+        id="tkt_1",
+        digest=jsontree.digest(form),
+        form=jsontree.canonical(form).decode(),
+        state=State.PENDING,
+        exchange_id=exchange.id,
+        rule="r",
+        reason="because",
+        requested_at=AT,
+        expires_at=AT + timedelta(seconds=300),
     )

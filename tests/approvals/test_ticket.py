@@ -8,31 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.ticket import MOVES, OPEN, Move, State, Ticket, allowed, binding, draft
+from approvals.ticket import MOVES, OPEN, Move, State, allowed, binding, draft
 from governance import jsontree
 from governance.audit.event import Tag
 from governance.exchange import Action, Body, Exchange, Principal, SessionRef
 from governance.jsontree import Json
-from tests.approvals.calls import AT, tool_call
+from tests.approvals.calls import AT, ticket_of, tool_call
 
 
 def digest(exchange: Exchange, version: str = "v1") -> str:
     return jsontree.digest(binding(exchange, version))
-
-
-def ticket_of(exchange: Exchange) -> Ticket:
-    form = binding(exchange, "v1")
-    return Ticket(
-        id="tkt_1",
-        digest=jsontree.digest(form),
-        form=jsontree.canonical(form).decode(),
-        state=State.PENDING,
-        exchange_id=exchange.id,
-        rule="r",
-        reason="because",
-        requested_at=AT,
-        expires_at=AT + timedelta(seconds=300),
-    )
 
 
 def test_only_the_moves_of_the_table_exist() -> None:

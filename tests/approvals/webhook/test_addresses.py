@@ -2,7 +2,7 @@
 
 import pytest
 
-from approvals.addresses import is_public
+from approvals.webhook.addresses import is_public
 
 INSIDE = [
     "0.0.0.0",

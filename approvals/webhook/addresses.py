@@ -1,7 +1,7 @@
 """Which network addresses a server may be sent to from inside: only public unicast ones.
 
 Pure, and a table of its own: `ipaddress.is_global` calls multicast, 6to4 relays, NAT64 of loopback and site-local
-addresses global. Names are resolved in `approvals/outbound.py`.
+addresses global. Names are resolved in `transport.py`.
 """
 
 import ipaddress

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx
 
-from approvals.addresses import is_public
+from approvals.webhook.addresses import is_public
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """All addresses of a host and port, as literals."""

@@ -1,0 +1,1 @@
+"""Telling other systems that a ticket waits or was decided, by the Standard Webhooks scheme."""

@@ -1,0 +1,143 @@
+"""What is said in a webhook message, to whom, and how it is signed.
+
+Pure. A message has ids, names, the rule and the link: never the arguments of a call, only their digest. It is a notice:
+nothing is ever decided by a webhook. Specification: Standard Webhooks (https://www.standardwebhooks.com).
+"""
+
+import base64
+import binascii
+import fnmatch
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from approvals.desk import link
+from approvals.ticket import Ticket
+from governance import jsontree
+from governance.audit.event import Tag
+from governance.clock import rfc3339
+from governance.jsontree import JsonObject
+
+EVENTS = frozenset({Tag.APPROVAL_REQUESTED, Tag.APPROVAL_GRANTED, Tag.APPROVAL_DENIED, Tag.APPROVAL_EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message on its way to one endpoint."""
+
+    id: str
+    """The `webhook-id`: the same for every attempt, so that a receiver can drop what it has seen."""
+    endpoint: str
+    """Which endpoint, as `Endpoint.id` names it: the address itself may hold a secret and is not stored."""
+    body: str
+    attempt: int
+    """Attempts made so far."""
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where messages go, with the key that signs them."""
+
+    url: str = field(repr=False)
+    key: bytes = field(repr=False)
+    events: tuple[str, ...] = ("approval.*",)
+    allow_private: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The endpoint's name in the table."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:32]
+
+    def wants(self, event: str) -> bool:
+        """Whether events of this kind are sent there."""
+        return any(fnmatch.fnmatchcase(event, pattern) for pattern in self.events)
+
+
+def secret_key(secret: str) -> bytes:
+    """The signing key of a `whsec_...` secret.
+
+    Raises:
+        ValueError: it is not one, or the key is not 24 to 64 bytes long.
+    """
+    if not secret.startswith("whsec_"):
+        raise ValueError("a webhook secret starts with `whsec_`: make one with `wicket keys webhook`")
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        raise ValueError("a webhook secret is `whsec_` and base64: make one with `wicket keys webhook`") from None
+    if not 24 <= len(key) <= 64:
+        raise ValueError("a webhook secret holds 24 to 64 bytes: make one with `wicket keys webhook`")
+    return key
+
+
+def new_secret() -> str:
+    """A fresh signing secret of 32 bytes."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """The `webhook-signature` of one attempt: `v1`, HMAC-SHA256 over `id.timestamp.body`."""
+    mac = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    return "v1," + base64.b64encode(mac.digest()).decode()
+
+
+def headers(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The headers of one attempt. The timestamp is the attempt's, so late attempts pass a receiver's tolerance."""
+    timestamp = int(now.timestamp())
+    return {
+        "content-type": "application/json",
+        "user-agent": "wicket-webhooks",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(key, message_id, timestamp, body),
+    }
+
+
+def message(event: Tag, ticket: Ticket, at: datetime, base_url: str) -> JsonObject:
+    """What is sent about a ticket."""
+    principal = jsontree.as_object(ticket.bound.get("principal"))
+    return {
+        "type": event.value,
+        "timestamp": rfc3339(at),
+        "data": {
+            "ticket": ticket.id,
+            "state": ticket.state.value,
+            "exchange": ticket.exchange_id,
+            "session": ticket.field("session"),
+            "tenant": jsontree.as_text(principal.get("tenant")),
+            "action": ticket.field("action"),
+            "server": ticket.field("server"),
+            "tool": ticket.field("name"),
+            "provider": ticket.field("provider"),
+            "model": ticket.field("model"),
+            "rule": ticket.rule,
+            "digest": ticket.digest,
+            "requested_at": rfc3339(ticket.requested_at),
+            "expires_at": rfc3339(ticket.expires_at),
+            "decided_by": ticket.decided_by,
+            "link": link(base_url, ticket.id),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Announcer:
+    """Writes the messages of an event: one for each endpoint that wants it."""
+
+    endpoints: Sequence[Endpoint]
+    base_url: str = ""
+    mint: Callable[[], str] = lambda: "msg_" + secrets.token_hex(12)
+
+    def messages(self, event: Tag, ticket: Ticket, at: datetime) -> list[Delivery]:
+        """The messages to keep together with the change they speak of."""
+        if event not in EVENTS:
+            return []
+        wanting = [one for one in self.endpoints if one.wants(event.value)]
+        if not wanting:
+            return []
+        body = jsontree.dump(message(event, ticket, at, self.base_url)).decode()
+        return [Delivery(self.mint(), one.id, body, 0, at) for one in wanting]
