@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Protocol
 
 from governance import jsontree
-from governance.exchange import EMPTY, Action, Body, Exchange, Lens, Principal, Resource, Role, Segment
+from governance.exchange import EMPTY, Action, Body, Exchange, Lens, Principal, Resource, Role, Segment, nothing
 from governance.jsontree import Json, JsonObject
-from mcp_proxy.link import NO_HEADERS, Era
+from mcp_proxy.link import Era
 from mcp_proxy.message import Message, result_of
 from sessions.correlate import Signs, correlate, trace_id
 
@@ -43,7 +43,7 @@ class ToolSeen:
 
     definition: str = ""
     """SHA-256 of the whole definition as received."""
-    annotations: Mapping[str, Json] = EMPTY
+    annotations: Mapping[str, Json] = field(default_factory=nothing)
 
 
 class Tools(Protocol):
@@ -71,7 +71,7 @@ class Caller:
     """The front's own session id, where it has one."""
     client: str = ""
     """Name the client gave itself: a claim, recorded and never trusted."""
-    headers: Mapping[str, str] = field(default=NO_HEADERS)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """All headers of the request, lower-case names; empty on stdio."""
 
 

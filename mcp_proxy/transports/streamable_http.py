@@ -6,7 +6,6 @@ governed is none of this file's business; the front that faces agents is `stream
 """
 
 import contextlib
-import dataclasses
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
@@ -80,7 +79,9 @@ class HttpServer:
         self._headers = dict(headers)
         self._links: set[HttpLink] = set()
         self._patient = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds)
-        self._impatient = dataclasses.replace(self._patient, sock_read=limits.upstream_seconds)
+        self._impatient = aiohttp.ClientTimeout(
+            total=None, sock_connect=limits.connect_seconds, sock_read=limits.upstream_seconds
+        )
 
     async def open(self, principal: Principal, era: Era) -> "HttpLink":
         """A link of its own. Nothing is sent yet: over HTTP a link is only a session id that is still to come."""
