@@ -176,7 +176,7 @@ class Desk:
 
     async def invalidate(self, session_id: str, *, by: str = "kill", reason: str = "the session was stopped") -> int:
         """Close every open ticket of a run that was stopped; returns how many."""
-        closed = await self.store.invalidate(session_id, by=by, reason=reason[:REASON_CHARACTERS], now=self.clock.now())
+        closed = await self.store.invalidate(session_id, by=by, reason=plain(reason), now=self.clock.now())
         await self._announce(closed)
         return len(closed)
 
@@ -277,7 +277,7 @@ class Desk:
             ticket_id,
             move,
             by=by,
-            reason=reason.strip()[:REASON_CHARACTERS],
+            reason=plain(reason),
             now=now,
             expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
         )
@@ -318,3 +318,8 @@ class Desk:
 def link(base_url: str, ticket_id: str) -> str:
     """The page of a ticket on the console at `base_url`."""
     return f"{base_url.rstrip('/')}/console/approvals/{ticket_id}"
+
+
+def plain(reason: str) -> str:
+    """A reason as it is kept and told: one line of printable text, bounded."""
+    return " ".join("".join(one if one.isprintable() else " " for one in reason).split())[:REASON_CHARACTERS]

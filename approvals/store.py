@@ -209,8 +209,8 @@ def _row(ticket: Ticket) -> TicketRow:
         digest=ticket.digest,
         state=ticket.state.value,
         action=ticket.field("action"),
-        server=ticket.field("server") or ticket.field("provider"),
-        tool=ticket.field("name") or ticket.field("model"),
+        server=_storable(ticket.field("server") or ticket.field("provider")),
+        tool=_storable(ticket.field("name") or ticket.field("model")),
         definition=ticket.field("definition"),
         key_id=jsontree.as_text(principal.get("key_id")),
         tenant=jsontree.as_text(principal.get("tenant")),
@@ -226,6 +226,11 @@ def _row(ticket: Ticket) -> TicketRow:
         created_at=rfc3339(ticket.requested_at),
         expires_at=rfc3339(ticket.expires_at),
     )
+
+
+def _storable(text: str) -> str:
+    """A name in a column to search by: no NUL, which Postgres refuses. The truth is the form."""
+    return text.replace("\0", "\ufffd")
 
 
 def _ticket(row: TicketRow) -> Ticket:

@@ -12,9 +12,11 @@ from typing import Protocol
 import anyio
 import httpx
 
-from approvals.webhook.message import Delivery, Endpoint, headers
+from approvals.webhook.message import Announcer, Delivery, Endpoint, endpoints, headers
 from approvals.webhook.transport import BlockedError, Resolve, client, resolve
 from governance.clock import Clock
+
+__all__ = ["Announcer", "Courier", "DeliveryStore", "endpoints"]
 
 log = logging.getLogger(__name__)
 

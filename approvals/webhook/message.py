@@ -19,6 +19,7 @@ from approvals.ticket import Ticket
 from governance import jsontree
 from governance.audit.event import Tag
 from governance.clock import rfc3339
+from governance.config.models import Approvals
 from governance.jsontree import JsonObject
 
 EVENTS = frozenset({Tag.APPROVAL_REQUESTED, Tag.APPROVAL_GRANTED, Tag.APPROVAL_DENIED, Tag.APPROVAL_EXPIRED})
@@ -72,6 +73,15 @@ def secret_key(secret: str) -> bytes:
     if not 24 <= len(key) <= 64:
         raise ValueError("a webhook secret holds 24 to 64 bytes: make one with `wicket keys webhook`")
     return key
+
+
+def endpoints(settings: Approvals) -> list[Endpoint]:
+    """The endpoints of a configuration whose secrets were read.
+
+    Raises:
+        ValueError: a secret is none.
+    """
+    return [Endpoint(one.url, secret_key(one.secret), one.events, one.allow_private) for one in settings.webhooks]
 
 
 def new_secret() -> str:
