@@ -1,0 +1,91 @@
+"""Wicket as it is measured: everything on, nothing tuned for the benchmark."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.peers import LLM_PATH, ROOT, STDIO_SERVER, Peer, Place
+
+RULES = 50
+
+
+def policy() -> str:
+    """Fifty rules as a team might have them; some look at arguments, some have a condition, none refuses the load."""
+    rules: list[dict[str, object]] = []
+    for number in range(RULES):
+        rule: dict[str, object] = {"id": f"rule-{number}", "decide": "deny", "reason": "not in this benchmark"}
+        match number % 5:
+            case 0:
+                rule["match"] = {"action": "tool.call", "tool": f"delete_{number}*"}
+            case 1:
+                rule["match"] = {"action": "tool.call", "tool": "echo", "args": {"/count": {"gt": 1000 + number}}}
+            case 2:
+                rule["match"] = {"action": "llm.generate", "model": f"secret-model-{number}*"}
+            case 3:
+                rule["match"] = {"team": f"team-{number}"}
+            case _:
+                rule["match"] = {"tenant": "default", "agent": f"agent-{number}"}
+                rule["when"] = "now.getHours() < 24 && session.calls > 1000000000"
+        rules.append(rule)
+    return json.dumps({"version": 1, "default": "allow", "rules": rules}, indent=1)
+
+
+def _set_up(place: Place, servers: dict[str, object]) -> Path:
+    """A fresh installation in the folder of the run; the agent's key lies in `key`."""
+    config = place.folder / "wicket.yaml"
+    provider = {"wire": "openai-chat", "base_url": f"http://127.0.0.1:{place.upstream}/v1", "api_key": "${BENCH_KEY}"}
+    # The load makes the same sixty-four calls for minutes: only the ends of the loop's ladder are moved out of its way.
+    loop = {"repeat_warn": 0, "repeat_hold": 0, "repeat_deny": 10**9, "repeat_kill": 0, "rate_per_minute": 10**9}
+    settings = {
+        "gateway": {"port": place.port},
+        "mcp": {"port": place.port},
+        "policies": ["policy.yaml"],
+        "providers": {"mock": provider},
+        "mcpServers": servers,
+        "loop": {**loop, "cycle_repeats": 0},
+    }
+    config.write_text(json.dumps(settings, indent=1))
+    (place.folder / "policy.yaml").write_text(policy())
+    made = _wicket(config, "init", "--json")
+    key = json.loads(made)["key"] if '"key"' in made else ""
+    (place.folder / "key").write_text(key or json.loads(_wicket(config, "keys", "create", "--json"))["token"])
+    return config
+
+
+def _wicket(config: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "wicket", "--config", str(config), *words],
+        capture_output=True, text=True, cwd=ROOT, check=False, env=_environ(),
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"`wicket {' '.join(words)}` failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _environ() -> dict[str, str]:
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "BENCH_KEY": "sk-bench-0123456789abcdefghij"}
+
+
+def _gateway(place: Place) -> list[str]:
+    return [sys.executable, "-m", "wicket", "--config", str(_set_up(place, {})), "gateway"]
+
+
+def _mcp_http(place: Place) -> list[str]:
+    config = _set_up(place, {"bench": {"type": "http", "url": f"http://127.0.0.1:{place.upstream}/mcp"}})
+    return [sys.executable, "-m", "wicket", "--config", str(config), "mcp"]
+
+
+def _mcp_stdio(place: Place) -> list[str]:
+    command, *args = STDIO_SERVER
+    config = _set_up(place, {"bench": {"command": command, "args": args, "tools": ["echo"]}})
+    return [sys.executable, "-m", "wicket", "--config", str(config), "mcp"]
+
+
+def _key(place: Place) -> dict[str, str]:
+    return {"Authorization": f"Bearer {(place.folder / 'key').read_text()}"}
+
+
+LLM = Peer("Wicket", _gateway, LLM_PATH, headers=_key, environ=_environ())
+MCP_HTTP = Peer("Wicket", _mcp_http, "/mcp/bench", headers=_key, environ=_environ())
+MCP_STDIO = Peer("Wicket", _mcp_stdio, "/mcp/bench", headers=_key, environ=_environ())
