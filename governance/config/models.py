@@ -4,6 +4,7 @@ Models only: how the file is found, read, expanded and explained is `governance/
 description, because `docs/config.md` is made from them.
 """
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -132,6 +133,27 @@ class Loop(Section):
     window_seconds: float = Field(default=3600, gt=0, description="How long calls are remembered.")
 
 
+class Budget(Section):
+    """A ceiling on what may be used. Each session, key, tenant or team has a counter of its own."""
+
+    scope: Literal["session", "key", "tenant", "team"] = Field(description="Whose use is counted together.")
+    per: Literal["session", "day", "week", "month"] = Field(
+        default="session", description="When counting begins anew; days, weeks (Monday) and months are in UTC."
+    )
+    usd: Decimal | None = Field(default=None, gt=0, description="Most money, in US dollars.")
+    tokens: int | None = Field(default=None, gt=0, description="Most tokens, in and out.")
+    calls: int | None = Field(default=None, gt=0, description="Most model and tool calls.")
+
+
+class Price(Section):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: Decimal = Field(ge=0, description="Tokens that go in.")
+    output: Decimal = Field(ge=0, description="Tokens that come out.")
+    cache_read: Decimal | None = Field(default=None, ge=0, description="Tokens read from a cache; default: `input`.")
+    cache_write: Decimal | None = Field(default=None, ge=0, description="Tokens written to it; default: `input`.")
+
+
 class Webhook(Section):
     """Where to say that a ticket waits or was decided."""
 
@@ -185,6 +207,10 @@ class Config(Section):
     secrets: Secrets = Secrets()
     detect: Detect = Detect()
     loop: Loop = Loop()
+    budgets: tuple[Budget, ...] = Field(default=(), description="Ceilings; none unless given.")
+    prices: dict[str, Price] = Field(
+        default_factory=dict, description="Prices by model, over the built-in ones; needed for models without one."
+    )
     approvals: Approvals = Approvals()
     audit: Audit = Audit()
     limits: Limits = Limits()
