@@ -6,6 +6,7 @@ governed is none of this file's business; the front that faces agents is `stream
 """
 
 import contextlib
+import io
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
@@ -38,6 +39,8 @@ _KEEP_ALIVE_SECONDS = 4
 _GOODBYE_SECONDS = 5
 _DRAIN_SECONDS = 1
 """How long the end of a stream may take after its response, before the connection is given up."""
+_LARGE = 2**20
+"""A larger body is written piece by piece, so that other calls get their turn."""
 _READ_BUFFER = 2**18
 
 
@@ -113,7 +116,7 @@ class HttpServer:
             response = await self._client.request(
                 verb,
                 self._url,
-                data=body,
+                data=body if body is None or len(body) <= _LARGE else io.BytesIO(body),
                 headers={**headers, **self._headers},
                 allow_redirects=False,
                 timeout=self._patient if patient else self._impatient,

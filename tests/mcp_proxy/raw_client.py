@@ -1,6 +1,7 @@
 """An MCP client over Streamable HTTP written without any SDK: it keeps every byte it is sent."""
 
 import contextlib
+import io
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import aiohttp
 
 from governance.sse import SseEvent, SseParser
 
-INITIALIZE = {
+INITIALIZE: dict[str, Any] = {
     "protocolVersion": "2025-11-25",
     "capabilities": {"roots": {"listChanged": True}, "elicitation": {"form": {}, "url": {}}, "x-unknown": {"a": None}},
     "clientInfo": {"name": "raw-client", "version": "9", "hint": 2**60 + 1},
@@ -75,7 +76,7 @@ class RawClient:
     async def send(self, raw: bytes | dict[str, Any], **headers: str) -> AsyncGenerator[aiohttp.ClientResponse]:
         body = raw if isinstance(raw, bytes) else json.dumps(raw).encode()
         lines = {**self.headers, **{name.replace("_", "-"): text for name, text in headers.items()}}
-        async with self.http.post(self.url, data=body, headers=lines) as response:
+        async with self.http.post(self.url, data=io.BytesIO(body), headers=lines) as response:
             yield response
 
     @contextlib.asynccontextmanager

@@ -20,7 +20,8 @@ class Call:
     session: "UpstreamSession | None"
     _receive: Any
     _send: Any
-    _streaming: bool = False
+    streaming: bool = False
+    """Whether the head of a stream was sent."""
     left: anyio.Event = field(default_factory=anyio.Event)
 
     @property
@@ -43,8 +44,8 @@ class Call:
 
     async def event(self, raw: bytes, *, event_id: str = "", retry: int = 0) -> None:
         """Send one event of a stream."""
-        if not self._streaming:
-            self._streaming = True
+        if not self.streaming:
+            self.streaming = True
             lines = [(b"content-type", b"text/event-stream")]
             await self._send({"type": "http.response.start", "status": 200, "headers": lines})
         place = f"id: {event_id}\n".encode() if event_id else b""
@@ -164,7 +165,7 @@ class RawUpstream:
         lines = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
         await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
-        call._streaming = True
+        call.streaming = True
         session.listening.set()
         await call.until_left()
 

@@ -366,12 +366,11 @@ async def test_eight_megabytes_pass_both_ways() -> None:
 
 
 async def test_each_client_has_an_upstream_session_of_its_own() -> None:
-    async with staged() as stage:
-        async with raw_client("wk_bob") as http:
-            bob = RawClient(http, stage.client.url)
-            await bob.initialize()
-            assert len(stage.upstream.sessions) == 2
-            assert bob.headers["mcp-session-id"] != stage.client.headers["mcp-session-id"]
+    async with staged() as stage, raw_client("wk_bob") as http:
+        bob = RawClient(http, stage.client.url)
+        await bob.initialize()
+        assert len(stage.upstream.sessions) == 2
+        assert bob.headers["mcp-session-id"] != stage.client.headers["mcp-session-id"]
 
 
 async def test_the_same_id_from_two_clients_is_kept_apart() -> None:
