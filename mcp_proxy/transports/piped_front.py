@@ -7,7 +7,7 @@ what is governed that of `mcp_proxy/relay.py`.
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
@@ -46,7 +46,7 @@ class Pipe:
     """Writes one message. Returns when it was taken, or the client is gone."""
     record: Callable[[MalformedMessageError], Awaitable[None]]
     """Writes into the audit log that a message was refused unread."""
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     """Of the HTTP request that opened the pipe, if one did."""
 
 

@@ -1,0 +1,49 @@
+"""`wicket stdio` without the runtime: the wrapper behind a gate that lets all but `forbidden` through.
+
+Run as a program: the wrapped command is the arguments. Refused lines are counted on standard error.
+"""
+
+import logging
+import sys
+
+import uvloop
+
+from governance.clock import SystemClock
+from governance.config.models import Limits
+from governance.exchange import Exchange, Phase, Principal
+from governance.verdict import ALLOWED, Decision, Verdict
+from mcp_proxy import wrapper
+from mcp_proxy.eras import ParamHeaders
+from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pulse import Pulse
+from mcp_proxy.relay import Relay
+from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools
+
+LIMITS = Limits(body_bytes=16 * 2**20)
+
+
+def judge(exchange: Exchange, phase: Phase) -> Verdict:
+    if exchange.resource.name == "forbidden":
+        return Verdict(Decision.DENY, by="test", rule="test.forbidden", reason="not this one")
+    return ALLOWED
+
+
+async def record(error: MalformedMessageError) -> None:
+    sys.stderr.write(f"recorded: {error}\n")
+    sys.stderr.flush()
+
+
+async def main() -> int:
+    clock, rules = SystemClock(), ParamHeaders()
+    relay = Relay(OpenGate(judge), OpenKills(), SeenTools(), clock, rules)
+    organs = wrapper.Organs(relay, rules, Principal("local"), LIMITS, record)
+    server = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=Pulse("wrapped", clock, lambda: 0.0))
+    try:
+        return await wrapper.serve(organs, server)
+    finally:
+        await server.aclose()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    sys.exit(uvloop.run(main()))
