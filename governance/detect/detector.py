@@ -1,0 +1,186 @@
+"""Finding things in text: first ask the prefilter what could be there, then look exactly, only for that.
+
+Pure and synchronous, and immutable once made, so that threads share it. It says what was found and where; what
+happens then is `governance/detect/stage.py` for whole bodies and `pipeline/stream.py` for streams.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from governance.detect.engine import Choice, Engine, Fired, Gate, open_engine
+from governance.detect.families import all_families
+from governance.detect.reading import Applicable, Reading
+from governance.detect.rule import SEPARATOR, Rule
+from governance.detect.views import ESCAPE_GATES, RUN_GATES, Origin, Span, View, encoded, plain, plain_text
+from governance.exchange import Segment
+from governance.verdict import Finding
+
+
+def _always(_rule: Rule, _offset: int) -> bool:
+    return True
+
+
+class Hit(NamedTuple):
+    """Something found in one text, in the text's own offsets."""
+
+    rule: Rule
+    start: int
+    end: int
+    view: str
+
+
+def join(texts: Sequence[str]) -> str:
+    """`texts` as one text, with a separator that stands nowhere else in it. Offsets are kept."""
+    joined = SEPARATOR.join(texts)
+    if joined.count(SEPARATOR) >= max(len(texts), 1):
+        joined = SEPARATOR.join([text.replace(SEPARATOR, "\x01") for text in texts])
+    return joined
+
+
+class Detector:
+    """A set of rules, ready to be looked for."""
+
+    def __init__(self, rules: Sequence[Rule], choice: Choice = "auto") -> None:
+        """Compile `rules`; takes some hundred milliseconds, so do it off the path of requests.
+
+        Raises:
+            ValueError: two rules have the same id.
+        """
+        if len({rule.id for rule in rules}) != len(rules):
+            raise ValueError("two detection rules have the same id: give each its own")
+        self.rules = tuple(rules)
+        gates = [Gate(rule.loose, rule.caseless) for rule in rules]
+        self._escapes = range(len(gates), len(gates) + len(ESCAPE_GATES))
+        gates += [Gate(pattern) for pattern in ESCAPE_GATES]
+        self._runs = range(len(gates), len(gates) + len(RUN_GATES))
+        gates += [Gate(pattern) for pattern in RUN_GATES]
+        self._engine: Engine = open_engine(gates, choice)
+
+    @property
+    def engine(self) -> str:
+        """Name of the prefilter in use: `hyperscan` or `re`."""
+        return self._engine.name
+
+    def is_clean(self, text: str) -> bool:
+        """Whether there is surely nothing in `text`, in any reading of it.
+
+        Raises:
+            Exception: whatever the engine raised; then nothing is known about `text`.
+        """
+        fired = self._engine.fired(text.encode("utf-8", "surrogatepass"))
+        if not fired:
+            return text.isascii() or self._folds_clean(text)
+        if min(fired) < len(self.rules):
+            return False
+        if not text.isascii() or not fired.keys().isdisjoint(self._escapes):
+            return self._folds_clean(text)
+        return self._decodes_clean(text)
+
+    def _folds_clean(self, text: str) -> bool:
+        folded = plain_text(text)
+        fired = self._engine.fired(folded.encode("utf-8", "surrogatepass"))
+        if fired and min(fired) < len(self.rules):
+            return False
+        return fired.keys().isdisjoint(self._runs) or self._decodes_clean(folded)
+
+    def _decodes_clean(self, text: str) -> bool:
+        inside = SEPARATOR.join(view.text for view in encoded(text))
+        fired = self._engine.fired(inside.encode())
+        return not fired or min(fired) >= len(self.rules)
+
+    def hits(self, text: str, applicable: Applicable = _always, *, start: int = 0) -> list[Hit]:
+        """Everything in `text` that ends after `start`, in order; `applicable` says which rules count where.
+
+        Raises:
+            Exception: whatever the engine raised; then nothing is known about `text`.
+        """
+        found: list[Hit] = []
+        raw = View("raw", text, Span)
+        fired = self._search(raw, raw.origin, found, applicable, start)
+        outer = raw
+        if not text.isascii() or not fired.keys().isdisjoint(self._escapes):
+            folded = plain(text)
+            if folded is not None:
+                outer = folded
+                fired = self._search(outer, outer.origin, found, applicable, start)
+        if not fired.keys().isdisjoint(self._runs):
+            for inner in encoded(outer.text):
+                run = outer.origin(*inner.origin(0, 0))
+                self._search(inner, partial(_within, run), found, applicable, start)
+        return _widest(found)
+
+    def _search(self, view: View, origin: Origin, found: list[Hit], applicable: Applicable, start: int) -> Fired:
+        """Add to `found` what one reading shows; returns what the prefilter said of it."""
+        fired = self._engine.fired(view.text.encode("utf-8", "surrogatepass"))
+        if fired and min(fired) < len(self.rules):
+            reading = Reading(view.text, origin)
+            for index in sorted(fired):
+                if index >= len(self.rules):
+                    break
+                rule = self.rules[index]
+                for begin, end in reading.matches(rule, fired[index], applicable):
+                    span = origin(begin, end)
+                    if span.end > start and applicable(rule, span.start):
+                        found.append(Hit(rule, span.start, span.end, view.name))
+        return fired
+
+    def scan(self, segments: Sequence[Segment]) -> tuple[Finding, ...]:
+        """Everything found in `segments`, each rule only in the roles it is for.
+
+        Raises:
+            Exception: whatever the engine raised; then nothing is known about the segments.
+        """
+        return tuple(finding for _, finding in self.locate(segments))
+
+    def locate(self, segments: Sequence[Segment]) -> list[tuple[int, Finding]]:
+        """As `scan`, each finding with the index of its segment: two segments may have the same pointer."""
+        starts: list[int] = []
+        length = 0
+        for segment in segments:
+            starts.append(length)
+            length += len(segment.text) + 1
+
+        def applicable(rule: Rule, offset: int) -> bool:
+            return rule.roles is None or segments[bisect_right(starts, offset) - 1].role in rule.roles
+
+        located: list[tuple[int, Finding]] = []
+        for hit in self.hits(join([segment.text for segment in segments]), applicable):
+            index = bisect_right(starts, hit.start) - 1
+            located.append((index, _finding(hit, segments[index], starts[index])))
+        return located
+
+
+def _within(run: Span, _start: int, _end: int) -> Span:
+    """The origin of whatever is found in an encoded run: all of the run."""
+    return run
+
+
+def _widest(found: list[Hit]) -> list[Hit]:
+    """`found` in order of place, without what stands inside something else of the same kind."""
+    found.sort(key=lambda hit: (hit.start, -hit.end))
+    reached: dict[str, int] = {}
+    kept: list[Hit] = []
+    for hit in found:
+        if hit.end > reached.get(hit.rule.kind, -1):
+            reached[hit.rule.kind] = hit.end
+            kept.append(hit)
+    return kept
+
+
+def _finding(hit: Hit, segment: Segment, begin: int) -> Finding:
+    return Finding(
+        kind=hit.rule.kind,
+        rule=hit.rule.id,
+        pointer=segment.pointer,
+        start=hit.start - begin,
+        end=hit.end - begin,
+        role=segment.role.value,
+        view=hit.view,
+    )
+
+
+def open_detector(choice: Choice = "auto") -> Detector:
+    """A detector with every family there is."""
+    return Detector(all_families(), choice)

@@ -1,0 +1,107 @@
+"""The prefilter: which rules could match a text at all. Exact matching is `governance/detect/detector.py`.
+
+Two implementations of one protocol: Hyperscan, which looks for all patterns in one pass and says where they end, and
+the standard library's `re`, for machines where Hyperscan does not load, which says only that they occur. An engine
+that fails raises: "nothing found" is never a failure's answer.
+"""
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import hyperscan
+
+Choice = Literal["auto", "hyperscan", "re"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A pattern over UTF-8 bytes in the dialect that `re` and Hyperscan share."""
+
+    pattern: str
+    caseless: bool = False
+
+
+Fired = dict[int, list[int]]
+"""For each gate that matched the byte offsets at which matches end, rising; no offsets means: it could be anywhere."""
+
+
+class Engine(Protocol):
+    """Says which gates match a text, and where."""
+
+    name: str
+
+    def fired(self, data: bytes) -> Fired:
+        """The gates that match somewhere in `data`."""
+        ...
+
+
+class HyperscanEngine:
+    """All gates in one block-mode database; each thread has a scratch of its own."""
+
+    name = "hyperscan"
+
+    def __init__(self, gates: Sequence[Gate]) -> None:
+        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
+            expressions=[gate.pattern.encode() for gate in gates],
+            ids=list(range(len(gates))),
+            elements=len(gates),
+            flags=[hyperscan.HS_FLAG_CASELESS if gate.caseless else 0 for gate in gates],
+        )
+        self._scratch = hyperscan.Scratch(self._database)
+        self._cloning = threading.Lock()
+        self._own = threading.local()
+
+    def fired(self, data: bytes) -> Fired:
+        """The gates that match somewhere in `data`, and where.
+
+        Raises:
+            hyperscan.error: the scan failed, so nothing is known about `data`.
+        """
+        try:
+            scratch = self._own.scratch
+        except AttributeError:
+            with self._cloning:
+                scratch = self._own.scratch = self._scratch.clone()
+        hits: Fired = {}
+
+        def note(gate: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            if gate in hits:
+                hits[gate].append(end)
+            else:
+                hits[gate] = [end]
+
+        self._database.scan(data, match_event_handler=note, scratch=scratch)
+        return hits
+
+
+class ReEngine:
+    """Each gate in turn with the standard library: some hundred times slower, and never anything else."""
+
+    name = "re"
+
+    def __init__(self, gates: Sequence[Gate]) -> None:
+        self._patterns = [re.compile(gate.pattern.encode(), re.IGNORECASE if gate.caseless else 0) for gate in gates]
+
+    def fired(self, data: bytes) -> Fired:
+        """The gates that match somewhere in `data`."""
+        return {index: [] for index, pattern in enumerate(self._patterns) if pattern.search(data)}
+
+
+def open_engine(gates: Sequence[Gate], choice: Choice = "auto") -> Engine:
+    """The engine to use. `auto` takes Hyperscan, or `re` where this machine's processor cannot run it.
+
+    Raises:
+        hyperscan.error: a gate is not in the shared dialect, or Hyperscan was asked for and does not run here.
+    """
+    if choice == "re":
+        return ReEngine(gates)
+    try:
+        return HyperscanEngine(gates)
+    except (hyperscan.ArchitectureError, hyperscan.DatabasePlatformError):
+        if choice == "hyperscan":
+            raise
+        return ReEngine(gates)

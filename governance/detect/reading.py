@@ -1,0 +1,73 @@
+"""Exact matching in one reading of a text, only near where the prefilter said.
+
+What is found is the same as if the whole text had been searched: a match is no wider than its rule says and holds an
+end that the prefilter reported, so matches of two windows never overlap (`docs/decisions/detect-engine.md`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from governance.detect.rule import Rule
+from governance.detect.views import Origin
+
+Applicable = Callable[[Rule, int], bool]
+"""Whether a rule counts at an offset of the text as it was."""
+
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+class Reading:
+    """One reading of a text, looked at exactly, only near where the prefilter said."""
+
+    def __init__(self, text: str, origin: Origin) -> None:
+        self._text = text
+        self._origin = origin
+        self._lowered: str | None = None
+        self._ascii = text.isascii()
+        self._bytes = b"" if self._ascii else text.encode("utf-8", "surrogatepass")
+
+    def matches(self, rule: Rule, ends: list[int], applicable: Applicable) -> Iterator[tuple[int, int]]:
+        """Where the rule's thing stands, near the places where its gate's matches end."""
+        text = self._text if not rule.caseless else self._lower()
+        for first, last in self._windows(rule, ends, applicable):
+            for match in rule.exact.finditer(text, first, min(len(text), last + rule.width + 2)):
+                if match.start() > last:
+                    break
+                inner = rule.found(self._text, match)
+                if inner is not None:
+                    yield inner
+                if match.end() > last:
+                    break
+
+    def _lower(self) -> str:
+        if self._lowered is None:
+            self._lowered = self._text.lower() if self._ascii else self._text.translate(_LOWER)
+        return self._lowered
+
+    def _windows(self, rule: Rule, ends: list[int], applicable: Applicable) -> Iterator[tuple[int, int]]:
+        """Stretches in which matches may start. Matches of two stretches can never overlap."""
+        if not ends:
+            yield 0, len(self._text)
+            return
+        first, last = 0, -1
+        for end in self._characters(ends):
+            if not applicable(rule, self._origin(end - 1, end).start):
+                continue
+            if last < 0 or end - rule.width > last + rule.width:
+                if last >= 0:
+                    yield first, last
+                first = max(0, end - rule.width)
+            last = end
+        if last >= 0:
+            yield first, last
+
+    def _characters(self, ends: list[int]) -> Iterable[int]:
+        """Byte offsets as character offsets."""
+        if self._ascii:
+            return ends
+        counted: list[int] = []
+        done = count = 0
+        for end in ends:
+            count += len(self._bytes[done:end].decode("utf-8", "ignore"))
+            counted.append(count)
+            done = end
+        return counted

@@ -1,0 +1,117 @@
+"""The check named `detect`: looks through a body and says what the configuration wants done about what it finds.
+
+It judges whole bodies. Streams are `pipeline/stream.py`, by the same detector and the same actions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from governance import jsontree
+from governance.detect.actions import Actions
+from governance.detect.detector import Detector, join
+from governance.exchange import Action, Body, Exchange, Phase, Role, Segment
+from governance.verdict import ALLOWED, Decision, Edit, Finding, Verdict
+
+NAME = "detect"
+
+_DECISIONS = {
+    "log": Decision.ALLOW,
+    "redact": Decision.REDACT,
+    "hold": Decision.HOLD,
+    "deny": Decision.DENY,
+}
+_PLACES = {
+    Role.SYSTEM: "the system prompt",
+    Role.USER: "the user's text",
+    Role.ASSISTANT: "the model's text",
+    Role.ARGUMENT: "the tool's arguments",
+    Role.RESULT: "a tool's result",
+    Role.DEFINITION: "a tool's definition",
+    Role.OTHER: "the text",
+}
+
+
+class DetectStage:
+    """Finds personal data, secrets, injection and dangerous arguments, and asks for the configured action."""
+
+    name = NAME
+
+    def __init__(self, detector: Detector, actions: Actions) -> None:
+        self.detector = detector
+        self.actions = actions
+
+    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+        """What was found in this half of the exchange, and what should happen.
+
+        Raises:
+            Exception: the engine failed, so nothing is known; the guard refuses.
+        """
+        body = exchange.request if phase is Phase.REQUEST else exchange.response
+        if body is None:
+            return ALLOWED
+        if self.detector.is_clean(join(body.strings)):
+            return ALLOWED
+        segments = body.segments
+        found = self.detector.locate(segments)
+        if not found:
+            return ALLOWED
+        is_call = exchange.action is Action.TOOL_CALL and phase is Phase.REQUEST
+        tenant = exchange.principal.tenant
+        judged = [(index, replace(one, action=self._action(one, tenant, is_call))) for index, one in found]
+        return _verdict(judged, segments, body)
+
+    def _action(self, finding: Finding, tenant: str, is_call: bool) -> str:
+        """The configured action; for dangerous arguments only where the call itself is judged.
+
+        In model traffic the same arguments appear as history, or as a wish that has still to pass the call's own gate.
+        """
+        if finding.kind.startswith(("argument.", "address.")) and not is_call:
+            return "log"
+        return self.actions.of(finding.kind, tenant)
+
+
+def _verdict(found: Sequence[tuple[int, Finding]], segments: Sequence[Segment], body: Body) -> Verdict:
+    """The verdict that findings amount to; each stands in the segment of its index."""
+    findings = tuple(finding for _, finding in found)
+    wanted = [(index, finding) for index, finding in found if finding.action == "redact"]
+    if wanted:
+        editable = _editable(segments, body)
+        stuck = next((finding for index, finding in wanted if index not in editable), None)
+        if stuck is not None:
+            reason = f"found `{stuck.kind}` in the name of a member, where it cannot be replaced: rename the member"
+            return Verdict(Decision.DENY, by=NAME, rule=stuck.rule, reason=reason, findings=findings)
+    edits = tuple(Edit(one.pointer, one.start, one.end, replacement(one.kind)) for _, one in wanted)
+    return replace(summary(findings), edits=edits)
+
+
+def _editable(segments: Sequence[Segment], body: Body) -> frozenset[int]:
+    """Indexes of the segments that are values. A name has the pointer of its value and stands before it."""
+    last = {segment.pointer: index for index, segment in enumerate(segments)}
+    return frozenset(
+        index for pointer, index in last.items() if jsontree.at(body.value, pointer) == segments[index].text
+    )
+
+
+def summary(findings: Sequence[Finding]) -> Verdict:
+    """The strongest action asked for, in words, without edits."""
+    worst = max(findings, key=lambda one: _DECISIONS[one.action].strength)
+    decision = _DECISIONS[worst.action]
+    rule, reason = (worst.rule, reason_for(worst)) if decision is not Decision.ALLOW else ("", "")
+    return Verdict(decision, by=NAME, rule=rule, reason=reason, findings=tuple(findings))
+
+
+def reason_for(finding: Finding) -> str:
+    """Why, in words for the agent and the auditor."""
+    where = _PLACES[Role(finding.role)] if finding.role else "the text"
+    match finding.action:
+        case "deny":
+            return f"found `{finding.kind}` in {where}: remove it and try again"
+        case "hold":
+            return f"found `{finding.kind}` in {where}: a person has to approve it"
+        case _:
+            return f"found `{finding.kind}` in {where} and replaced it"
+
+
+def replacement(kind: str) -> str:
+    """What stands in the place of something redacted."""
+    return f"[REDACTED:{kind}]"
