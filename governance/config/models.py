@@ -66,7 +66,7 @@ class McpServer(Section):
     """An upstream MCP server. A `command` means stdio, a `url` means HTTP."""
 
     type: Literal["stdio", "http", "streamable-http", "sse"] | None = Field(
-        None, description="Transport, if not clear."
+        default=None, description="Transport, if not clear."
     )
     command: str = Field(default="", description="Program of a stdio server.")
     args: tuple[str, ...] = Field(default=(), description="Its arguments.")
