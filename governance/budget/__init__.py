@@ -1,1 +1,1 @@
-"""What exchanges cost, and the ceilings on it."""
+"""What tokens cost, and ceilings that hold: reserved before, settled after."""
