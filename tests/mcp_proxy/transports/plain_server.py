@@ -80,7 +80,12 @@ def handle(message: dict[str, Any]) -> None:
         origin = waiting.pop(message["id"])
         answer(origin, text(orjson.dumps(message["result"]).decode()))
     elif method == "initialize":
-        answer(message, {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {}})
+        info = {"name": "plain", "version": "1"}
+        version = params["protocolVersion"]
+        answer(message, {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+    elif method == "tools/list":
+        names = ("echo", "big", "forbidden")
+        answer(message, {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in names]})
     elif method == "tools/call":
         call(message, params["name"], params.get("arguments"), params.get("_meta", {}))
     elif method == "subscriptions/listen":

@@ -1,0 +1,219 @@
+"""The configured upstream servers: which transport reaches each, and how they are.
+
+Only the configuration names a command or an address; nothing that arrives in a message can. What is sent to the
+servers is none of this file's business.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import anyio
+import orjson
+from anyio.abc import TaskGroup
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
+from mcp_types.version import LATEST_MODERN_VERSION
+
+from governance import jsontree
+from governance.clock import Clock
+from governance.config.models import Config, Limits, McpServer
+from governance.exchange import Principal
+from governance.jsontree import Json, JsonObject
+from mcp_proxy.link import Condition, Era, Link, Server, UpstreamTimeoutError, UpstreamUnreachableError
+from mcp_proxy.pulse import Pulse, Vitals
+from mcp_proxy.transports.sse import SseServer, Stream, StreamError
+from mcp_proxy.transports.stdio import StdioServer
+from mcp_proxy.transports.stdio_child import Command
+from mcp_proxy.transports.streamable_http import HttpServer, open_client
+
+log = logging.getLogger(__name__)
+
+_NOT_STREAMABLE = (400, 404, 405)
+_PROBE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One server as `doctor` and the console show it."""
+
+    name: str
+    transport: str
+    condition: Condition
+    vitals: Vitals
+
+
+@dataclass(frozen=True)
+class Means:
+    """What servers are reached with."""
+
+    client: aiohttp.ClientSession
+    group: TaskGroup
+    """Owns what reads streams in the background."""
+    limits: Limits
+    clock: Clock
+    jitter: Callable[[], float]
+    """Returns a number from 0 to 1."""
+
+
+@contextlib.asynccontextmanager
+async def open_servers(
+    config: Config, clock: Clock, jitter: Callable[[], float]
+) -> AsyncGenerator[Mapping[str, Server]]:
+    """Every configured server by name. None is started before somebody needs it; all are stopped afterwards."""
+    async with open_client() as client, anyio.create_task_group() as group:
+        means = Means(client, group, config.limits, clock, jitter)
+        servers = {name: server_of(name, entry, means) for name, entry in config.mcp_servers.items()}
+        try:
+            yield servers
+        finally:
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as closing:
+                    for server in servers.values():
+                        closing.start_soon(server.aclose)
+            group.cancel_scope.cancel()
+
+
+def server_of(name: str, entry: McpServer, means: Means) -> Server:
+    """The server that an entry of the configuration describes."""
+    if entry.type == "stdio" or (entry.type is None and entry.command):
+        command = Command(entry.command, entry.args, entry.env, entry.cwd)
+        return StdioServer(name, command, limits=means.limits, pulse=Pulse(name, means.clock, means.jitter))
+    if entry.type == "sse":
+        return _sse(name, entry, means)
+    if entry.type is None:
+        return AnyHttpServer(name, entry, means)
+    return _http(name, entry, means)
+
+
+def reports(servers: Mapping[str, Server]) -> list[Report]:
+    """How every server is."""
+    return [
+        Report(
+            one.name,
+            one.transport,
+            one.condition,
+            one.vitals if isinstance(one, StdioServer | SseServer | AnyHttpServer) else Vitals(),
+        )
+        for one in servers.values()
+    ]
+
+
+class AnyHttpServer:
+    """A server of which only the address is known: Streamable HTTP, or else HTTP+SSE.
+
+    Asked once with `server/discover`. A server that answers 400, 404 or 405 without a JSON-RPC error, and opens an SSE
+    stream that names an address to POST to, is one of 2024-11-05 (specification, "Backwards Compatibility").
+    """
+
+    def __init__(self, name: str, entry: McpServer, means: Means) -> None:
+        self.name = name
+        self._entry = entry
+        self._means = means
+        self._pulse = Pulse(name, means.clock, means.jitter)
+        self._asking = anyio.Lock()
+        self._chosen: HttpServer | SseServer | None = None
+
+    @property
+    def transport(self) -> str:
+        """`http` or `sse`; `http` as long as nobody asked."""
+        return self._chosen.transport if self._chosen else "http"
+
+    @property
+    def condition(self) -> Condition:
+        """How it is now."""
+        return self._chosen.condition if self._chosen else self._pulse.condition
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it has been doing."""
+        return self._chosen.vitals if isinstance(self._chosen, SseServer) else self._pulse.vitals
+
+    async def open(self, principal: Principal, era: Era) -> Link:
+        """A link over the transport that the server speaks.
+
+        Raises:
+            UpstreamError: it cannot be reached.
+        """
+        if self._chosen is None:
+            async with self._asking:
+                self._chosen = self._chosen or await self._choose()
+        return await self._chosen.open(principal, era)
+
+    async def aclose(self) -> None:
+        """Close every link."""
+        if self._chosen is not None:
+            await self._chosen.aclose()
+        self._pulse.stopped()
+
+    async def _choose(self) -> HttpServer | SseServer:
+        self._pulse.check()
+        try:
+            with anyio.fail_after(self._means.limits.connect_seconds):
+                refuses = await self._refuses_posts()
+            is_old = refuses and await self._opens_a_stream()
+        except TimeoutError:
+            self._pulse.failed("it does not answer in time")
+            raise UpstreamTimeoutError(f"server `{self.name}` did not answer in time") from None
+        except (aiohttp.ClientError, OSError):
+            self._pulse.failed("it cannot be reached")
+            raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached") from None
+        self._pulse.recovered()
+        self._pulse.started()
+        log.info("server %s speaks %s", self.name, "HTTP+SSE" if is_old else "Streamable HTTP")
+        return (_sse if is_old else _http)(self.name, self._entry, self._means)
+
+    async def _refuses_posts(self) -> bool:
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": LATEST_MODERN_VERSION,
+            "mcp-method": "server/discover",
+        }
+        async with self._means.client.post(
+            self._entry.url, data=_DISCOVER, headers={**headers, **self._entry.headers}, allow_redirects=False
+        ) as response:
+            if response.status not in _NOT_STREAMABLE:
+                return False
+            return not _is_error(await response.content.read(_PROBE_BYTES))
+
+    async def _opens_a_stream(self) -> bool:
+        with anyio.move_on_after(self._means.limits.connect_seconds), contextlib.suppress(StreamError):
+            stream = await Stream.open(self._means.client, self._entry.url, self._entry.headers, _PROBE_BYTES)
+            stream.close()
+            return True
+        return False
+
+
+def _http(name: str, entry: McpServer, means: Means) -> HttpServer:
+    return HttpServer(name, entry.url, client=means.client, limits=means.limits, headers=entry.headers)
+
+
+def _sse(name: str, entry: McpServer, means: Means) -> SseServer:
+    return SseServer(
+        name,
+        entry.url,
+        client=means.client,
+        limits=means.limits,
+        pulse=Pulse(name, means.clock, means.jitter),
+        group=means.group,
+        headers=entry.headers,
+    )
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether a body is a JSON-RPC error: only a server that reads JSON-RPC at this address sends one."""
+    try:
+        value: Json = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and isinstance(value.get("error"), dict)
+
+
+_META: JsonObject = {
+    PROTOCOL_VERSION_META_KEY: LATEST_MODERN_VERSION,
+    CLIENT_CAPABILITIES_META_KEY: {},
+    CLIENT_INFO_META_KEY: {"name": "wicket", "version": "0"},
+}
+_DISCOVER = jsontree.dump({"jsonrpc": "2.0", "id": "probe", "method": "server/discover", "params": {"_meta": _META}})

@@ -1,0 +1,274 @@
+"""An upstream MCP server over HTTP+SSE (2024-11-05): a GET stream of its messages, and an address to POST ours to.
+
+Deprecated by the protocol and still met. One stream is one session; which call a message on it belongs to is
+`switchboard.py`. The side that faces agents is `sse_front.py`.
+"""
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Mapping
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import anyio
+from anyio.abc import TaskGroup
+
+from governance.config.models import Limits
+from governance.exchange import Principal
+from governance.sse import EventTooLargeError, SseEvent, SseParser
+from mcp_proxy.link import (
+    NO_HEADERS,
+    Condition,
+    Era,
+    LinkLostError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+)
+from mcp_proxy.pulse import Pulse, Vitals
+from mcp_proxy.transports.piped import PipedLink
+
+log = logging.getLogger(__name__)
+
+ENDPOINT = "endpoint"
+_MESSAGE = ("", "message")
+_NOT_FOUND = 404
+
+
+class SseServer:
+    """A configured upstream server that is reached over HTTP+SSE.
+
+    Args:
+        name: Its name in the configuration.
+        url: Address of the stream.
+        client: The process's HTTP client.
+        limits: Largest message, longest silence of a call, longest wait for a connection.
+        pulse: Remembers failures and says when it may be tried again.
+        group: Owns the readers of the streams.
+        headers: Configured headers for every request.
+    """
+
+    transport = "sse"
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        client: aiohttp.ClientSession,
+        limits: Limits,
+        pulse: Pulse,
+        group: TaskGroup,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        self.name = name
+        self._url = url
+        self._client = client
+        self._limits = limits
+        self._pulse = pulse
+        self._group = group
+        self._headers = dict(headers)
+        self._links: set[PipedLink] = set()
+
+    @property
+    def condition(self) -> Condition:
+        """How it is now."""
+        return self._pulse.condition
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it has been doing."""
+        return self._pulse.vitals
+
+    async def open(self, principal: Principal, era: Era) -> PipedLink:
+        """A stream of its own.
+
+        Raises:
+            UpstreamError: it cannot be opened, or not yet again.
+        """
+        self._pulse.check()
+        link = PipedLink(
+            self.name,
+            era,
+            shared=False,
+            max_bytes=self._limits.response_bytes,
+            silence=self._limits.upstream_seconds,
+            on_close=lambda: self._links.discard(link),
+        )
+        try:
+            with anyio.fail_after(self._limits.connect_seconds):
+                stream = await Stream.open(self._client, self._url, self._headers, self._limits.response_bytes)
+        except TimeoutError:
+            self._pulse.failed("it does not answer in time")
+            raise UpstreamTimeoutError(f"server `{self.name}` did not open its stream in time") from None
+        except StreamError as error:
+            self._pulse.failed(str(error))
+            raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached: {error}") from None
+        link.wire = SseWire(self, stream)
+        self._links.add(link)
+        self._group.start_soon(self._read, link, stream, self._pulse.started())
+        return link
+
+    async def aclose(self) -> None:
+        """End every stream."""
+        for link in list(self._links):
+            await link.close()
+        self._pulse.stopped()
+
+    async def post(self, url: str, raw: bytes) -> None:
+        """POST one message.
+
+        Raises:
+            UpstreamError: the server did not take it.
+        """
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._limits.connect_seconds, sock_read=self._limits.upstream_seconds
+        )
+        headers = {"content-type": "application/json", **self._headers}
+        try:
+            async with self._client.post(
+                url, data=raw, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                status = response.status
+        except TimeoutError:
+            raise UpstreamTimeoutError(f"server `{self.name}` did not take the message in time") from None
+        except (aiohttp.ClientError, OSError):
+            raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached") from None
+        if status == _NOT_FOUND:
+            raise LinkLostError(f"server `{self.name}` has ended the session: start a new one")
+        if not 200 <= status < 300:
+            raise UpstreamError(f"server `{self.name}` refused the message with HTTP {status}")
+
+    def post_later(self, url: str, raw: bytes) -> None:
+        """POST one message that nobody waits for."""
+        self._group.start_soon(self._post_quietly, url, raw)
+
+    async def _post_quietly(self, url: str, raw: bytes) -> None:
+        with contextlib.suppress(UpstreamError):
+            await self.post(url, raw)
+
+    async def _read(self, link: PipedLink, stream: "Stream", began: float) -> None:
+        """Deliver what the server sends until its stream ends."""
+        try:
+            async for event in stream:
+                if event.data and event.event in _MESSAGE:
+                    link.receive(event.data)
+            how = "it ended its stream"
+        except StreamError as error:
+            how = str(error)
+        finally:
+            stream.close()
+        if not link.is_lost:
+            log.warning("server %s: %s", self.name, how)
+            self._pulse.ended(how, began)
+            link.lost(how)
+        self._links.discard(link)
+
+
+class SseWire:
+    """The wire of a link: one POST a message."""
+
+    def __init__(self, server: SseServer, stream: "Stream") -> None:
+        self._server = server
+        self._stream = stream
+
+    async def write(self, raw: bytes) -> None:
+        """POST one message.
+
+        Raises:
+            UpstreamError: the server did not take it.
+        """
+        await self._server.post(self._stream.endpoint, raw)
+
+    def post(self, raw: bytes) -> None:
+        """POST one message without waiting."""
+        self._server.post_later(self._stream.endpoint, raw)
+
+    async def close(self) -> None:
+        """Close the stream, which ends the session."""
+        self._stream.close()
+
+
+class StreamError(Exception):
+    """A stream that cannot be opened or read on. The message is ours and safe to send to a client."""
+
+
+class Stream:
+    """An open stream whose first event named the address to POST to."""
+
+    def __init__(self, response: aiohttp.ClientResponse, max_bytes: int) -> None:
+        self.endpoint = ""
+        """Where messages go."""
+        self._response = response
+        self._parser = SseParser(max_bytes)
+        self._ready: deque[SseEvent] = deque()
+
+    @classmethod
+    async def open(
+        cls, client: aiohttp.ClientSession, url: str, headers: Mapping[str, str], max_bytes: int
+    ) -> "Stream":
+        """GET the stream and wait for its first event.
+
+        Raises:
+            StreamError: it is not the stream of such a server.
+        """
+        try:
+            response = await client.get(
+                url,
+                headers={"accept": "text/event-stream", **headers},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        except (aiohttp.ClientError, OSError):
+            raise StreamError("no connection could be made") from None
+        stream = cls(response, max_bytes)
+        try:
+            stream.endpoint = await stream._first(url)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> SseEvent:
+        while not self._ready:
+            try:
+                chunk = await self._response.content.readany()
+                self._ready += self._parser.feed(chunk)
+            except EventTooLargeError as error:
+                raise StreamError(str(error)) from None
+            except (aiohttp.ClientError, OSError):
+                raise StreamError("its connection broke") from None
+            if not chunk:
+                raise StopAsyncIteration
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
+    async def _first(self, url: str) -> str:
+        if self._response.status != 200 or self._response.content_type != "text/event-stream":
+            raise StreamError(f"it answered HTTP {self._response.status} and no stream")
+        async for event in self:
+            if event.data is None:
+                continue
+            if event.event != ENDPOINT:
+                break
+            endpoint = urljoin(url, event.data.decode(errors="replace"))
+            if _origin(endpoint) != _origin(url):
+                raise StreamError("it named an address of another origin to send messages to")
+            return endpoint
+        raise StreamError("it did not name the address to send messages to")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return parts.scheme, "", None
+    return parts.scheme, parts.hostname or "", port
