@@ -1,1 +1,1 @@
-"""What is known of the tools that servers offer."""
+"""What each MCP server offers, as it said so itself, and what is certainly wrong with a call."""
