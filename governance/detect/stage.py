@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from governance import jsontree
+from governance.config.models import FindingAction
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector, join
 from governance.exchange import Action, Body, Exchange, Phase, Role, Segment
@@ -57,17 +58,21 @@ class DetectStage:
             return ALLOWED
         is_call = exchange.action is Action.TOOL_CALL and phase is Phase.REQUEST
         tenant = exchange.principal.tenant
-        judged = [(index, replace(one, action=self._action(one, tenant, is_call))) for index, one in found]
+        judged = [
+            (index, replace(one, action=action_for(self.actions, one.kind, tenant, is_call=is_call)))
+            for index, one in found
+        ]
         return _verdict(judged, segments, body)
 
-    def _action(self, finding: Finding, tenant: str, is_call: bool) -> str:
-        """The configured action; for dangerous arguments only where the call itself is judged.
 
-        In model traffic the same arguments appear as history, or as a wish that has still to pass the call's own gate.
-        """
-        if finding.kind.startswith(("argument.", "address.")) and not is_call:
-            return "log"
-        return self.actions.of(finding.kind, tenant)
+def action_for(actions: Actions, kind: str, tenant: str, *, is_call: bool) -> FindingAction:
+    """The configured action; for dangerous arguments only where the call itself is judged.
+
+    In model traffic the same arguments appear as history, or as a wish that has still to pass the call's own gate.
+    """
+    if kind.startswith(("argument.", "address.")) and not is_call:
+        return "log"
+    return actions.of(kind, tenant)
 
 
 def _verdict(found: Sequence[tuple[int, Finding]], segments: Sequence[Segment], body: Body) -> Verdict:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 ESCAPE_GATES = (
     r"%[0-7][0-9a-fA-F]",
     r"&#|&[a-zA-Z]{2,8};",
-    r"\\u\{?[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]",
+    r"\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\[nrt]\w",
     r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]",
 )
 """Prefilter patterns of a text that needs the plain view, besides any character that is not ASCII."""
@@ -45,7 +45,7 @@ _LOOKALIKES = str.maketrans(
 )
 _ODD_PATTERN = (
     r"%[0-7][0-9a-fA-F]|&#\d{1,7};?|&#[xX][0-9a-fA-F]{1,6};?|&[a-zA-Z]{2,8};"
-    r"|\\u\{?[0-9a-fA-F]{4}\}?|\\x[0-7][0-9a-fA-F]|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|[^\x00-\x7f]"
+    r"|\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\[nrt\x22/\\]|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|[^\x00-\x7f]"
 )
 _ODD = re.compile(_ODD_PATTERN)
 _ODD_RUNS = re.compile(_ODD_PATTERN + "+")
@@ -88,6 +88,9 @@ def fold(char: str) -> str:
     return folded if folded.isascii() else char
 
 
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+
+
 def _read(odd: str) -> str:
     """What an escape or an odd character stands for."""
     if len(odd) == 1:
@@ -97,7 +100,9 @@ def _read(odd: str) -> str:
     if odd[0] == "&":
         meant = html.unescape(odd)
         return "".join(_FOLDED[one] for one in meant) if meant != odd else odd
-    code = int(odd[2:].strip("{}"), 16)
+    if odd[1] not in "ux":
+        return _ESCAPED.get(odd[1], odd[1])
+    code = int(odd[2:], 16)
     return odd if 0xD800 <= code < 0xE000 else _FOLDED[chr(code)]
 
 
