@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from governance.audit import keys
 from governance.audit.chain import encode, link, seal
 from governance.audit.columns import columns
-from governance.audit.event import AuditError, Draft, Receipt, Value
+from governance.audit.event import AuditError, Draft, Receipt
 from governance.clock import Clock, rfc3339
 from governance.store import ConflictError, Store, StoreError, Work
 
@@ -76,7 +76,9 @@ class Journal:
             raise AuditError(f"the audit log could not be written: {error}") from error
 
     def _entry(self, draft: Draft) -> _Entry:
-        fields: dict[str, Value] = {name: value for name, value in draft.fields.items() if value is not None}
+        fields = dict(draft.fields)
+        if None in fields.values():
+            fields = {name: value for name, value in fields.items() if value is not None}
         for name in _OWN:
             if name in fields:
                 raise AuditError(f"field `{name}` of the event `{draft.tag}` is written by the log itself")

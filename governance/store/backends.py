@@ -10,15 +10,16 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from governance.store.work import StoreError
 
-_BUSY_MS = 10_000
 _TURN = 0x7769636B6574
 """Number of the advisory lock that a writer holds for one batch (the letters of `wicket`)."""
 
@@ -34,11 +35,19 @@ class Backend(Protocol):
         ...
 
     def reader(self) -> Connection:
-        """A new connection that the database itself keeps from writing."""
+        """A new connection that the database keeps from writing; a transaction on it sees one moment."""
+        ...
+
+    def looker(self) -> Connection:
+        """A new connection that cannot write and begins no transactions: each query sees the newest state."""
         ...
 
     def batch(self, connection: Connection) -> AbstractContextManager[None]:
         """A transaction in this process's turn: committed durably at the end, rolled back when something raises."""
+        ...
+
+    def intact(self, connection: Connection) -> bool:
+        """Whether the batch's transaction still stands, with all that was done in it."""
         ...
 
     def alone(self) -> AbstractContextManager[Connection]:
@@ -80,21 +89,9 @@ class Sqlite:
         self._turnstile = -1
         self._lock = -1
 
-    def create(self) -> None:
-        """Make the file, for its owner's eyes only; SQLite gives the files beside it the same mode.
-
-        Never opens a file that is there: closing it again would drop the locks SQLite holds on it in this process.
-        """
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            self.path.chmod(0o600)
-
     def writer(self) -> Connection:
         """A new connection that may write."""
-        self.create()
-        self._inode = self.path.stat().st_ino
+        self._inode = self._inode or self.path.stat().st_ino
         if self._lock < 0:
             self._turnstile = self._open_beside("-turn")
             self._lock = self._open_beside("-lock")
@@ -104,9 +101,13 @@ class Sqlite:
         """A new connection on which SQLite refuses to write."""
         return self._read_engine.connect()
 
+    def looker(self) -> Connection:
+        """A reader: a query alone is a transaction of its own."""
+        return self.reader()
+
     def raw_reader(self) -> sqlite3.Connection:
         """A reader without SQLAlchemy, for the cheapest look there is."""
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=0.2)
+        connection = self._connect(busy_seconds=0.2)
         connection.execute("PRAGMA query_only = ON")
         return connection
 
@@ -131,9 +132,15 @@ class Sqlite:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
+    def intact(self, connection: Connection) -> bool:
+        """Whether SQLite still has the transaction open."""
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        return driver.in_transaction
+
     @contextmanager
     def alone(self) -> Generator[Connection]:
-        """A connection for changing the tables."""
+        """A connection for changing the tables. Makes the file where there is none; nothing else does."""
+        self._create()
         with self.writer() as connection, self.batch(connection):
             yield connection
 
@@ -144,14 +151,27 @@ class Sqlite:
                 os.close(descriptor)
         self._turnstile = self._lock = -1
 
+    def _create(self) -> None:
+        """Make the file, for its owner's eyes only; SQLite gives the files beside it the same mode.
+
+        Never opens a file that is there: closing it again would drop the locks SQLite holds on it in this process.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            self.path.chmod(0o600)
+
     def _open_beside(self, suffix: str) -> int:
         path = self.path.with_name(self.path.name + suffix)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    def _connect(self, busy_seconds: float = 10) -> sqlite3.Connection:
+        address = f"{self.path.as_uri()}?mode=rw"
+        return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_seconds)
+
     def _engine(self, *, read_only: bool) -> Engine:
-        url = URL.create("sqlite", database=str(self.path))
-        arguments = {"check_same_thread": False, "timeout": _BUSY_MS / 1000, "isolation_level": None}
-        engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+        engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
         pragmas = ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]
         if read_only:
             pragmas = ["query_only = ON"]
@@ -181,7 +201,8 @@ class Postgres:
             "application_name": "wicket",
         }
         write = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
-        read = "-c statement_timeout=10s -c default_transaction_read_only=on"
+        read = "-c statement_timeout=10s -c default_transaction_read_only=on "
+        read += "-c default_transaction_isolation=repeatable\\ read"
         self._write_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": write})
         self._read_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": read})
 
@@ -198,6 +219,10 @@ class Postgres:
         """A new connection on which the server refuses to write."""
         return self._read_engine.connect()
 
+    def looker(self) -> Connection:
+        """A reader without transactions: one round trip a query."""
+        return self.reader().execution_options(isolation_level="AUTOCOMMIT")
+
     @contextmanager
     def batch(self, connection: Connection) -> Generator[None]:
         """A transaction in this process's turn.
@@ -208,6 +233,11 @@ class Postgres:
         with connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
             yield
+
+    def intact(self, connection: Connection) -> bool:
+        """Whether the server would commit: it answers the commit of a failed transaction by rolling back, silently."""
+        driver = cast("psycopg.Connection", connection.connection.driver_connection)
+        return driver.info.transaction_status is TransactionStatus.INTRANS
 
     @contextmanager
     def alone(self) -> Generator[Connection]:

@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
-import psycopg
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from governance.store import schema
 from governance.store.backends import Backend, Sqlite, backend
-from governance.store.work import ConflictError, Sink, StoreError, Work
+from governance.store.failure import DATABASE_ERRORS, failure, reason
+from governance.store.work import Sink, StoreError, Work
 from governance.store.workers import Job, Worker
 
 T = TypeVar("T")
@@ -63,10 +63,10 @@ class Store:
     def __init__(self, place: Backend) -> None:
         self.name = place.name
         self._place = place
+        self._glass = place.raw_reader() if isinstance(place, Sqlite) else None
         self._writer = Worker("wicket-writer", *_serving(place.writer, partial(_commit, place)))
         self._reader = Worker("wicket-reader", *_serving(place.reader, _read))
-        self._looker = Worker("wicket-looker", *_serving(place.reader, _look))
-        self._glass = place.raw_reader() if isinstance(place, Sqlite) else None
+        self._looker = Worker("wicket-looker", *_serving(place.looker, _look))
 
     async def write(self, work: Work[T]) -> T:
         """Run a work in the writer's next transaction, and return when that is durable.
@@ -118,7 +118,7 @@ class Store:
         try:
             return self._glass.execute(sql).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"the database could not be read: {error}") from error
+            raise StoreError(f"the database could not be read: {reason(error)}") from error
 
     async def close(self) -> None:
         """Write what is queued, then let go of the database."""
@@ -154,11 +154,11 @@ async def open_store(url: str, *, upgrade: bool = False) -> AsyncGenerator[Store
     try:
         yield store
     finally:
-        await store.close()
+        with CancelScope(shield=True):
+            await store.close()
 
 
 _CLOSED = "the store is closed"
-_DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError)
 
 
 def _serving(
@@ -174,7 +174,7 @@ def _serving(
             serve(held[0], batch)
         except BaseException as error:  # noqa: BLE001 - the thread must outlive whatever a batch raised
             for job in batch:
-                job.error = job.error or _failure(error)
+                job.error = job.error or failure(error)
             let_go()
 
     def let_go() -> None:
@@ -194,8 +194,13 @@ def _commit(place: Backend, connection: Connection, batch: Sequence[_Write]) -> 
         for job in batch:
             if job.work is not None:
                 _run(connection, job, job.work)
-        for sink in {job.sink for job in batch if job.sink is not None}:
+                if not place.intact(connection):
+                    # Some errors (a full disk) roll back everything: what earlier works did is gone as well.
+                    raise StoreError("the database gave up a transaction")
+        for sink in dict.fromkeys(job.sink for job in batch if job.sink is not None):
             appended = [job for job in batch if job.sink is sink and job.error is None]
+            if not appended:
+                continue
             for job, proof in zip(appended, sink.flush(connection, [job.item for job in appended]), strict=True):
                 job.result = proof
 
@@ -209,12 +214,10 @@ def _read(connection: Connection, batch: Sequence[_Read]) -> None:
 
 def _look(connection: Connection, batch: Sequence[_Look]) -> None:
     seen: dict[str, list[Row]] = {}
-    with connection.begin() as transaction:
-        for job in batch:
-            if job.sql not in seen:
-                seen[job.sql] = [tuple(row) for row in connection.exec_driver_sql(job.sql)]
-            job.result = seen[job.sql]
-        transaction.rollback()
+    for job in batch:
+        if job.sql not in seen:
+            seen[job.sql] = [tuple(row) for row in connection.exec_driver_sql(job.sql)]
+        job.result = seen[job.sql]
 
 
 def _run(connection: Connection, job: _Write | _Read, work: Work[Any]) -> None:
@@ -223,19 +226,5 @@ def _run(connection: Connection, job: _Write | _Read, work: Work[Any]) -> None:
         session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
         with session, session.begin():
             job.result = work(session)
-    except BaseException as error:  # whatever a work raises belongs to the one who awaits it
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise
-        job.error = _failure(error) if isinstance(error, _DATABASE_ERRORS) else error
-
-
-def _failure(error: BaseException) -> StoreError:
-    """An error of its own for one who waits: an exception that several tasks raise would mix up their traces."""
-    if isinstance(error, IntegrityError):
-        failure: StoreError = ConflictError(f"the database refused: {schema.reason(error)}")
-    elif isinstance(error, _DATABASE_ERRORS):
-        failure = StoreError(f"the database failed: {schema.reason(error)}")
-    else:
-        failure = StoreError(str(error) if isinstance(error, StoreError) else "the database failed")
-    failure.__cause__ = error
-    return failure
+    except BaseException as error:  # noqa: BLE001 - whatever a work raises belongs to the one who awaits it
+        job.error = failure(error) if isinstance(error, DATABASE_ERRORS) else error

@@ -9,9 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import SQLAlchemyError
 
 from governance.store.backends import Backend, Postgres, backend
+from governance.store.failure import DATABASE_ERRORS, reason
 from governance.store.work import StoreError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -66,23 +66,13 @@ def prepare(place: Backend, *, migrate: bool) -> str:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             return newest
-    except SQLAlchemyError as error:
+    except (*DATABASE_ERRORS, OSError) as error:
         raise StoreError(f"`{place.name}` cannot be opened: {reason(error)}") from error
-    except OSError as error:
-        raise StoreError(f"`{place.name}` cannot be opened: {error.strerror}") from error
 
 
 def migrates_itself(place: Backend) -> bool:
     """Whether opening may change an older database: a file is ours alone, a server may be shared."""
     return not isinstance(place, Postgres)
-
-
-def reason(error: BaseException) -> str:
-    """What the database itself said, in one line, without the statement and its values."""
-    said = str(getattr(error, "orig", None) or "").strip()
-    if not said and not isinstance(error, SQLAlchemyError):
-        said = str(error).strip()
-    return said.splitlines()[0] if said else "it does not answer as expected"
 
 
 def _version(connection: Connection) -> str:
