@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _ONCE = frozenset({"authorization", "x-api-key", "content-type", "content-encoding", "mcp-session-id", "last-event-id"})
 _LEFT = 499
+_ORDINARY = frozenset({"session", "sessions", "method", "upstream", "refused"})
+"""What happens to sound clients too, and is no bad input."""
 
 
 class Identity(Protocol):
@@ -111,7 +113,8 @@ class App:
             await self._tell(sender, errors.malformed(error))
         except BadRequestError as problem:
             if problem.status != _LEFT:
-                await self._organs.record(scope["path"], problem)
+                if problem.code not in _ORDINARY:
+                    await self._organs.record(scope["path"], problem)
                 await self._tell(sender, errors.bad_request(problem))
         except Exception:
             log.exception("a request could not be answered")

@@ -33,7 +33,7 @@ class Calls:
         Raises:
             MalformedMessageError: the client uses the id of a request that is still open.
         """
-        if message.id in self._open:
+        if message.is_request and message.id in self._open:
             raise MalformedMessageError("`id` is that of a request that is still open", code=INVALID_REQUEST)
         return Call(self, message, outlet, governed=governed)
 
@@ -52,14 +52,14 @@ class Calls:
 
     def enter(self, call: "Call") -> None:
         """The call is open."""
-        if call.message.id is not None:
+        if call.message.id is not None and call.message.is_request:
             self._open[call.message.id] = call
 
     def leave(self, call: "Call") -> None:
         """The call is closed; keep what the client missed."""
         request_id = call.message.id
-        if request_id is None:
-            return
+        if request_id is None or not call.message.is_request:
+            return  # the ids of the server's requests are numbers of its own, and may be equal
         self._open.pop(request_id, None)
         missed = call.missed
         if missed is None:

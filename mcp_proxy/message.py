@@ -53,6 +53,8 @@ _PARAMS = frozenset(
     {"_meta", "name", "arguments", "uri", "ref", "argument", "context", "inputresponses", "requeststate", "task"}
 )
 _PARAMS_SPELLING = frozenset({"inputResponses", "requestState"}) | _PARAMS
+_SUBJECT = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""What a request is about: without it there is nothing to judge."""
 _FOLDED_METHODS = frozenset(method.casefold() for method in REQUEST_METHODS)
 
 
@@ -185,21 +187,28 @@ def _method(value: JsonObject, request_id: RequestId | None) -> str:
             raise MalformedMessageError("this `method` is a request: send it with an `id`")
     elif method.strip().casefold() in _FOLDED_METHODS:
         raise MalformedMessageError("`method` differs from a known one only in case or space", request_id=request_id)
-    if "params" in value:
-        _check_params(value["params"], request_id)
+    if value.get("params") is not None:
+        _check_params(method, value["params"], request_id)
     return method
 
 
-def _check_params(params: Json, request_id: RequestId | None) -> None:
+def _check_params(method: str, params: Json, request_id: RequestId | None) -> None:
     if not isinstance(params, dict):
         raise MalformedMessageError("`params` must be an object", request_id=request_id)
+    if not isinstance(params.get("_meta", {}), dict | None):
+        raise MalformedMessageError("`params._meta` must be an object", code=INVALID_PARAMS, request_id=request_id)
+    if method not in REQUEST_METHODS:
+        return
     for name in params.keys() - _PARAMS_SPELLING:
         if name.casefold() in _PARAMS:
             raise MalformedMessageError(
                 "a member of `params` differs from a known one only in case", request_id=request_id
             )
-    if not isinstance(params.get("_meta", {}), dict):
-        raise MalformedMessageError("`params._meta` must be an object", code=INVALID_PARAMS, request_id=request_id)
+    subject = _SUBJECT.get(method, "")
+    if subject and not isinstance(params.get(subject), str):
+        raise MalformedMessageError(f"`params.{subject}` must be a string", code=INVALID_PARAMS, request_id=request_id)
+    if method == "tools/call" and not isinstance(params.get("arguments"), dict | None):
+        raise MalformedMessageError("`params.arguments` must be an object", code=INVALID_PARAMS, request_id=request_id)
 
 
 def _check_response(value: JsonObject, request_id: RequestId | None, *, from_server: bool) -> None:

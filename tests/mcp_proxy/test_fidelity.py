@@ -288,10 +288,11 @@ async def test_a_cancellation_reaches_the_server_with_its_reason() -> None:
         ("roots/list", {}),
     ],
 )
-async def test_a_servers_request_goes_to_the_call_it_belongs_to(method: str, params: Any) -> None:
+@pytest.mark.parametrize("server_id", ["srv", 1, 0])
+async def test_a_servers_request_goes_to_the_call_it_belongs_to(method: str, params: Any, server_id: Any) -> None:
     async with staged() as stage:
-        request = {"jsonrpc": "2.0", "id": "srv", "method": method, "params": params}
-        reply = {"jsonrpc": "2.0", "id": "srv", "result": {"action": "accept", "content": AWKWARD, "vendor": 1}}
+        request = {"jsonrpc": "2.0", "id": server_id, "method": method, "params": params}
+        reply = {"jsonrpc": "2.0", "id": server_id, "result": {"action": "accept", "content": AWKWARD, "vendor": 1}}
 
         async def handler(call: Call) -> None:
             answer = await call.ask(request)
