@@ -123,7 +123,8 @@ class CompiledRule:
 
     id: str
     file: str
-    line: int
+    lines: Mapping[str, int]
+    """Line of every key of the rule by its dotted name; that of the rule itself under the empty one."""
     rule: Rule
     verdict: Verdict
     """What it says when it fits, made once."""
@@ -135,6 +136,17 @@ class CompiledRule:
     args: tuple[ArgumentTest, ...]
     condition: Condition | None
     redact: tuple[tuple[str, ...], ...]
+
+    @property
+    def line(self) -> int:
+        """The line on which it begins."""
+        return self.lines.get("", 0)
+
+    def line_of(self, key: str) -> int:
+        """The line of a key such as `match.tool`, or of the nearest thing around it that the file holds."""
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return self.lines.get(key, 0)
 
     @property
     def decision(self) -> Decision:
@@ -159,7 +171,7 @@ class CompiledRule:
 
     def fits(self, look: Look) -> Outcome:
         """Whether what the rule asks of this one exchange holds. Cheap questions come first."""
-        if self.findings is not None and not self._finds(look.exchange):
+        if self.findings is not None and not self.finds(look.exchange):
             return False
         if self.annotations and not self.annotated(look.exchange):
             return False
@@ -192,7 +204,8 @@ class CompiledRule:
         have = exchange.resource.annotations
         return all(name in have and same(have[name], value) for name, value in self.annotations)
 
-    def _finds(self, exchange: Exchange) -> bool:
+    def finds(self, exchange: Exchange) -> bool:
+        """Whether anything of the kinds that the rule asks for was found."""
         return self.findings is not None and any(self.findings.match(one.kind) for one in exchange.findings)
 
     def edits(self, exchange: Exchange, phase: Phase) -> list[Edit]:
@@ -225,7 +238,7 @@ def outermost(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     )
 
 
-def compile_rule(rule: Rule, *, file: str, line: int, version: str) -> CompiledRule:
+def compile_rule(rule: Rule, *, file: str, lines: Mapping[str, int], version: str) -> CompiledRule:
     """Make a rule ready.
 
     Raises:
@@ -236,14 +249,14 @@ def compile_rule(rule: Rule, *, file: str, line: int, version: str) -> CompiledR
     return CompiledRule(
         id=rule.id,
         file=file,
-        line=line,
+        lines=lines,
         rule=rule,
         verdict=Verdict(rule.decide, by="policy", rule=rule.id, reason=rule.reason or _reason(rule), version=version),
         actions=_actions(rule),
         names=names,
-        annotations=tuple((match.annotations or {}).items()),
+        annotations=tuple(match.annotations.items()),
         findings=Globs(match.findings) if match.findings else None,
-        args=tuple(compile_test(pointer, comparison) for pointer, comparison in (match.args or {}).items()),
+        args=tuple(compile_test(pointer, comparison) for pointer, comparison in match.args.items()),
         condition=compile_condition(rule.when) if rule.when is not None else None,
         redact=tuple(tuple(jsontree.steps(pointer)) for pointer in rule.redact),
     )
@@ -251,17 +264,17 @@ def compile_rule(rule: Rule, *, file: str, line: int, version: str) -> CompiledR
 
 def _actions(rule: Rule) -> frozenset[Action]:
     match: Match = rule.match
-    if match.action is not None:
+    if match.action:
         globs = Globs(match.action)
         actions = frozenset(action for action in Action if globs.match(action.value))
     else:
         actions = frozenset(Action)
-        if match.args is not None:
+        if match.args:
             actions = frozenset((Action.TOOL_CALL,))
         if rule.decide is Decision.HOLD:
             actions -= PASSIVE
     for key, possible in KEY_ACTIONS.items():
-        if getattr(match, key) is not None:
+        if getattr(match, key):
             actions &= possible
     return actions
 

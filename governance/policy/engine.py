@@ -33,7 +33,8 @@ class Policy:
         self._allowed = Verdict(Decision.ALLOW, by="policy", version=version)
         reason = "no policy rule allows this call"
         self._unmatched = Verdict(default, by="policy", rule=DEFAULT_RULE, reason=reason, version=version)
-        self._variables = frozenset(name for rule in self.rules if rule.condition for name in rule.condition.names)
+        self.variables = frozenset(name for rule in self.rules if rule.condition for name in rule.condition.names)
+        """The variables that any condition uses."""
         self._by_place: dict[tuple[Phase, Action], tuple[CompiledRule, ...]] = {
             (phase, action): tuple(rule for rule in self.rules if rule.rule.phase is phase and action in rule.actions)
             for phase in Phase
@@ -53,7 +54,7 @@ class Policy:
         shadow: list[Verdict] = []
         edits: list[Edit] = []
         permitted = False
-        look = Look(exchange, phase, around, self._variables)
+        look = Look(exchange, phase, around, self.variables)
         for rule in self._about(phase, names_of(exchange)):
             outcome = rule.fits(look)
             if outcome is False:

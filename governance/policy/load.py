@@ -3,22 +3,20 @@
 What YAML is stands in `governance/config/document.py`; which correct rules are nevertheless doubtful, in `lint.py`.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from governance import jsontree
 from governance.config.document import ConfigError, Document, Place, Problem, dotted, parse
 from governance.exchange import Action
-from governance.jsontree import Json
 from governance.policy.compiled import CompiledRule, compile_rule
 from governance.policy.condition import ConditionError
 from governance.policy.engine import DEFAULT_RULE, Policy
 from governance.policy.glob import Globs
-from governance.policy.rules import Comparison, File, Match, Part, Rule
+from governance.policy.mistakes import mistakes
+from governance.policy.rules import Comparison, File, Match, Rule
 from governance.verdict import Decision, Verdict, strongest
 
 MAX_BYTES = 1024 * 1024
@@ -84,7 +82,8 @@ def compile_sources(sources: Sequence[Source]) -> Policy:
                 problems.append(document.problem((*place, "id"), what, "give each rule an id of its own"))
             seen.setdefault(rule.id, f"{document.file}:{document.line((*place, 'id'))}")
             try:
-                rules.append(compile_rule(rule, file=document.file, line=document.line(place), version=version))
+                lines = _lines(document, index)
+                rules.append(compile_rule(rule, file=document.file, lines=lines, version=version))
             except ConditionError as error:
                 problems.append(_condition_problem(document, place, rule, error))
             problems += _unknown_actions(document, place, rule)
@@ -100,6 +99,11 @@ def load(paths: Iterable[Path]) -> Policy:
         PolicyError: names every mistake with file, line, key and rule.
     """
     return compile_sources(read_sources(paths))
+
+
+def _lines(document: Document, index: int) -> dict[str, int]:
+    """The line of every key of one rule, by the key's dotted name inside the rule."""
+    return {dotted(place[2:]): line for place, line in document.lines.items() if place[:2] == ("rules", index)}
 
 
 def _default(files: Iterable[File]) -> Decision:
@@ -118,71 +122,16 @@ def _unknown_actions(document: Document, place: Place, rule: Rule) -> list[Probl
     known = ", ".join(f"`{action.value}`" for action in Action)
     return [
         document.problem((*place, "match", "action"), f"of rule `{rule.id}` is no action", f"known are {known}")
-        for pattern in rule.match.action or ()
+        for pattern in rule.match.action
         if not Globs([pattern]).matching(action.value for action in Action)
     ]
 
 
-# -- what the models refuse, in words for the person who wrote the file ------------------------------------------------
-
-_PARTS: dict[str, type[Part]] = {"": File, "rules": Rule, "match": Match, "args": Comparison}
-_TEXTS = {
-    "missing": ("is missing", "add it"),
-    "string_type": ("must be text", "put it in quotes"),
-    "string_too_long": ("is too long", "shorten it"),
-    "string_too_short": ("is empty", "write something, or remove it"),
-    "too_short": ("is empty", "list something, or remove it"),
-    "tuple_type": ("must be text or a list of texts", ""),
-    "bool_type": ("must be `true` or `false`", ""),
-    "dict_type": ("must be a section of `key: value` lines", ""),
-    "model_type": ("must be a section of `key: value` lines", ""),
-}
-_PATTERNS = {
-    "id": ("must be letters, digits, `_`, `.` or `-`, at most 80 and beginning with a letter or digit", ""),
-    "args": ("must be a JSON pointer", "write `/name`, or `/items/*/id` for every item"),
-    "redact": ("must be a JSON pointer", "write `/name`, or `/items/*/id` for every item"),
-}
+_PARTS = {"": File, "rules": Rule, "match": Match, "args": Comparison}
 
 
 def _validated(document: Document) -> File:
     try:
         return File.model_validate(document.value)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        raise PolicyError([_problem(document, detail["loc"], detail["type"], detail) for detail in details]) from None
-
-
-def _problem(document: Document, place: Place, code: str, detail: Any) -> Problem:
-    if place[-1:] == ("[key]",):
-        place = place[:-1]
-    what, mend = _words(code, detail.get("ctx", {}), place)
-    rule = _rule_at(document.value, place)
-    return document.problem(place, f"of rule {rule} {what}" if rule and len(place) > 2 else what, mend)
-
-
-def _words(code: str, context: dict[str, Any], place: Place) -> tuple[str, str]:
-    if code == "extra_forbidden":
-        return "is not a known key", _nearest(place)
-    if code in ("enum", "literal_error"):
-        return "must be " + str(context["expected"]).replace("'", "`"), ""
-    if code == "value_error":
-        return str(context["error"]), ""
-    if code == "string_pattern_mismatch":
-        return next((_PATTERNS[str(step)] for step in reversed(place) if step in _PATTERNS), _TEXTS["string_type"])
-    return _TEXTS.get(code, ("is not valid here", "see docs/policy.md"))
-
-
-def _nearest(place: Place) -> str:
-    """How to mend an unknown key: the known one that looks like it, or all of them."""
-    section = next((str(step) for step in reversed(place[:-1]) if step in _PARTS), "")
-    known = list(_PARTS[section].model_fields)
-    alike = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"did you mean `{alike[0]}`?" if alike else "known are " + ", ".join(f"`{name}`" for name in known)
-
-
-def _rule_at(value: Json, place: Place) -> str:
-    """The id of the rule a place belongs to, or its number where it has no usable id."""
-    if len(place) < 2 or place[0] != "rules" or not isinstance(place[1], int):
-        return ""
-    name = jsontree.at(value, f"/rules/{place[1]}/id")
-    return f"`{name}`" if isinstance(name, str) and len(name) <= 80 else f"number {place[1] + 1}"
+        raise PolicyError(mistakes(document, error, _PARTS, owner=("rules", "rule", "id"))) from None

@@ -27,6 +27,8 @@ REASON_CHARACTERS = 500
 
 
 def _as_list(value: object) -> object:
+    if value is None:
+        raise ValueError("is empty: write a pattern, or remove it")
     return [value] if isinstance(value, str) else value
 
 
@@ -88,19 +90,19 @@ class Comparison(Part):
 class Match(Part):
     """Which exchanges a rule is about. Every key that is given must fit; inside a list, any entry may."""
 
-    action: Patterns | None = None
-    server: Patterns | None = None
-    tool: Patterns | None = None
-    resource: Patterns | None = None
-    provider: Patterns | None = None
-    model: Patterns | None = None
-    tenant: Patterns | None = None
-    team: Patterns | None = None
-    agent: Patterns | None = None
-    user: Patterns | None = None
-    annotations: dict[StrictStr, Scalar] | None = Field(default=None, min_length=1)
-    findings: Patterns | None = None
-    args: dict[Pointer, Annotated[Comparison, BeforeValidator(_comparison)]] | None = Field(default=None, min_length=1)
+    action: Patterns = ()
+    server: Patterns = ()
+    tool: Patterns = ()
+    resource: Patterns = ()
+    provider: Patterns = ()
+    model: Patterns = ()
+    tenant: Patterns = ()
+    team: Patterns = ()
+    agent: Patterns = ()
+    user: Patterns = ()
+    annotations: dict[StrictStr, Scalar] = Field(default_factory=dict, min_length=1)
+    findings: Patterns = ()
+    args: dict[Pointer, Annotated[Comparison, BeforeValidator(_comparison)]] = Field(default_factory=dict, min_length=1)
 
 
 class Mode(StrEnum):
