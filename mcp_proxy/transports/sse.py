@@ -107,7 +107,9 @@ class SseServer:
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached: {error}") from None
         link.wire = SseWire(self, stream)
         self._links.add(link)
-        self._group.start_soon(self._read, link, stream, self._pulse.started())
+        began = self._pulse.started()
+        self._pulse.answered()
+        self._group.start_soon(self._read, link, stream, began)
         return link
 
     async def aclose(self) -> None:

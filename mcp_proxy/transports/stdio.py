@@ -108,7 +108,11 @@ class StdioServer:
         if shared is None:
             shared = self._shared[owner] = SharedChild(self, lambda: self._shared.pop(owner, None))
         link = SharedLink(shared)
-        await shared.running()
+        try:
+            await shared.running()
+        except BaseException:
+            await link.close()
+            raise
         return link
 
     async def start(self, era: Era, *, shared: bool) -> PipedLink:
@@ -153,6 +157,10 @@ class StdioServer:
         )
         began = self._pulse.started()
 
+        def heard(line: bytes) -> None:
+            self._pulse.answered()
+            link.receive(line)
+
         def gone(how: str) -> None:
             asked = link.is_lost
             link.lost(how)
@@ -165,7 +173,7 @@ class StdioServer:
                 self._pulse.ended(how, began)
 
         try:
-            child = await Child.start(self.name, self._command, self._limits.response_bytes, link.receive, gone)
+            child = await Child.start(self.name, self._command, self._limits.response_bytes, heard, gone)
         except UpstreamError:
             self._pulse.failed("it cannot be started")
             raise
@@ -219,9 +227,9 @@ class SharedChild:
 
     def _expire(self) -> None:
         self.forget()
-        wire = self._link.wire if self._link is not None else None
-        if isinstance(wire, ChildWire):
-            wire.child.stop()
+        if self._link is not None and isinstance(self._link.wire, ChildWire):
+            self._link.lost("it was idle")
+            self._link.wire.child.stop()
 
 
 class SharedLink:

@@ -250,6 +250,7 @@ async def test_a_shared_child_is_started_again_for_the_next_call_but_not_without
             clock.advance(1)
             assert words(await ask(link, tool(1, "echo"))) == "echo"
             assert server.vitals.starts == 3
+            assert server.condition.health is Health.READY
 
 
 async def test_a_command_that_does_not_exist_says_so(clock: ManualClock) -> None:
@@ -363,7 +364,18 @@ async def test_a_shared_child_ends_when_it_was_idle_for_long(
             await link.close()
             await link.close()
             await has_ended(pid)
-            assert server.condition.health is Health.READY
+            await server.aclose()
+            assert server.vitals.failures == 0
+
+
+async def test_a_call_that_was_cancelled_before_it_could_be_made_is_not_made(clock: ManualClock) -> None:
+    with anyio.fail_after(10):
+        async with plain_server(clock) as server:
+            link = await server.open(ANN, Era.LEGACY)
+            await link.send(notification("notifications/cancelled", requestId=5))
+            with pytest.raises(UpstreamError, match="cancelled before"):
+                await link.send(tool(5, "echo"))
+            assert words(await ask(link, tool(6, "echo"))) == "echo"
 
 
 async def test_a_stopped_server_starts_nothing(clock: ManualClock) -> None:
