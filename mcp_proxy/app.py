@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol, cast
 
+from governance.catalog.catalog import Catalog
 from governance.clock import Clock
 from governance.config.models import Limits
 from governance.exchange import Principal
@@ -18,7 +19,6 @@ from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.policy.glob import Globs
 from mcp_proxy import errors
 from mcp_proxy.eras import ParamHeaders
-from mcp_proxy.lens import Tools
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.relay import Gate, Kills, Relay
@@ -56,7 +56,7 @@ class Organs:
 
     gate: Gate
     kills: Kills
-    tools: Tools
+    catalog: Catalog
     identity: Identity
     clock: Clock
     limits: Limits
@@ -75,8 +75,10 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         organs: what it acts with.
         servers: the configured upstream servers by name. They are not closed here.
     """
-    rules = ParamHeaders()
-    relay = Relay(organs.gate, organs.kills, organs.tools, organs.clock, rules, patience=organs.limits.upstream_seconds)
+    rules = ParamHeaders(organs.catalog)
+    relay = Relay(
+        organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience=organs.limits.upstream_seconds
+    )
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
     async with http.running():
         app = App(organs, servers, {"": http})

@@ -3,7 +3,7 @@
 The rules are the SDK's pure functions; here they are put in order and their words become ours. Nothing is sent here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
@@ -26,13 +26,14 @@ from mcp_types.methods import CLIENT_REQUESTS
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 
 from governance import jsontree
-from governance.jsontree import Json, JsonObject
+from governance.catalog.catalog import Catalog
+from governance.jsontree import Json
 from mcp_proxy.link import Era
 from mcp_proxy.message import MalformedMessageError, Message
 
 VERSION_HEADER = "mcp-protocol-version"
 MOST_TOOLS = 10_000
-"""Tools of all servers whose header annotations are remembered; the oldest goes first."""
+"""Definitions whose header annotations are remembered; beyond it they are looked for again."""
 
 _PREFIX = MCP_PARAM_HEADER_PREFIX.lower()
 _HANDSHAKE = frozenset(HANDSHAKE_PROTOCOL_VERSIONS)
@@ -96,24 +97,27 @@ def status_of(response: Message, status: int) -> int:
 
 
 class ParamHeaders:
-    """The arguments that are repeated in `Mcp-Param-*` headers (SEP-2243), learned from the lists that pass by.
+    """The arguments that are repeated in `Mcp-Param-*` headers (SEP-2243), by the schemas of the catalog.
 
     A tool that was never listed is not known: its headers are forwarded, and the server checks them.
     """
 
-    def __init__(self) -> None:
-        self._schemas: dict[tuple[str, str], Json] = {}
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._annotated: dict[str, Mapping[str, Json] | None] = {}
 
-    def learn(self, server: str, tools: Sequence[JsonObject]) -> None:
-        """Remember the annotated tools of a list; forget those that are no longer annotated."""
-        for tool in tools:
-            key = (server, jsontree.as_text(tool.get("name")))
-            schema = tool.get("inputSchema")
-            self._schemas.pop(key, None)
-            if find_invalid_x_mcp_header(schema) is None and x_mcp_header_map(schema):
-                self._schemas[key] = schema
-        while len(self._schemas) > MOST_TOOLS:
-            del self._schemas[next(iter(self._schemas))]
+    def _schema(self, server: str, message: Message) -> Mapping[str, Json] | None:
+        """The schema of the called tool, if it has valid annotations. Looked for once for each definition."""
+        if message.method != "tools/call":
+            return None
+        known = self._catalog.seen(server, jsontree.as_text(message.params.get("name")))
+        if known.definition not in self._annotated:
+            schema = known.input_schema
+            annotated = find_invalid_x_mcp_header(schema) is None and bool(x_mcp_header_map(schema))
+            if len(self._annotated) >= MOST_TOOLS:
+                self._annotated.clear()
+            self._annotated[known.definition] = schema if annotated else None
+        return self._annotated[known.definition]
 
     def check(self, server: str, message: Message, headers: Mapping[str, str]) -> None:
         """Refuse a call whose headers and arguments differ.
@@ -121,8 +125,8 @@ class ParamHeaders:
         Raises:
             MalformedMessageError: they do.
         """
-        schema = self._schemas.get((server, jsontree.as_text(message.params.get("name"))))
-        if schema is not None and message.method == "tools/call":
+        schema = self._schema(server, message)
+        if schema is not None:
             arguments = jsontree.as_object(message.params.get("arguments"))
             _raise_if(validate_mcp_param_headers(schema, arguments, headers), message)
 
@@ -132,7 +136,7 @@ class ParamHeaders:
         name = NAME_BEARING_METHODS.get(message.method)
         if name is not None and MCP_NAME_HEADER in kept:
             kept[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(message.params.get(name)))
-        schema = self._schemas.get((server, jsontree.as_text(message.params.get("name"))))
+        schema = self._schema(server, message)
         if schema is not None:
             arguments = jsontree.as_object(message.params.get("arguments"))
             repeated = mcp_param_headers(x_mcp_header_map(schema), arguments)

@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from governance import jsontree
-from governance.exchange import EMPTY, Action, Body, Exchange, Lens, Principal, Resource, Role, Segment, nothing
+from governance.catalog.catalog import Catalog, Known
+from governance.exchange import EMPTY, Action, Body, Exchange, Lens, Principal, Resource, Role, Segment
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import Era
 from mcp_proxy.message import Message, result_of
@@ -38,27 +38,6 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
-class ToolSeen:
-    """What the catalog knows of a tool."""
-
-    definition: str = ""
-    """SHA-256 of the whole definition as received."""
-    annotations: Mapping[str, Json] = field(default_factory=nothing)
-
-
-class Tools(Protocol):
-    """The catalog, as this proxy uses it."""
-
-    def seen(self, server: str, tool: str) -> ToolSeen:
-        """What is known of a tool; an empty answer where it was never listed."""
-        ...
-
-    async def learn(self, server: str, tools: list[JsonObject]) -> None:
-        """Take in tool definitions, each as received."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class Caller:
     """The client on the other side of a front, as far as an exchange must know it."""
 
@@ -75,12 +54,12 @@ class Caller:
     """All headers of the request, lower-case names; empty on stdio."""
 
 
-def exchange_of(message: Message, action: Action, caller: Caller, tools: Tools, at: datetime) -> Exchange:
+def exchange_of(message: Message, action: Action, caller: Caller, catalog: Catalog, at: datetime) -> Exchange:
     """The exchange that a governed request makes."""
     params = message.params
     signs = signs_of(message, caller)
     name = _name_of(message.method, params)
-    tool = tools.seen(caller.server, name) if action is Action.TOOL_CALL else ToolSeen()
+    tool = catalog.seen(caller.server, name) if action is Action.TOOL_CALL else Known()
     facts: dict[str, Json] = {
         "plane": "mcp",
         "transport": caller.transport,
@@ -112,10 +91,10 @@ def signs_of(message: Message | None, caller: Caller) -> Signs:
     return Signs(headers=caller.headers, meta=message.meta if message else EMPTY, transport=caller.session)
 
 
-def call_of_listed(listing: Exchange, tool: JsonObject, tools: Tools) -> Exchange:
+def call_of_listed(listing: Exchange, tool: JsonObject, catalog: Catalog) -> Exchange:
     """The call that a listed tool would be: to ask whether this principal may see it."""
     name = jsontree.as_text(tool.get("name"))
-    seen = tools.seen(listing.resource.server, name)
+    seen = catalog.seen(listing.resource.server, name)
     return Exchange(
         id=listing.id,
         at=listing.at,

@@ -5,7 +5,7 @@ How messages travel is the business of fronts and links, what they mean that of 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -14,6 +14,7 @@ from typing import Protocol, Self
 import anyio
 
 from governance import jsontree
+from governance.catalog.catalog import Catalog
 from governance.clock import Clock
 from governance.exchange import Action, Body, Exchange, Principal, SessionRef
 from governance.jsontree import JsonObject
@@ -24,7 +25,6 @@ from mcp_proxy.calls import Call, Calls
 from mcp_proxy.lens import (
     ACTIONS,
     Caller,
-    Tools,
     call_of_listed,
     exchange_of,
     listed_tools,
@@ -83,10 +83,6 @@ class Kills(Protocol):
 class HeaderRules(Protocol):
     """Headers that repeat parts of a body, for fronts that have headers (`mcp_proxy.eras`)."""
 
-    def learn(self, server: str, tools: Sequence[JsonObject]) -> None:
-        """Take in which arguments of which tools are repeated."""
-        ...
-
     def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The headers that fit an edited message."""
         ...
@@ -98,7 +94,7 @@ class Relay:
 
     gate: Gate
     kills: Kills
-    tools: Tools
+    catalog: Catalog
     clock: Clock
     rules: HeaderRules | None = None
     patience: float = 600
@@ -191,7 +187,7 @@ class Relay:
     ) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
         message = call.message
-        exchange = exchange_of(message, action, caller, self.tools, self.clock.now())
+        exchange = exchange_of(message, action, caller, self.catalog, self.clock.now())
         async with self.gate.passage(exchange) as way:
             sent = message_of(way.exchange.request, message)
             if sent is not message and self.rules is not None:
@@ -220,7 +216,7 @@ class Relay:
     async def _judged(self, way: Way, message: Message, action: Action) -> Message:
         """The response that may leave."""
         if action is Action.TOOL_LIST:
-            await self._learn(way.exchange.resource.server, message)
+            await self.catalog.learn(way.exchange.resource.server, listed_tools(message))
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
         result = judged.value.get("result")
@@ -232,19 +228,13 @@ class Relay:
                 return Message.build({**judged.value, "result": changed})
         return judged
 
-    async def _learn(self, server: str, message: Message) -> None:
-        tools = listed_tools(message)
-        await self.tools.learn(server, tools)
-        if self.rules is not None:
-            self.rules.learn(server, tools)
-
     def _filtered(self, listing: Exchange, result: JsonObject) -> JsonObject:
         """The result without the tools that policy hides; the very same object where it hides none."""
         listed = jsontree.as_list(result.get("tools"))
         shown = [
             tool
             for tool in listed
-            if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.tools))
+            if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.catalog))
         ]
         return result if len(shown) == len(listed) else {**result, "tools": list(shown)}
 

@@ -10,15 +10,14 @@ import aiohttp
 import anyio
 import uvicorn
 
+from governance.catalog.catalog import Catalog, MemoryDefinitions
 from governance.clock import Clock, SystemClock
 from governance.config.models import Limits
 from governance.exchange import Body, Exchange, Phase, Principal, SessionRef
 from governance.identity.directory import UnknownKeyError
-from governance.jsontree import JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.verdict import ALLOWED, Verdict
 from mcp_proxy.app import Organs, open_app
-from mcp_proxy.lens import ToolSeen
 from mcp_proxy.link import Server
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import AsgiApp, BadRequestError
@@ -119,17 +118,11 @@ class OpenKills:
             cut(verdict)
 
 
-@dataclass
-class SeenTools:
+class SeenTools(Catalog):
     """A catalog in memory."""
 
-    learned: dict[str, list[JsonObject]] = field(default_factory=dict[str, list[JsonObject]])
-
-    def seen(self, server: str, tool: str) -> ToolSeen:
-        return ToolSeen()
-
-    async def learn(self, server: str, tools: list[JsonObject]) -> None:
-        self.learned[server] = tools
+    def __init__(self) -> None:
+        super().__init__(MemoryDefinitions())
 
 
 class TwoKeys:
@@ -148,7 +141,7 @@ class Proxy:
     url: str
     gate: OpenGate
     kills: OpenKills
-    tools: SeenTools
+    catalog: Catalog
     refused: list[BadRequestError]
 
     def at(self, server: str) -> str:
@@ -208,7 +201,12 @@ async def proxying(
     headers: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Proxy]:
     """The proxy on a port of its own, in front of HTTP servers given as name -> URL."""
-    gate, kills, tools, refused = gate or OpenGate(), OpenKills(), SeenTools(), list[BadRequestError]()
+    gate, kills, catalog, refused = (
+        gate or OpenGate(),
+        OpenKills(),
+        Catalog(MemoryDefinitions()),
+        list[BadRequestError](),
+    )
     limits = limits or Limits()
 
     async def record(path: str, problem: BadRequestError) -> None:
@@ -217,7 +215,7 @@ async def proxying(
     organs = Organs(
         gate=gate,
         kills=kills,
-        tools=tools,
+        catalog=catalog,
         identity=TwoKeys(),
         clock=clock or SystemClock(),
         limits=limits,
@@ -230,7 +228,7 @@ async def proxying(
             for name, url in upstreams.items()
         }
         async with open_app(organs, servers) as app, serving(app) as url:
-            yield Proxy(url, gate, kills, tools, refused)
+            yield Proxy(url, gate, kills, catalog, refused)
             for server in servers.values():
                 await server.aclose()
 

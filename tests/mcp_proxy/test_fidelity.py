@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from governance import jsontree
 from tests.mcp_proxy.harness import Proxy, proxying, raw_client, serving
 from tests.mcp_proxy.raw_client import INITIALIZE, RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream, UpstreamSession
@@ -110,7 +111,7 @@ async def test_a_tool_definition_arrives_deep_equal() -> None:
         stage.on("tools/list", {"tools": [TOOL], "nextCursor": "", "unknown": 1})
         answer = await stage.client.call("tools/list")
         assert answer["result"] == {"tools": [TOOL], "nextCursor": "", "unknown": 1}
-        assert stage.proxy.tools.learned["up"] == [TOOL]
+        assert stage.proxy.catalog.seen("up", "odd").definition == jsontree.digest(TOOL)
 
 
 async def test_a_cursor_is_opaque_even_when_it_is_empty() -> None:
