@@ -148,7 +148,7 @@ def refusal(kill: Kill) -> Verdict:
     """What a killed run is told."""
     what = "everything" if kill.scope is Scope.ALL else f"this {kill.scope.value}"
     return Verdict(
-        Decision.DENY, by="kill", rule=f"kill.{kill.scope.value}", reason=f"{what} was stopped: {kill.reason}"
+        Decision.KILL, by="kill", rule=f"kill.{kill.scope.value}", reason=f"{what} was stopped: {kill.reason}"
     )
 
 
@@ -160,13 +160,14 @@ def _draft(tag: Tag, scope: Scope, target: str, reason: str, actor: str) -> Draf
     )
 
 
-@dataclass(frozen=True)
 class KillStage:
     """The gate."""
 
-    switch: KillSwitch
-    name: str = "kill"
+    name = "kill"
+
+    def __init__(self, switch: KillSwitch) -> None:
+        self._switch = switch
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """Refuse whatever belongs to something that was killed."""
-        return await self.switch.verdict(exchange.principal, exchange.session)
+        return await self._switch.verdict(exchange.principal, exchange.session)

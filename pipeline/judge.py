@@ -1,0 +1,75 @@
+"""Asking the stages: each in turn, on the exchange as it stands after the redactions of those before.
+
+Acting on what they say is the business of `pipeline/passage.py`.
+"""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+from governance.exchange import Exchange, Phase
+from governance.stage import Stage
+from governance.verdict import ALLOWED, Decision, Verdict, strongest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Judgement:
+    """What the stages said so far, and the exchange as it stands after redactions."""
+
+    exchange: Exchange
+    verdicts: list[Verdict] = field(default_factory=list[Verdict])
+
+    @property
+    def winner(self) -> Verdict:
+        """The strongest verdict."""
+        return strongest(self.verdicts)
+
+    @property
+    def warnings(self) -> list[Verdict]:
+        """What the agent is told although the exchange goes on."""
+        return [one for one in self.verdicts if one.decision is Decision.WARN]
+
+    @property
+    def shadow(self) -> tuple[Verdict, ...]:
+        """What rules in shadow mode would have decided."""
+        return tuple(shade for one in self.verdicts for shade in one.shadow)
+
+
+async def judge(stages: tuple[Stage, ...], exchange: Exchange, phase: Phase) -> Judgement:
+    """Ask each stage in turn; a redaction applies at once, a denial ends the asking."""
+    judged = Judgement(exchange)
+    for stage in stages:
+        verdict = await _ask(stage, judged.exchange, phase)
+        if verdict is ALLOWED:
+            continue
+        judged.verdicts.append(verdict)
+        judged.exchange = _applied(judged.exchange, verdict, phase)
+        if verdict.decision.strength >= Decision.DENY.strength:
+            break
+    return judged
+
+
+async def _ask(stage: Stage, exchange: Exchange, phase: Phase) -> Verdict:
+    """One stage's verdict. A stage that raises is broken, and a broken check refuses."""
+    try:
+        return await stage.judge(exchange, phase)
+    except Exception:
+        log.exception("stage `%s` failed, so exchange %s is refused", stage.name, exchange.id)
+        return broken(stage.name)
+
+
+def broken(stage: str) -> Verdict:
+    """What a check that could not be made amounts to."""
+    return Verdict(Decision.DENY, by=stage, rule="stage.error", reason=f"the check `{stage}` could not be made")
+
+
+def _applied(exchange: Exchange, verdict: Verdict, phase: Phase) -> Exchange:
+    findings = exchange.findings + verdict.findings
+    if not verdict.edits:
+        return replace(exchange, findings=findings) if verdict.findings else exchange
+    if phase is Phase.REQUEST:
+        return replace(exchange, findings=findings, request=exchange.request.edited(verdict.edits))
+    if exchange.response is None:
+        return replace(exchange, findings=findings)
+    return replace(exchange, findings=findings, response=exchange.response.edited(verdict.edits))

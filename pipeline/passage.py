@@ -1,0 +1,324 @@
+"""One exchange on its way: admitted, answered, settled.
+
+This is where verdicts are acted on. What is forwarded is what was judged, and every decision is durable before
+anything is forwarded. The stages themselves are asked by `pipeline/judge.py`; the words of the audit events are
+chosen by `pipeline/record.py`. It knows neither HTTP nor MCP.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NoReturn, Protocol
+
+import anyio
+
+from approvals.desk import Desk, Held, HeldState
+from governance.audit.event import AuditError, AuditLog, Draft, Tag
+from governance.clock import Clock
+from governance.exchange import Body, Exchange, Phase
+from governance.stage import Outcome, RefusedError, Settling
+from governance.store import Work
+from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
+from pipeline import record
+from pipeline.judge import Judgement, broken, judge
+from pipeline.stages import Stages
+from pipeline.stream import StreamGuard
+from sessions.killswitch import KillSwitch, Scope
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 10
+"""How long the record of an ending may take once its caller is gone."""
+
+
+class Sight(Protocol):
+    """Who may see what, by the same rules that judge calls."""
+
+    def visible(self, exchange: Exchange) -> bool:
+        """Whether a call like this one could ever be allowed."""
+        ...
+
+
+class Roll(Protocol):
+    """The book of runs."""
+
+    def sign(self, exchange: Exchange) -> Work[None] | None:
+        """What to write when this exchange is the first sign of its run, or of its going on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Organs:
+    """What the guard acts with."""
+
+    stages: Stages
+    audit: AuditLog
+    desk: Desk
+    kills: KillSwitch
+    clock: Clock
+    sight: Sight
+    roll: Roll
+    stream: Callable[[Exchange], StreamGuard]
+    """Makes the guard of one stream of text, with the actions that apply to the exchange's tenant."""
+    masked_content: bool = False
+
+
+class Passage:
+    """One exchange on its way through the guard."""
+
+    def __init__(self, organs: Organs, exchange: Exchange) -> None:
+        self._organs = organs
+        self.exchange = exchange
+        """The exchange as judged. Forward exactly `exchange.request.raw`."""
+        self.warnings: list[Verdict] = []
+        """What the agent should be told although the exchange goes on."""
+        self.scope = anyio.CancelScope()
+        self.cut_by: Verdict | None = None
+        """The kill that cut this exchange short."""
+        self._response = ALLOWED
+        self._streams: dict[str, Strand] = {}
+        self._admitted = False
+        self._settled = False
+        self._began = organs.clock.monotonic()
+
+    async def respond(self, body: Body) -> Exchange:
+        """Judge a whole response; what comes back carries the response that may leave.
+
+        Raises:
+            RefusedError: the response is withheld.
+        """
+        judged = await judge(self._organs.stages.response, replace(self.exchange, response=body), Phase.RESPONSE)
+        self.exchange, self._response = judged.exchange, replace(judged.winner, shadow=judged.shadow)
+        self.warnings += judged.warnings
+        self._refuse_response()
+        return self.exchange
+
+    def stream(self, channel: str) -> "Strand":
+        """The guard of one channel of streamed text (a choice, a content block, a tool call's arguments)."""
+        if channel not in self._streams:
+            self._streams[channel] = Strand(self, self._organs.stream(self.exchange))
+        return self._streams[channel]
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Make the outcome durable. Call it before the last byte leaves.
+
+        Raises:
+            RefusedError: the log could not be written, a rule withholds the stream, or the run was killed.
+        """
+        if self._settled:
+            return
+        if self._streams:
+            self._collect_findings()
+            await self.respond_to_stream()
+        if not await self._settle(outcome):
+            raise RefusedError(_unwritable(), self.exchange.id)
+
+    async def respond_to_stream(self) -> None:
+        """Let policy speak about a stream as a whole: its text has left, its last bytes have not."""
+        stages = tuple(one for one in self._organs.stages.response if one.name != "detect")
+        judged = await judge(stages, self.exchange, Phase.RESPONSE)
+        self._response = strongest((*judged.verdicts, self._response))
+        self._refuse_response()
+
+    def withhold(self, verdict: Verdict) -> NoReturn:
+        """Refuse the rest of a stream.
+
+        Raises:
+            RefusedError: always.
+        """
+        self._response = verdict
+        raise RefusedError(verdict, self.exchange.id)
+
+    # -- the request ------------------------------------------------------------------------------------------------
+
+    async def admit(self) -> None:
+        """Judge the request and make the decision durable.
+
+        Raises:
+            RefusedError: it must not be forwarded.
+        """
+        judged = await judge(self._organs.stages.request, self.exchange, Phase.REQUEST)
+        verdict, ticket = judged.winner, ""
+        if verdict.decision is Decision.HOLD:
+            ticket = await self._ask_a_person(judged)
+        elif verdict.decision.strength > Decision.HOLD.strength:
+            await self._refuse(judged, verdict)
+        last = await judge(self._organs.stages.execution, judged.exchange, Phase.REQUEST)
+        if last.winner.decision.strength >= Decision.HOLD.strength:
+            await self._refuse(judged, last.winner)
+        self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
+        final = replace(strongest((verdict, last.winner)), shadow=judged.shadow)
+        await self._write_decision(Tag.EXCHANGE_ADMITTED, final, ticket)
+        self._admitted = True
+
+    async def _ask_a_person(self, judged: Judgement) -> str:
+        """Hold the call. Returns the id of the ticket that was used up for it."""
+        verdict, exchange = judged.winner, judged.exchange
+        held = await self._organs.desk.hold(exchange, verdict)
+        if held.state is not HeldState.APPROVED:
+            await self._refuse(judged, _not_approved(held, verdict), held)
+        again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
+        if again.winner.decision.strength > Decision.HOLD.strength:
+            await self._refuse(judged, again.winner, held)
+        if again.exchange.request is not exchange.request or _version(again) != _version(judged):
+            changed = "the rules changed while the call waited: make it again"
+            await self._refuse(
+                judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held
+            )
+        if not await self._organs.desk.consume(held):
+            used = "the approval was used, or ran out, before the call could run: make it again"
+            await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
+        return held.ticket
+
+    async def _refuse(self, judged: Judgement, verdict: Verdict, held: Held | None = None) -> NoReturn:
+        """Record the refusal, kill if asked to, and raise."""
+        self.exchange = judged.exchange
+        if verdict.decision is Decision.KILL and verdict.by != "kill":
+            await self._kill(verdict)
+        ticket = held.ticket if held else ""
+        await self._write_decision(Tag.EXCHANGE_REFUSED, replace(verdict, shadow=judged.shadow), ticket)
+        link = held.link if held and held.state is HeldState.PENDING else ""
+        raise RefusedError(verdict, self.exchange.id, ticket=ticket if link else "", link=link)
+
+    async def _write_decision(self, tag: Tag, verdict: Verdict, ticket: str) -> None:
+        draft = record.decision(
+            tag,
+            self.exchange,
+            verdict,
+            warnings=self.warnings,
+            ticket=ticket,
+            masked=self._organs.masked_content,
+        )
+        try:
+            await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))
+        except AuditError as error:
+            log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
+            raise RefusedError(_unwritable(), self.exchange.id) from None
+
+    async def leave(self, error: BaseException | None) -> None:
+        """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
+        if self._settled:
+            return
+        outcome = self._outcome_of(error)
+        if self._admitted:
+            await self._settle(outcome)
+        else:
+            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                await self._close_stages(outcome)
+
+    def cut(self, verdict: Verdict) -> None:
+        """Stop this exchange now: its run was killed."""
+        self.cut_by = verdict
+        self.scope.cancel()
+
+    # -- the response -----------------------------------------------------------------------------------------------
+
+    def _refuse_response(self) -> None:
+        if self._response.decision.strength >= Decision.HOLD.strength:
+            raise RefusedError(self._response, self.exchange.id)
+
+    def _collect_findings(self) -> None:
+        found: tuple[Finding, ...] = ()
+        for strand in self._streams.values():
+            found += tuple(strand.findings)
+        self.exchange = replace(self.exchange, findings=self.exchange.findings + found)
+
+    async def _settle(self, outcome: Outcome) -> bool:
+        """Write the ending in a scope that outlives the caller; false if it could not be written."""
+        self._settled = True
+        if self.cut_by is not None:
+            outcome, self._response = replace(outcome, status="killed"), self.cut_by
+        elapsed = round((self._organs.clock.monotonic() - self._began) * 1000)
+        draft = record.completion(self.exchange, self._response, outcome, milliseconds=elapsed)
+        with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+            await self._close_stages(outcome)
+            if self._response.decision is Decision.KILL and self._response.by != "kill":
+                await self._kill(self._response)
+            return await self._write_ending(draft)
+        return False
+
+    async def _write_ending(self, draft: Draft) -> bool:
+        try:
+            await self._organs.audit.append(draft)
+        except AuditError as error:
+            log.error("the ending of exchange %s is not recorded: %s", self.exchange.id, error)  # noqa: TRY400
+            return False
+        return True
+
+    async def _close_stages(self, outcome: Outcome) -> None:
+        for stage in self._organs.stages.all():
+            if isinstance(stage, Settling):
+                try:
+                    await stage.settle(self.exchange, outcome)
+                except Exception:
+                    log.exception("stage `%s` could not settle exchange %s", stage.name, self.exchange.id)
+
+    def _outcome_of(self, error: BaseException | None) -> Outcome:
+        if isinstance(error, RefusedError):
+            return Outcome("refused")
+        if error is None or not isinstance(error, Exception):
+            return Outcome("cancelled")
+        return Outcome("error", error="the proxy failed")
+
+    # -- verdicts ---------------------------------------------------------------------------------------------------
+
+    async def _kill(self, verdict: Verdict) -> None:
+        await self._organs.kills.kill(
+            Scope.SESSION, self.exchange.session.id, reason=verdict.reason, actor=f"{verdict.by}:{verdict.rule}"
+        )
+
+
+@dataclass
+class Strand:
+    """One channel of streamed text on its way out."""
+
+    passage: Passage
+    guard: StreamGuard
+
+    def feed(self, text: str) -> str:
+        """Take in more text; returns what may leave now.
+
+        Raises:
+            RefusedError: what was found must not leave.
+        """
+        return self._checked(lambda: self.guard.feed(text))
+
+    def close(self) -> str:
+        """The channel ended; returns what was still held back.
+
+        Raises:
+            RefusedError: what was found must not leave.
+        """
+        return self._checked(self.guard.close)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in this channel."""
+        return tuple(self.guard.findings)
+
+    def _checked(self, step: Callable[[], str]) -> str:
+        try:
+            text = step()
+        except Exception:
+            log.exception("a stream could not be scanned, so exchange %s is cut", self.passage.exchange.id)
+            self.passage.withhold(broken("detect"))
+        verdict = self.guard.verdict
+        if verdict.decision.strength >= Decision.HOLD.strength:
+            self.passage.withhold(verdict)
+        return text
+
+
+def _version(judged: Judgement) -> str:
+    return next((one.version for one in judged.verdicts if one.version), "")
+
+
+def _not_approved(held: Held, verdict: Verdict) -> Verdict:
+    rule = f"approval.{held.state.value}"
+    return Verdict(
+        Decision.DENY, by="approval", rule=rule, reason=held.reason or verdict.reason, version=verdict.version
+    )
+
+
+def _unwritable() -> Verdict:
+    reason = "the audit log cannot be written, so nothing is let through: try again later"
+    return Verdict(Decision.DENY, by="audit", rule="audit.unwritable", reason=reason)

@@ -1,0 +1,131 @@
+"""How an exchange is written down: the fields of its audit events.
+
+Pure. No text of an exchange gets in unless the configuration asks for it, and then only masked.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from governance import jsontree
+from governance.audit.event import Draft, Tag, Value
+from governance.exchange import Action, Body, Exchange
+from governance.stage import Outcome
+from governance.verdict import Decision, Edit, Finding, Verdict
+
+MASKED_CHARACTERS = 16_384
+_ACTION_STRENGTH = ("log", "redact", "hold", "deny")
+
+
+def decision(
+    tag: Tag,
+    exchange: Exchange,
+    verdict: Verdict,
+    *,
+    warnings: Sequence[Verdict] = (),
+    ticket: str = "",
+    utilization: int | None = None,
+    masked: bool = False,
+) -> Draft:
+    """The event of a judged request, or of a response that was withheld."""
+    fields = _identity(exchange) | _verdict(verdict) | _findings(exchange.findings)
+    fields["content_digest"] = hashlib.sha256(exchange.request.raw).hexdigest()
+    if exchange.action is Action.TOOL_CALL:
+        fields["arguments_digest"] = jsontree.digest(exchange.arguments)
+    if warnings:
+        fields["warnings"] = [f"{one.rule or one.by}: {one.reason}" for one in warnings]
+    if verdict.shadow:
+        fields["shadow"] = [f"{one.rule}: {one.decision.value}" for one in verdict.shadow]
+    if ticket:
+        fields["approval_id"] = ticket
+    if utilization is not None:
+        fields["budget_utilization_pct"] = utilization
+    if masked:
+        fields["content"] = masked_text(exchange.request, exchange.findings)
+    return Draft(tag, fields)
+
+
+def completion(exchange: Exchange, verdict: Verdict, outcome: Outcome, *, milliseconds: int) -> Draft:
+    """The event of how an exchange ended."""
+    fields = _identity(exchange) | _verdict(verdict) | _findings(exchange.findings)
+    fields |= {
+        "status": outcome.status,
+        "input_tokens": outcome.input_tokens,
+        "output_tokens": outcome.output_tokens,
+        "cache_read_tokens": outcome.cache_read_tokens,
+        "cache_write_tokens": outcome.cache_write_tokens,
+        "cost_usd": outcome.cost_usd or None,
+        "estimated": outcome.estimated,
+        "upstream_status": outcome.upstream_status,
+        "duration_ms": milliseconds,
+    }
+    if outcome.model:
+        fields["model"] = outcome.model
+    if outcome.error:
+        fields["error"] = outcome.error
+    if exchange.response is not None:
+        fields["response_digest"] = hashlib.sha256(exchange.response.raw).hexdigest()
+    withheld = verdict.decision in (Decision.DENY, Decision.KILL, Decision.HOLD)
+    return Draft(Tag.EXCHANGE_WITHHELD if withheld else Tag.EXCHANGE_COMPLETED, fields)
+
+
+def masked_text(body: Body, findings: Sequence[Finding]) -> str:
+    """The text of a body with everything that was found in it blotted out, cut to a bounded length."""
+    edits = [Edit(one.pointer, one.start, one.end, f"[{one.kind}]") for one in findings]
+    shown = body.edited(edits) if edits else body
+    return jsontree.dump(shown.value).decode()[:MASKED_CHARACTERS]
+
+
+def _identity(exchange: Exchange) -> dict[str, Value]:
+    principal, resource, session, facts = exchange.principal, exchange.resource, exchange.session, exchange.facts
+    fields: dict[str, Value] = {
+        "exchange_id": exchange.id,
+        "action": exchange.action.value,
+        "tenant_id": principal.tenant,
+        "key_id": principal.key_id,
+        "session_id": session.id,
+        "session_evidence": session.evidence,
+    }
+    optional: tuple[tuple[str, str], ...] = (
+        ("team", principal.team),
+        ("agent", principal.agent),
+        ("user", principal.user),
+        ("provider", resource.provider),
+        ("model", resource.model),
+        ("server", resource.server),
+        ("tool", resource.name),
+        ("definition", resource.definition),
+        ("plane", jsontree.as_text(facts.get("plane"))),
+        ("transport", jsontree.as_text(facts.get("transport"))),
+        ("client", jsontree.as_text(facts.get("client"))),
+        ("trace_id", jsontree.as_text(facts.get("trace_id"))),
+        ("session_source", session.source),
+    )
+    fields.update((name, text) for name, text in optional if text)
+    if session.conflicts:
+        fields["session_conflicts"] = list(session.conflicts)
+    return fields
+
+
+def _verdict(verdict: Verdict) -> dict[str, Value]:
+    fields: dict[str, Value] = {"policy_decision": verdict.decision.value}
+    if verdict.by:
+        fields["decided_by"] = verdict.by
+    if verdict.rule:
+        fields["rule"] = verdict.rule
+    if verdict.reason:
+        fields["reason"] = verdict.reason
+    if verdict.version:
+        fields["policy_version"] = verdict.version
+    return fields
+
+
+def _findings(findings: Sequence[Finding]) -> dict[str, Value]:
+    if not findings:
+        return {}
+    kinds = sorted({one.kind for one in findings})
+    personal = [one for one in findings if one.kind.startswith(("pii.", "phi."))]
+    fields: dict[str, Value] = {"classification": kinds}
+    if personal:
+        fields["pii_entities"] = sorted({one.kind for one in personal})
+        fields["pii_action"] = max((one.action for one in personal), key=_ACTION_STRENGTH.index)
+    return fields

@@ -1,0 +1,194 @@
+"""Opens everything a proxy process needs, and closes it in reverse.
+
+Nothing else in the project opens a store, a policy or a detector for a serving process. Which proxy is served on top
+is decided by the command floor.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from approvals.desk import Desk, Manners
+from approvals.store import SqlTickets
+from approvals.webhook.courier import Courier
+from approvals.webhook.message import Announcer, endpoints
+from approvals.webhook.store import SqlDeliveries
+from governance.audit.event import AuditError, Draft, Tag
+from governance.audit.log import Journal
+from governance.budget.prices import Prices
+from governance.budget.stage import BudgetStage
+from governance.budget.store import SqlCounters
+from governance.catalog.catalog import Catalog
+from governance.catalog.stage import CatalogStage
+from governance.catalog.store import SqlDefinitions
+from governance.clock import Clock
+from governance.config.models import Config
+from governance.config.secrets import Secrets
+from governance.detect.actions import Actions
+from governance.detect.detector import Detector, open_detector
+from governance.detect.stage import DetectStage
+from governance.exchange import Exchange
+from governance.identity.directory import Identity
+from governance.identity.stage import IdentityStage
+from governance.identity.store import SqlKeys
+from governance.policy.holder import Policies, PolicyEvent, open_policies
+from governance.policy.stage import PolicyStage
+from governance.store import Store, open_store
+from pipeline import stages
+from pipeline.guard import Guard
+from pipeline.passage import Organs
+from pipeline.stream import StreamGuard
+from sessions.killswitch import Kill, KillStage, KillSwitch, Scope
+from sessions.loop_stage import LoopStage
+from sessions.roll import Roll
+from sessions.store import SqlKills, SqlRuns
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Everything that is open."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    audit: Journal
+    identity: Identity
+    keys: SqlKeys
+    policies: Policies
+    detector: Detector
+    catalog: Catalog
+    prices: Prices
+    desk: Desk
+    kills: KillSwitch
+    runs: SqlRuns
+    roll: Roll
+    guard: Guard
+
+
+@asynccontextmanager
+async def open_runtime(
+    config: Config, secrets: Secrets, *, clock: Clock, process: str, console: str
+) -> AsyncGenerator[Runtime]:
+    """Open the core for one process, with the tasks that keep it fresh.
+
+    Args:
+        config: the configuration.
+        secrets: master key and administrator's token.
+        clock: the only source of time.
+        process: name of this process in its audit events.
+        console: address of the console, for links in answers.
+
+    Raises:
+        StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
+    """
+    async with open_store(config.database) as store:
+        audit = Journal(store, secrets.master, clock, writer=process)
+        await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
+        policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
+        identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token)
+        await identity.refresh()
+        runtime = _assemble(config, clock, store, audit, policies, identity, console)
+        await runtime.catalog.restore()
+        courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
+        async with anyio.create_task_group() as tasks:
+            for task in (policies.follow, identity.run, runtime.desk.watch, runtime.kills.watch, courier.watch):
+                tasks.start_soon(task)
+            try:
+                yield runtime
+            finally:
+                tasks.cancel_scope.cancel()
+        try:
+            await audit.append(Draft(Tag.PROCESS_STOPPED, {"process": process}))
+        except AuditError as error:
+            log.error("the end of process `%s` is not recorded: %s", process, error)  # noqa: TRY400
+
+
+def _assemble(
+    config: Config,
+    clock: Clock,
+    store: Store,
+    audit: Journal,
+    policies: Policies,
+    identity: Identity,
+    console: str,
+) -> Runtime:
+    approvals = config.approvals
+    tickets = SqlTickets(store, audit, Announcer(endpoints(approvals), console) if approvals.webhooks else None)
+    desk = Desk(tickets, clock, Manners(approvals.timeout_seconds, approvals.wait_seconds, console))
+    kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=_close_tickets(desk))
+    runs = SqlRuns(store)
+    roll = Roll(runs, clock)
+    detector = open_detector(config.detect.engine)
+    actions = Actions(config.detect)
+    catalog = Catalog(SqlDefinitions(store, clock))
+    prices = Prices(config.prices, clock)
+    loop = LoopStage(config.loop, clock=clock)
+    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
+    listed = stages.default_stages(
+        stages.Organs(
+            kill=KillStage(kills),
+            identity=IdentityStage(identity),
+            catalog=CatalogStage(),
+            detect=DetectStage(detector, actions),
+            policy=policy,
+            loop=loop,
+            budget=BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock),
+        )
+    )
+
+    def stream(exchange: Exchange) -> StreamGuard:
+        return StreamGuard(detector, actions, exchange.principal.tenant)
+
+    guard = Guard(
+        Organs(
+            stages=listed,
+            audit=audit,
+            desk=desk,
+            kills=kills,
+            clock=clock,
+            sight=policy,
+            roll=roll,
+            stream=stream,
+            masked_content=config.audit.content == "masked",
+        )
+    )
+    return Runtime(
+        config=config,
+        clock=clock,
+        store=store,
+        audit=audit,
+        identity=identity,
+        keys=SqlKeys(store, audit, clock),
+        policies=policies,
+        detector=detector,
+        catalog=catalog,
+        prices=prices,
+        desk=desk,
+        kills=kills,
+        runs=runs,
+        roll=roll,
+        guard=guard,
+    )
+
+
+def _close_tickets(desk: Desk) -> Callable[[Kill], Awaitable[None]]:
+    async def close(kill: Kill) -> None:
+        if kill.scope is Scope.SESSION:
+            await desk.invalidate(kill.target, by=kill.actor, reason=kill.reason)
+
+    return close
+
+
+def _record_policy(audit: Journal) -> Callable[[PolicyEvent], Awaitable[None]]:
+    async def record(event: PolicyEvent) -> None:
+        tag = Tag.POLICY_LOADED if event.loaded else Tag.POLICY_REJECTED
+        fields = {"policy_version": event.version, "files": list(event.files), "problems": list(event.problems)}
+        await audit.append(Draft(tag, fields))
+
+    return record

@@ -1,0 +1,47 @@
+"""The visible list: every check there is, in the order in which it is asked. Both proxies call `default_stages`."""
+
+from dataclasses import dataclass
+
+from governance.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Organs:
+    """One check of each kind, opened by the runtime."""
+
+    kill: Stage
+    identity: Stage
+    catalog: Stage
+    detect: Stage
+    policy: Stage
+    loop: Stage
+    budget: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The checks of each moment of an exchange."""
+
+    request: tuple[Stage, ...]
+    """Judge the request. A hold is acted upon only after all of them: nobody is asked about what would be refused."""
+    rejudge: tuple[Stage, ...]
+    """Judge again what a person approved: while it waited, a key may have been revoked or a policy changed."""
+    execution: tuple[Stage, ...]
+    """The last gate before anything is forwarded."""
+    response: tuple[Stage, ...]
+    """Judge the response."""
+
+    def all(self) -> tuple[Stage, ...]:
+        """Every stage once."""
+        return tuple(dict.fromkeys((*self.request, *self.rejudge, *self.execution, *self.response)))
+
+
+def default_stages(organs: Organs) -> Stages:
+    """Kill, Identity, Catalog, Detect, Policy, Loop | hold | Kill, Budget; on the response Kill, Detect, Policy."""
+    o = organs
+    return Stages(
+        request=(o.kill, o.identity, o.catalog, o.detect, o.policy, o.loop),
+        rejudge=(o.kill, o.identity, o.policy),
+        execution=(o.kill, o.budget),
+        response=(o.kill, o.detect, o.policy),
+    )
