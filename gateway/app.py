@@ -67,22 +67,26 @@ class Runtime(Protocol):
         """Time."""
         ...
 
+    @property
+    def prices(self) -> Prices:
+        """What tokens cost."""
+        ...
+
 
 @contextlib.asynccontextmanager
-async def open_gateway(
-    runtime: Runtime, prices: Prices, *, mounts: Mapping[str, AsgiApp] | None = None
-) -> AsyncGenerator[AsgiApp]:
+async def open_gateway(runtime: Runtime, *, mounts: Mapping[str, AsgiApp] | None = None) -> AsyncGenerator[AsgiApp]:
     """Open the LLM proxy.
 
     Args:
         runtime: what it works with.
-        prices: what tokens cost.
         mounts: other applications served behind the same border, by the first step of their path (`/console`).
     """
     config = runtime.config
     routes = Routes(config.providers)
     refusals = Refusals(runtime.audit)
+    presence = Presence()
     async with open_upstream(config.limits) as upstream, anyio.create_task_group() as tasks:
+        tasks.start_soon(presence.run)
         organs = Organs(
             config=config,
             guard=runtime.guard,
@@ -90,8 +94,8 @@ async def open_gateway(
             clock=runtime.clock,
             routes=routes,
             upstream=upstream,
-            presence=Presence(tasks),
-            prices=prices,
+            presence=presence,
+            prices=runtime.prices,
             refusals=refusals,
         )
         gateway = Gateway(organs, Listing(routes, upstream, runtime.clock), mounts or {})

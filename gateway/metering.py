@@ -22,14 +22,6 @@ class Prices(Protocol):
         ...
 
 
-class UnknownPrices:
-    """No price is known."""
-
-    def cost(self, exchange: Exchange, usage: Usage) -> str:
-        """Unknown."""
-        return ""
-
-
 @dataclass
 class Meter:
     """What is known so far of what one exchange used."""

@@ -10,7 +10,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup
 
 from pipeline.border import Receive
 
@@ -25,29 +24,30 @@ class _Watch:
 
 
 class Presence:
-    """Cancels work whose client has left.
+    """Cancels work whose client has left."""
 
-    Args:
-        tasks: where the waiting is done; whoever opened it closes it.
-    """
+    def __init__(self) -> None:
+        self._overdue = asyncio.Queue[tuple[Receive, _Watch]]()
 
-    def __init__(self, tasks: TaskGroup) -> None:
-        self._tasks = tasks
+    async def run(self) -> None:
+        """Wait for the clients of whatever takes long. Never returns; whoever opened it ends it."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                receive, watch = await self._overdue.get()
+                tasks.start_soon(_wait, receive, watch)
 
     @contextlib.contextmanager
     def watch(self, receive: Receive) -> Generator[anyio.CancelScope]:
         """Cancel the block once the client leaves; `cancelled_caught` of the scope tells afterwards."""
         watch = _Watch(anyio.CancelScope())
-        timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._begin, receive, watch)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(PATIENCE_SECONDS, self._overdue.put_nowait, (receive, watch))
         try:
             with watch.scope:
                 yield watch.scope
         finally:
             watch.is_over = True
             timer.cancel()
-
-    def _begin(self, receive: Receive, watch: _Watch) -> None:
-        self._tasks.start_soon(_wait, receive, watch)
 
 
 async def _wait(receive: Receive, watch: _Watch) -> None:

@@ -10,13 +10,14 @@ import re
 import socket
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import anyio
 import uvicorn
 from sqlmodel import Session
 
 from gateway.app import open_gateway
-from gateway.metering import UnknownPrices
+from gateway.dialects.dialect import Usage
 from gateway.relay import Strand
 from governance.audit.event import AuditError, Draft, Receipt
 from governance.clock import Clock, SystemClock
@@ -104,6 +105,13 @@ class House:
     def audit(self) -> "House":
         return self
 
+    @property
+    def prices(self) -> "House":
+        return self
+
+    def cost(self, exchange: Exchange, usage: Usage) -> str:
+        return f"0.{usage.input_tokens:03}"
+
     async def before_settling(self) -> None:
         """Hook of a test that looks at what has left before the outcome is durable."""
 
@@ -154,8 +162,8 @@ def config_for(url: str, **limits: float) -> Config:
 class Server(uvicorn.Server):
     """uvicorn without signal handlers, and with an event that says it is up."""
 
-    def __init__(self, app: AsgiApp) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, http="httptools", lifespan="off")
+    def __init__(self, app: AsgiApp, ws: Literal["auto", "none"]) -> None:
+        config = uvicorn.Config(app, log_config=None, access_log=False, http="httptools", ws=ws, lifespan="off")
         super().__init__(config)
         self.up = asyncio.Event()
 
@@ -168,9 +176,9 @@ class Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: AsgiApp) -> AsyncGenerator[str]:
+async def serving(app: AsgiApp, ws: Literal["auto", "none"] = "auto") -> AsyncGenerator[str]:
     """`app` on a real socket; yields its address."""
-    server = Server(app)
+    server = Server(app, ws)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         async with anyio.create_task_group() as tasks:
@@ -182,6 +190,6 @@ async def serving(app: AsgiApp) -> AsyncGenerator[str]:
 
 @contextlib.asynccontextmanager
 async def running_gateway(house: House) -> AsyncGenerator[House]:
-    async with open_gateway(house, UnknownPrices()) as app, serving(app) as url:
+    async with open_gateway(house) as app, serving(app) as url:
         house.url = url
         yield house
