@@ -61,8 +61,9 @@ async def old_sdk_server() -> AsyncGenerator[str]:
 @asynccontextmanager
 async def proxying(entry: McpServer, gate: OpenGate | None = None) -> AsyncGenerator[Proxy]:
     """Our front for old clients, before one configured server `it`."""
-    clock, limits, rules, gate = SystemClock(), Limits(), ParamHeaders(), gate or OpenGate()
+    clock, limits, gate = SystemClock(), Limits(), gate or OpenGate()
     kills, tools = OpenKills(), SeenTools()
+    rules = ParamHeaders(tools)
     recorded: list[str] = []
 
     async def record(path: str, problem: BadRequestError | MalformedMessageError) -> None:

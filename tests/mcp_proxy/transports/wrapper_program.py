@@ -34,8 +34,9 @@ async def record(error: MalformedMessageError) -> None:
 
 
 async def main() -> int:
-    clock, rules = SystemClock(), ParamHeaders()
-    relay = Relay(OpenGate(judge), OpenKills(), SeenTools(), clock, rules)
+    clock, tools = SystemClock(), SeenTools()
+    rules = ParamHeaders(tools)
+    relay = Relay(OpenGate(judge), OpenKills(), tools, clock, rules)
     organs = wrapper.Organs(relay, rules, Principal("local"), LIMITS, record)
     server = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=Pulse("wrapped", clock, lambda: 0.0))
     try:

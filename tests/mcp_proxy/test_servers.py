@@ -1,0 +1,139 @@
+"""The configured servers, through the HTTP front and through the wrapper."""
+
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import mcp_types as types
+import pytest
+from mcp.client import Client
+from mcp.client.session import ClientRequestContext
+from mcp.client.streamable_http import streamable_http_client
+
+from governance.clock import SystemClock
+from governance.config.models import Config, Limits, McpServer
+from mcp_proxy.app import Organs, open_app
+from mcp_proxy.link import Health
+from mcp_proxy.servers import AnyHttpServer, open_servers, reports
+from mcp_proxy.transports.sse import SseServer
+from mcp_proxy.transports.stdio import StdioServer
+from mcp_proxy.transports.streamable_http import HttpServer
+from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools, TwoKeys, serving
+from tests.mcp_proxy.transports.stage_props import PLAIN_SERVER
+
+SDK_SERVER = str(Path(PLAIN_SERVER).with_name("sdk_server.py"))
+ENTRIES = {
+    "sdk": McpServer(command=sys.executable, args=(SDK_SERVER, "stdio")),
+    "plain": McpServer(command=sys.executable, args=(PLAIN_SERVER,)),
+}
+
+
+def configured(entries: Mapping[str, McpServer]) -> Config:
+    return Config.model_validate({"mcpServers": {name: entry.model_dump() for name, entry in entries.items()}})
+
+
+@asynccontextmanager
+async def proxying() -> AsyncGenerator[str]:
+    clock = SystemClock()
+
+    async def record(path: str, problem: Any) -> None:
+        """Nothing is refused unread here."""
+
+    organs = Organs(OpenGate(), OpenKills(), SeenTools(), TwoKeys(), clock, Limits(), ("127.0.0.1",), record)
+    config = configured(ENTRIES)
+    async with (
+        open_servers(config, clock, lambda: 0.0) as servers,
+        open_app(organs, servers) as app,
+        serving(app) as url,
+    ):
+        yield f"{url}/mcp"
+
+
+@asynccontextmanager
+async def connected(url: str, **options: Any) -> AsyncGenerator[Client]:
+    async with (
+        httpx2.AsyncClient(headers={"authorization": "Bearer wk_alice"}) as http,
+        Client(streamable_http_client(url, http_client=http), **options) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
+async def test_an_official_http_client_reaches_an_official_stdio_server_in_every_era(mode: Any) -> None:
+    steps: list[float] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    with anyio.fail_after(30):
+        async with proxying() as url, connected(f"{url}/sdk", mode=mode) as client:
+            assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+            await client.call_tool("count", {}, progress_callback=on_progress)
+            assert steps == [1, 2, 3]
+
+
+async def test_a_person_is_asked_over_http_for_a_legacy_stdio_server() -> None:
+    async def answer(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        return types.ElicitResult(action="accept", content={"word": "please"})
+
+    with anyio.fail_after(30):
+        async with (
+            proxying() as url,
+            connected(f"{url}/sdk", mode="legacy", elicitation_callback=answer) as client,
+        ):
+            said = (await client.call_tool("ask", {})).content[0]
+            assert isinstance(said, types.TextContent)
+            assert said.text == "please"
+
+
+async def test_modern_clients_side_by_side_keep_their_own_answers() -> None:
+    with anyio.fail_after(30):
+        async with proxying() as url:
+
+            async def client(number: int) -> None:
+                async with connected(f"{url}/sdk", mode="2026-07-28") as here:
+                    for step in range(20):
+                        result = await here.call_tool("add", {"a": number, "b": step})
+                        assert result.structured_content == {"result": number + step}
+
+            async with anyio.create_task_group() as group:
+                for number in range(4):
+                    group.start_soon(client, number * 1000)
+
+
+async def test_a_legacy_client_whose_server_crashed_is_told_to_start_again() -> None:
+    with anyio.fail_after(30):
+        async with proxying() as url:
+            async with connected(f"{url}/plain", mode="legacy") as client:
+                with pytest.raises(Exception, match="exited with 7"):
+                    await client.call_tool("crash", {})
+                with pytest.raises(Exception, match=r"(?i)session|404"):
+                    await client.call_tool("echo", {})
+            async with connected(f"{url}/plain", mode="legacy") as client:
+                assert not (await client.call_tool("echo", {})).is_error
+
+
+async def test_the_configuration_chooses_the_transport() -> None:
+    config = configured(
+        {
+            "command": McpServer(command="x"),
+            "address": McpServer(url="http://127.0.0.1:9/"),
+            "http": McpServer(type="http", url="http://127.0.0.1:9/"),
+            "streamable": McpServer(type="streamable-http", url="http://127.0.0.1:9/"),
+            "sse": McpServer(type="sse", url="http://127.0.0.1:9/"),
+        }
+    )
+    async with open_servers(config, SystemClock(), lambda: 0.0) as servers:
+        assert {name: type(server) for name, server in servers.items()} == {
+            "command": StdioServer,
+            "address": AnyHttpServer,
+            "http": HttpServer,
+            "streamable": HttpServer,
+            "sse": SseServer,
+        }
+        assert {one.name: one.condition.health for one in reports(servers)} == dict.fromkeys(servers, Health.UNKNOWN)
+    assert {one.condition.health for one in reports(servers)} == {Health.STOPPED}
