@@ -91,7 +91,7 @@ class Sqlite:
 
     def writer(self) -> Connection:
         """A new connection that may write."""
-        self._inode = self._inode or self.path.stat().st_ino
+        self._check_same()
         if self._lock < 0:
             self._turnstile = self._open_beside("-turn")
             self._lock = self._open_beside("-lock")
@@ -125,8 +125,7 @@ class Sqlite:
         finally:
             fcntl.flock(self._turnstile, fcntl.LOCK_UN)
         try:
-            if self.path.stat().st_ino != self._inode:
-                raise StoreError(f"`{self.name}` was replaced while in use: start again")
+            self._check_same()
             with connection.begin():
                 yield
         finally:
@@ -150,6 +149,22 @@ class Sqlite:
             if descriptor >= 0:
                 os.close(descriptor)
         self._turnstile = self._lock = -1
+
+    def _check_same(self) -> None:
+        """Refuse from the moment on that another file, or none, stands at the path.
+
+        SQLite would go on writing into a file that has no name any more. And it finds its log of changes by the path:
+        not even the old file put back may be used again before all its connections are closed.
+        """
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            inode = -1
+        if self._inode == 0:
+            self._inode = inode
+        if inode != self._inode or inode < 0:
+            self._inode = -1
+            raise StoreError(f"`{self.name}` was replaced or removed while in use: start again")
 
     def _create(self) -> None:
         """Make the file, for its owner's eyes only; SQLite gives the files beside it the same mode.
