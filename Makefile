@@ -50,7 +50,7 @@ demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual w
 	$(BIN)/python -m demo $(ARGS)
 
 docs: .venv/.developing ## write docs/config.md and docs/cli.md anew from the code
-	$(BIN)/python -m wicket.manual docs
+	$(BIN)/python -c "from pathlib import Path; from wicket.manual import write; write(Path('docs'))"
 
 wheel: .venv/.developing ## build the distribution, install it in an empty environment, and run its commands
 	.ci/wheel "$(UV)"

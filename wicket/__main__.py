@@ -1,0 +1,8 @@
+"""`python -m wicket`: the same as the command `wicket`."""
+
+import sys
+
+from wicket.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""`wicket approvals`: see the calls that wait for a person, and decide."""
+
+import orjson
+
+from approvals.ticket import OPEN, Ticket
+from governance.clock import rfc3339
+from governance.jsontree import Json
+from wicket.command import Command, Situation, argument
+from wicket.exits import CommandError, Exit
+from wicket.office import Office, actor, in_office
+from wicket.terminal import reveal, table
+
+_COLUMNS = ("id", "state", "server", "name", "agent", "rule", "expires_at")
+
+
+def list_tickets(situation: Situation) -> Exit:
+    """List tickets, the open ones unless asked otherwise."""
+    states = () if situation.options.all else tuple(OPEN)
+
+    async def work(office: Office) -> list[Ticket]:
+        return await office.desk.tickets(states, situation.options.limit)
+
+    rows = [_summary(ticket) for ticket in in_office(situation, work)]
+    situation.terminal.show(list(rows), table(rows, _COLUMNS, "nothing waits"))
+    return Exit.DONE
+
+
+def show(situation: Situation) -> Exit:
+    """Show one ticket with the whole call, invisible characters made visible."""
+    ticket_id = str(situation.options.id)
+
+    async def work(office: Office) -> tuple[Ticket, str]:
+        ticket = await office.desk.get(ticket_id)
+        if ticket is None:
+            raise _absent(ticket_id)
+        return ticket, office.desk.link(ticket_id)
+
+    ticket, link = in_office(situation, work)
+    shown = {**_summary(ticket), **_rest(ticket), "link": link}
+    lines = [f"{name.replace('_', ' '):<16}{reveal(str(value) or '-')}" for name, value in shown.items()]
+    arguments = orjson.dumps(ticket.arguments, option=orjson.OPT_INDENT_2).decode().split("\n")
+    situation.terminal.show(
+        {**shown, "arguments": ticket.arguments}, [*lines, "arguments", *(f"  {reveal(line)}" for line in arguments)]
+    )
+    return Exit.DONE
+
+
+def approve(situation: Situation) -> Exit:
+    """Allow one exact call, once."""
+    return _decide(situation, allow=True)
+
+
+def deny(situation: Situation) -> Exit:
+    """Refuse a call; the agent is told the reason."""
+    return _decide(situation, allow=False)
+
+
+def _decide(situation: Situation, *, allow: bool) -> Exit:
+    ticket_id, reason = str(situation.options.id), str(situation.options.reason)
+
+    async def work(office: Office) -> Ticket:
+        move = office.desk.approve if allow else office.desk.deny
+        decided = await move(ticket_id, by=actor(), reason=reason)
+        if decided is None:
+            raise _absent(ticket_id)
+        if not decided.made:
+            raise CommandError(
+                Exit.ABSENT,
+                f"the ticket `{ticket_id}` is `{decided.ticket.state}` already, so nothing was changed: "
+                "if the agent makes the call again, a new ticket is opened",
+            )
+        return decided.ticket
+
+    ticket = in_office(situation, work)
+    situation.terminal.show(_summary(ticket), f"{ticket.state} `{ticket.id}`")
+    return Exit.DONE
+
+
+def _summary(ticket: Ticket) -> dict[str, Json]:
+    principal = ticket.bound.get("principal")
+    agent = principal.get("agent", "") if isinstance(principal, dict) else ""
+    return {
+        "id": ticket.id,
+        "state": ticket.state.value,
+        "server": ticket.field("server") or ticket.field("provider"),
+        "name": ticket.field("name") or ticket.field("model"),
+        "agent": agent,
+        "rule": ticket.rule,
+        "expires_at": rfc3339(ticket.expires_at),
+    }
+
+
+def _rest(ticket: Ticket) -> dict[str, Json]:
+    return {
+        "reason": ticket.reason,
+        "session": ticket.field("session"),
+        "action": ticket.field("action"),
+        "requested_at": rfc3339(ticket.requested_at),
+        "decided_by": ticket.decided_by,
+        "decision_reason": ticket.decision_reason,
+        "digest": ticket.digest,
+    }
+
+
+def _absent(ticket_id: str) -> CommandError:
+    return CommandError(Exit.ABSENT, f"there is no ticket `{ticket_id}`: `wicket approvals list --all` shows all")
+
+
+_ID = argument("id", help="id of the ticket")
+_TAKEN = {Exit.ABSENT: "there is no such ticket, or it was decided, used or past its deadline before"}
+
+COMMANDS = (
+    Command(
+        "approvals list",
+        "list calls that wait for a person",
+        list_tickets,
+        (
+            argument("--all", action="store_true", help="decided ones too"),
+            argument("--limit", type=int, default=200, help="most tickets to show (default 200)"),
+        ),
+    ),
+    Command("approvals show", "show a call with all its arguments", show, (_ID,)),
+    Command(
+        "approvals approve",
+        "allow a call once",
+        approve,
+        (_ID, argument("--reason", default="", help="why; kept in the audit log")),
+        _TAKEN,
+    ),
+    Command(
+        "approvals deny",
+        "refuse a call",
+        deny,
+        (_ID, argument("--reason", default="", help="why; the agent is told")),
+        _TAKEN,
+    ),
+)

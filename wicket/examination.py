@@ -1,0 +1,135 @@
+"""What `wicket doctor` looks at. Changes nothing, and tells no secret."""
+
+import importlib.util
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import anyio
+
+from governance.clock import Clock
+from governance.config.load import ConfigError, Reading, inspect
+from governance.config.models import Config, Listen
+from governance.config.secrets import SecretsError, open_secrets
+from governance.policy.load import load as load_policy
+from governance.store import StoreError
+from wicket.installation import InstallationError, check_installation
+from wicket.office import open_office
+
+
+class Health(StrEnum):
+    """How well something is."""
+
+    WELL = "ok"
+    NOTE = "note"
+    BAD = "BAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    health: Health
+    text: str
+
+
+async def examine(config_file: Path, clock: Clock) -> list[Finding]:
+    """Look at the installation and at the configuration in `config_file`, in the order in which things are needed."""
+    findings = [_installation()]
+    try:
+        reading = inspect(config_file)
+    except ConfigError as error:
+        return [*findings, *(Finding("configuration", Health.BAD, str(problem)) for problem in error.problems)]
+    config = reading.config
+    findings += [*_configuration(reading), *_policies(config), _secrets(config), await _database(config, clock)]
+    findings += [_listen("gateway", config.gateway), _listen("mcp", config.mcp)]
+    findings += [*_providers(config), *_servers(config), _engine(config)]
+    return findings
+
+
+def _installation() -> Finding:
+    try:
+        check_installation()
+    except InstallationError as error:
+        return Finding("installation", Health.BAD, str(error))
+    return Finding("installation", Health.WELL, "the packages are Wicket's own")
+
+
+def _configuration(reading: Reading) -> Iterator[Finding]:
+    if not reading.warnings:
+        yield Finding("configuration", Health.WELL, "sound")
+    for warning in reading.warnings:
+        yield Finding("configuration", Health.NOTE, str(warning))
+
+
+def _policies(config: Config) -> Iterator[Finding]:
+    try:
+        policy = load_policy(Path(policy) for policy in config.policies)
+    except ConfigError as error:
+        yield from (Finding("policy", Health.BAD, str(problem)) for problem in error.problems)
+        return
+    yield Finding("policy", Health.WELL, f"{len(policy.rules)} rules, version {policy.version[:12]}")
+
+
+def _secrets(config: Config) -> Finding:
+    try:
+        open_secrets(config)
+    except SecretsError as error:
+        return Finding("secrets", Health.BAD, str(error))
+    return Finding("secrets", Health.WELL, "random, and readable by their owner only")
+
+
+async def _database(config: Config, clock: Clock) -> Finding:
+    sqlite = config.database.removeprefix("sqlite:///")
+    if sqlite != config.database and not await anyio.Path(sqlite).exists():
+        return Finding("database", Health.BAD, f"`{sqlite}` is not there: run `wicket init`")
+    try:
+        async with open_office(config, clock) as office:
+            keys = [key for key in await office.keys.all() if not key.refusal(clock.now())]
+    except (StoreError, SecretsError) as error:
+        return Finding("database", Health.BAD, str(error))
+    if not keys and not config.identity.anonymous:
+        return Finding("database", Health.NOTE, "no valid key, so nobody can come in: `wicket keys create`")
+    return Finding("database", Health.WELL, f"`{office.store.name}`, {len(keys)} valid keys")
+
+
+def _listen(name: str, listen: Listen) -> Finding:
+    try:
+        with socket.create_connection((listen.host.strip("[]"), listen.port), timeout=0.5):
+            return Finding(name, Health.NOTE, f"something listens on {listen.host}:{listen.port}: Wicket, if it is up")
+    except OSError:
+        return Finding(name, Health.WELL, f"{listen.host}:{listen.port} is free")
+
+
+def _providers(config: Config) -> Iterator[Finding]:
+    if not config.providers:
+        yield Finding("providers", Health.NOTE, "none, so model calls are refused: add `providers`")
+    for name, provider in config.providers.items():
+        if provider.api_key or provider.auth == "none":
+            yield Finding(f"provider {name}", Health.WELL, f"{provider.wire} at {provider.base_url}")
+
+
+def _servers(config: Config) -> Iterator[Finding]:
+    if not config.mcp_servers:
+        yield Finding("servers", Health.NOTE, "none, so tool calls are refused: add `mcpServers`")
+    for name, server in config.mcp_servers.items():
+        subject = f"server {name}"
+        if server.url:
+            yield Finding(subject, Health.WELL, f"at {server.url.partition('?')[0]}")
+        elif shutil.which(server.command, path=server.env.get("PATH", os.environ.get("PATH"))):
+            yield Finding(subject, Health.WELL, f"runs `{server.command}`")
+        else:
+            text = f"the program `{server.command}` is not there: install it, or give its whole path"
+            yield Finding(subject, Health.BAD, text)
+
+
+def _engine(config: Config) -> Finding:
+    if config.detect.engine != "re" and importlib.util.find_spec("hyperscan") is None:
+        health = Health.BAD if config.detect.engine == "hyperscan" else Health.NOTE
+        return Finding("detection", health, "Hyperscan is not installed, so detection is slower")
+    return Finding("detection", Health.WELL, f"engine `{config.detect.engine}`")

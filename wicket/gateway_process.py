@@ -1,0 +1,28 @@
+"""What the gateway process is made of: the LLM proxy, with the console behind the same border."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from console.access import mint_login
+from console.app import build as build_console
+from gateway.app import open_gateway, render
+from pipeline.border import AsgiApp
+from pipeline.runtime import Runtime
+from wicket.addresses import console_address
+from wicket.serve import Service
+
+
+@contextlib.asynccontextmanager
+async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
+    """The application of this process."""
+    async with open_gateway(runtime, mounts={"/console": build_console(runtime)}) as app:
+        yield app
+
+
+async def greet(runtime: Runtime) -> str:
+    """A link that opens the console once. The token stands behind `#`, so no server and no log ever sees it."""
+    token = await mint_login(runtime.store, runtime.clock)
+    return f"{console_address(runtime.config)}/console/login#{token}"
+
+
+GATEWAY = Service("gateway", "llm", open_front, render, greet)

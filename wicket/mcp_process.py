@@ -1,0 +1,40 @@
+"""What the MCP process is made of: the configured servers, and the fronts before them."""
+
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator
+
+from mcp_proxy.app import Organs, open_app
+from mcp_proxy.errors import render
+from mcp_proxy.servers import open_servers
+from pipeline.border import AsgiApp
+from pipeline.runtime import Runtime
+from wicket.serve import Service, record_refused
+
+
+@contextlib.asynccontextmanager
+async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
+    """The application of this process."""
+    config = runtime.config
+    organs = Organs(
+        gate=runtime.guard,
+        kills=runtime.kills,
+        catalog=runtime.catalog,
+        identity=runtime.identity,
+        clock=runtime.clock,
+        limits=config.limits,
+        hosts=config.hosts,
+        record=record_refused(runtime, "mcp"),
+        header_user=config.identity.header_user,
+    )
+    jitter = secrets.SystemRandom().random
+    async with open_servers(config, runtime.clock, jitter) as servers, open_app(organs, servers) as app:
+        yield app
+
+
+async def greet(_: Runtime) -> str:
+    """Nothing to tell."""
+    return ""
+
+
+MCP = Service("mcp", "mcp", open_front, render, greet)

@@ -1,0 +1,97 @@
+"""The records of an installation, opened for one command: no proxy, no policy, nothing that keeps running.
+
+What a serving process opens is `pipeline/runtime.py`.
+"""
+
+import getpass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from approvals.desk import Desk, Manners
+from approvals.store import SqlTickets
+from governance.audit.event import AuditError
+from governance.audit.log import Journal
+from governance.clock import Clock
+from governance.config.load import load
+from governance.config.models import Config
+from governance.config.secrets import Secrets, open_secrets
+from governance.identity.store import SqlKeys
+from governance.store import Store, StoreError, open_store
+from sessions.killswitch import KillSwitch
+from sessions.store import SqlKills, SqlRuns
+from wicket.addresses import console_address
+from wicket.command import Situation
+from wicket.exits import CommandError, Exit
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Office:
+    """Everything a command may read or change."""
+
+    config: Config
+    secrets: Secrets
+    clock: Clock
+    store: Store
+    audit: Journal
+    keys: SqlKeys
+    desk: Desk
+    kills: KillSwitch
+    runs: SqlRuns
+
+
+@asynccontextmanager
+async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
+    """Open the records that `config` names.
+
+    Raises:
+        SecretsError: a secret must not be used.
+        StoreError: the database cannot be opened.
+    """
+    secrets = open_secrets(config)
+    async with open_store(config.database) as store:
+        audit = Journal(store, secrets.master, clock, writer="cli")
+        approvals = config.approvals
+        yield Office(
+            config=config,
+            secrets=secrets,
+            clock=clock,
+            store=store,
+            audit=audit,
+            keys=SqlKeys(store, audit, clock),
+            desk=Desk(
+                SqlTickets(store, audit),
+                clock,
+                Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config)),
+            ),
+            kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
+            runs=SqlRuns(store),
+        )
+
+
+def in_office(situation: Situation, work: Callable[[Office], Awaitable[T]]) -> T:
+    """Open the records, do `work` with them, close them, and return what it returned."""
+
+    async def run() -> T:
+        async with open_office(load(Path(situation.options.config)), situation.clock) as office:
+            return await work(office)
+
+    try:
+        with situation.terminal.progress("opening the records"):
+            return anyio.run(run)
+    except (StoreError, AuditError) as error:
+        raise CommandError(Exit.UNAVAILABLE, str(error)) from error
+
+
+def actor() -> str:
+    """Who runs the command, for the record. Whoever can read the state directory may do all of this."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli"

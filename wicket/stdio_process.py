@@ -1,0 +1,85 @@
+"""`wicket stdio`: opens the runtime for one wrapped server. The relaying itself is `mcp_proxy/wrapper.py`."""
+
+import contextlib
+import os
+import secrets as randomness
+from collections.abc import AsyncGenerator, Sequence
+
+from governance.clock import Clock
+from governance.config.models import Config
+from governance.config.secrets import open_secrets
+from governance.exchange import Principal
+from governance.identity.directory import IdentityStaleError, UnknownKeyError
+from mcp_proxy.eras import ParamHeaders
+from mcp_proxy.link import Server
+from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pulse import Pulse
+from mcp_proxy.relay import Relay
+from mcp_proxy.servers import open_servers
+from mcp_proxy.wrapper import KEY_VARIABLE, Organs, key_from, wrapped_server
+from mcp_proxy.wrapper import serve as serve_wrapped
+from pipeline.border import BadRequestError
+from pipeline.runtime import Runtime, open_runtime
+from wicket.addresses import console_address
+from wicket.exits import CommandError, Exit
+from wicket.serve import record_refused
+
+_HERE = "127.0.0.1"
+"""An agent that starts us is on this machine."""
+
+
+async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) -> int:
+    """Relay between the agent on our standard streams and one server, until either ends.
+
+    Args:
+        config: the configuration.
+        name: what policies and the log call the server.
+        command: starts the server; empty = the configured server of that name.
+        clock: the only source of time.
+
+    Returns:
+        The server's own exit code where it ended first.
+
+    Raises:
+        CommandError: there is no such server, or no valid key.
+    """
+    if not command and name not in config.mcp_servers:
+        raise CommandError(Exit.ABSENT, f"no server `{name}` is configured: add it, or give its command after `--`")
+    console = console_address(config)
+    secrets = open_secrets(config)
+    async with open_runtime(config, secrets, clock=clock, process="stdio", console=console) as runtime:
+        principal = _principal(runtime)
+        rules = ParamHeaders(runtime.catalog)
+        refused = record_refused(runtime, "mcp")
+
+        async def record(error: MalformedMessageError) -> None:
+            await refused(name, BadRequestError(400, "malformed", str(error)))
+
+        patience = config.limits.upstream_seconds
+        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience=patience)
+        organs = Organs(relay, rules, principal, config.limits, record)
+        async with _opened(config, name, command, clock) as server:
+            return await serve_wrapped(organs, server)
+
+
+@contextlib.asynccontextmanager
+async def _opened(config: Config, name: str, command: Sequence[str], clock: Clock) -> AsyncGenerator[Server]:
+    jitter = randomness.SystemRandom().random
+    if not command:
+        async with open_servers(config, clock, jitter) as servers:
+            yield servers[name]
+        return
+    server = wrapped_server(name, command, limits=config.limits, pulse=Pulse(name, clock, jitter))
+    try:
+        yield server
+    finally:
+        await server.aclose()
+
+
+def _principal(runtime: Runtime) -> Principal:
+    try:
+        return runtime.identity.principal(key_from(os.environ), peer=_HERE)
+    except (UnknownKeyError, IdentityStaleError) as error:
+        raise CommandError(
+            Exit.CONFIG, f"{error}; set `{KEY_VARIABLE}` in the agent's configuration of this server"
+        ) from None
