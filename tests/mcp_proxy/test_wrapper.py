@@ -20,6 +20,9 @@ from mcp.client import Client
 from mcp.client.session import ClientRequestContext
 from mcp.client.stdio import StdioServerParameters
 
+from tests.mcp_proxy.harness import serving
+from tests.mcp_proxy.transports import sdk_server
+
 HERE = Path(__file__).parent / "transports"
 ROOT = str(Path(__file__).parents[2])
 PLAIN = [sys.executable, str(HERE / "plain_server.py")]
@@ -97,6 +100,24 @@ async def test_a_person_is_asked_through_the_wrapper() -> None:
             said = (await client.call_tool("ask", {})).content[0]
             assert isinstance(said, types.TextContent)
             assert said.text == "please"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
+async def test_a_configured_http_server_is_reached_from_standard_streams_in_every_era(mode: Any) -> None:
+    steps: list[float] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    app = sdk_server.app.streamable_http_app()
+    with anyio.fail_after(30):
+        async with (
+            serving(app, lifespan="on") as url,
+            sdk_client([f"{url}/mcp"], mode=mode) as client,
+        ):
+            assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+            await client.call_tool("count", {}, progress_callback=on_progress)
+            assert steps == [1, 2, 3]
 
 
 async def test_a_refused_call_never_reaches_the_server() -> None:

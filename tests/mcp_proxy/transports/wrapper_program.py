@@ -1,6 +1,7 @@
 """`wicket stdio` without the runtime: the wrapper behind a gate that lets all but `forbidden` through.
 
-Run as a program: the wrapped command is the arguments. Refused lines are counted on standard error.
+Run as a program: the arguments are the wrapped command, or the URL of an HTTP server.
+Refused lines are counted on standard error.
 """
 
 import logging
@@ -9,7 +10,7 @@ import sys
 import uvloop
 
 from governance.clock import SystemClock
-from governance.config.models import Limits
+from governance.config.models import Config, Limits
 from governance.exchange import Exchange, Phase, Principal
 from governance.verdict import ALLOWED, Decision, Verdict
 from mcp_proxy import wrapper
@@ -17,6 +18,7 @@ from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
 from mcp_proxy.relay import Relay
+from mcp_proxy.servers import open_servers
 from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools
 
 LIMITS = Limits(body_bytes=16 * 2**20)
@@ -38,7 +40,12 @@ async def main() -> int:
     rules = ParamHeaders(tools)
     relay = Relay(OpenGate(judge), OpenKills(), tools, clock, rules)
     organs = wrapper.Organs(relay, rules, Principal("local"), LIMITS, record)
-    server = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=Pulse("wrapped", clock, lambda: 0.0))
+    if sys.argv[1].startswith("http:"):
+        config = Config.model_validate({"mcpServers": {"it": {"url": sys.argv[1]}}})
+        async with open_servers(config, clock, lambda: 0.0) as servers:
+            return await wrapper.serve(organs, servers["it"])
+    pulse = Pulse("wrapped", clock, lambda: 0.0)
+    server = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=pulse)
     try:
         return await wrapper.serve(organs, server)
     finally:
