@@ -18,7 +18,7 @@ from governance.verdict import ALLOWED, Decision, Finding, Verdict
 MEMORY = 2 * WIDTH
 """How many characters that have left are remembered, for what may stand before a finding."""
 
-MOST_HELD = 20_480
+MOST_HELD = 24_576
 """The longest stretch held back. A word longer than this is let go piece by piece, and looked at piece by piece."""
 
 _LOOK = WIDTH + CONTEXT
@@ -35,7 +35,7 @@ _BLOCK_START = "-----BEGIN"
 _BLOCK_OPEN = re.compile(
     r"-----BEGIN(?: [A-Z0-9]{0,12}){0,7}-{0,4}\Z"
     r"|-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----(?!.*?-----END .{0,60}PRIVATE KEY(?: BLOCK)?-----)"
-    r"[A-Za-z0-9+/=\s:,.()\\-]{0,16500}\Z",
+    r"[A-Za-z0-9+/=\s:,.()\\-]{0,20600}\Z",
     re.ASCII | re.DOTALL,
 )
 
@@ -48,6 +48,7 @@ class StreamGuard:
         self._actions = actions
         self._tenant = tenant
         self._role = role
+        self._arguments = role is Role.ARGUMENT
         self._past = ""
         """The end of what has left, as it came in."""
         self._pending = ""
@@ -85,7 +86,7 @@ class StreamGuard:
         if upto <= 0 or self.verdict.decision.strength >= Decision.HOLD.strength:
             return ""
         hits: list[Hit] = []
-        if not self._detector.is_clean(self._past[-_LOOK:] + self._pending):
+        if not self._detector.is_clean(self._past[-_LOOK:] + self._pending, arguments=self._arguments):
             hits = self._hits()
             upto = self._around(hits, upto, forced=forced)
         leaving, self._pending = self._pending[:upto], self._pending[upto:]
@@ -97,7 +98,9 @@ class StreamGuard:
     def _hits(self) -> list[Hit]:
         """What stands in the pending text or reaches into it; offsets count from its first character."""
         before = len(self._past)
-        hits = self._detector.hits(self._past + self._pending, self._applicable, start=before)
+        hits = self._detector.hits(
+            self._past + self._pending, self._applicable, start=before, arguments=self._arguments
+        )
         return [hit._replace(start=hit.start - before, end=hit.end - before) for hit in hits]
 
     def _applicable(self, rule: Rule, _offset: int) -> bool:

@@ -13,9 +13,11 @@ from governance.detect.engine import Choice, Engine, Fired, Gate, open_engine
 from governance.detect.families import all_families
 from governance.detect.reading import Applicable, Reading
 from governance.detect.rule import SEPARATOR, Rule
-from governance.detect.views import ESCAPE_GATES, RUN_GATES, Origin, Span, View, encoded, plain, plain_text
-from governance.exchange import Segment
+from governance.detect.views import ESCAPE_GATES, RUN_GATES, Span, View, encoded, plain, plain_text
+from governance.exchange import Role, Segment
 from governance.verdict import Finding
+
+_ARGUMENT = frozenset((Role.ARGUMENT,))
 
 
 def _always(_rule: Rule, _offset: int) -> bool:
@@ -50,8 +52,9 @@ class Detector:
         """
         if len({rule.id for rule in rules}) != len(rules):
             raise ValueError("two detection rules have the same id: give each its own")
-        self.rules = tuple(rules)
-        gates = [Gate(rule.loose, rule.caseless) for rule in rules]
+        self.rules = tuple(sorted(rules, key=lambda rule: rule.roles == _ARGUMENT))
+        self._general = sum(rule.roles != _ARGUMENT for rule in rules)
+        gates = [Gate(rule.loose, rule.caseless) for rule in self.rules]
         self._escapes = range(len(gates), len(gates) + len(ESCAPE_GATES))
         gates += [Gate(pattern) for pattern in ESCAPE_GATES]
         self._runs = range(len(gates), len(gates) + len(RUN_GATES))
@@ -63,68 +66,74 @@ class Detector:
         """Name of the prefilter in use: `hyperscan` or `re`."""
         return self._engine.name
 
-    def is_clean(self, text: str) -> bool:
+    def is_clean(self, text: str, *, arguments: bool = True) -> bool:
         """Whether there is surely nothing in `text`, in any reading of it.
+
+        Without `arguments` the rules that are only for arguments are left out, here and in the methods below.
 
         Raises:
             Exception: whatever the engine raised; then nothing is known about `text`.
         """
         fired = self._engine.fired(text.encode("utf-8", "surrogatepass"))
         if not fired:
-            return text.isascii() or self._folds_clean(text)
-        if min(fired) < len(self.rules):
+            return text.isascii() or self._folds_clean(text, arguments)
+        if min(fired) < self._asked(arguments):
             return False
         if not text.isascii() or not fired.keys().isdisjoint(self._escapes):
-            return self._folds_clean(text)
-        return self._decodes_clean(text)
+            return self._folds_clean(text, arguments)
+        return self._decodes_clean(text, arguments)
 
-    def _folds_clean(self, text: str) -> bool:
+    def _asked(self, arguments: bool) -> int:
+        """How many of the rules are asked for; those for arguments stand last."""
+        return len(self.rules) if arguments else self._general
+
+    def _folds_clean(self, text: str, arguments: bool) -> bool:
         folded = plain_text(text)
         fired = self._engine.fired(folded.encode("utf-8", "surrogatepass"))
-        if fired and min(fired) < len(self.rules):
+        if fired and min(fired) < self._asked(arguments):
             return False
-        return fired.keys().isdisjoint(self._runs) or self._decodes_clean(folded)
+        return fired.keys().isdisjoint(self._runs) or self._decodes_clean(folded, arguments)
 
-    def _decodes_clean(self, text: str) -> bool:
+    def _decodes_clean(self, text: str, arguments: bool) -> bool:
         inside = SEPARATOR.join(view.text for view in encoded(text))
         fired = self._engine.fired(inside.encode())
-        return not fired or min(fired) >= len(self.rules)
+        return not fired or min(fired) >= self._asked(arguments)
 
-    def hits(self, text: str, applicable: Applicable = _always, *, start: int = 0) -> list[Hit]:
+    def hits(self, text: str, applicable: Applicable = _always, *, start: int = 0, arguments: bool = True) -> list[Hit]:
         """Everything in `text` that ends after `start`, in order; `applicable` says which rules count where.
 
         Raises:
             Exception: whatever the engine raised; then nothing is known about `text`.
         """
-        found: list[Hit] = []
+        asked = self._asked(arguments)
         raw = View("raw", text, Span)
-        fired = self._search(raw, raw.origin, found, applicable, start)
+        fired, found = self._search(raw, asked, applicable)
         outer = raw
         if not text.isascii() or not fired.keys().isdisjoint(self._escapes):
             folded = plain(text)
             if folded is not None:
                 outer = folded
-                fired = self._search(outer, outer.origin, found, applicable, start)
+                fired, more = self._search(outer, asked, applicable)
+                found += more
         if not fired.keys().isdisjoint(self._runs):
-            for inner in encoded(outer.text):
-                run = outer.origin(*inner.origin(0, 0))
-                self._search(inner, partial(_within, run), found, applicable, start)
-        return _widest(found)
+            for run in encoded(outer.text):
+                whole = outer.origin(*run.origin(0, 0))
+                found += self._search(View(run.name, run.text, partial(_within, whole)), asked, applicable)[1]
+        return _widest([hit for hit in found if hit.end > start])
 
-    def _search(self, view: View, origin: Origin, found: list[Hit], applicable: Applicable, start: int) -> Fired:
-        """Add to `found` what one reading shows; returns what the prefilter said of it."""
+    def _search(self, view: View, asked: int, applicable: Applicable) -> tuple[Fired, list[Hit]]:
+        """What the prefilter said of one reading, and what exact matching found in it."""
         fired = self._engine.fired(view.text.encode("utf-8", "surrogatepass"))
-        if fired and min(fired) < len(self.rules):
-            reading = Reading(view.text, origin)
-            for index in sorted(fired):
-                if index >= len(self.rules):
-                    break
+        found: list[Hit] = []
+        if fired and min(fired) < asked:
+            reading = Reading(view.text, view.origin)
+            for index in sorted(index for index in fired if index < asked):
                 rule = self.rules[index]
                 for begin, end in reading.matches(rule, fired[index], applicable):
-                    span = origin(begin, end)
-                    if span.end > start and applicable(rule, span.start):
+                    span = view.origin(begin, end)
+                    if applicable(rule, span.start):
                         found.append(Hit(rule, span.start, span.end, view.name))
-        return fired
+        return fired, found
 
     def scan(self, segments: Sequence[Segment]) -> tuple[Finding, ...]:
         """Everything found in `segments`, each rule only in the roles it is for.
@@ -134,7 +143,7 @@ class Detector:
         """
         return tuple(finding for _, finding in self.locate(segments))
 
-    def locate(self, segments: Sequence[Segment]) -> list[tuple[int, Finding]]:
+    def locate(self, segments: Sequence[Segment], *, arguments: bool = True) -> list[tuple[int, Finding]]:
         """As `scan`, each finding with the index of its segment: two segments may have the same pointer."""
         starts: list[int] = []
         length = 0
@@ -146,7 +155,7 @@ class Detector:
             return rule.roles is None or segments[bisect_right(starts, offset) - 1].role in rule.roles
 
         located: list[tuple[int, Finding]] = []
-        for hit in self.hits(join([segment.text for segment in segments]), applicable):
+        for hit in self.hits(join([segment.text for segment in segments]), applicable, arguments=arguments):
             index = bisect_right(starts, hit.start) - 1
             located.append((index, _finding(hit, segments[index], starts[index])))
         return located

@@ -69,20 +69,20 @@ _DIRECT = {
     "override_all": r"(?:ignore|disregard|forget|override|bypass) (?:all|any|every)(?: of)?(?: the| your| my| its)? (?:\w{1,12} )?"
     r"(?:instructions|directives|guidelines|safety \w{1,12}|safeguards|guardrails|programming)",
     "forget": r"(?:forget|disregard|ignore|erase|delete) (?:about )?(?:everything|anything|all|whatever)(?: of)?(?: that)? "
-    r"(?:i|you|we|was|were|has|above|before|written|said|prior|previous|from (?:above|before)|preceding|your (?:previous|prior|earlier|training|rules))",
+    r"(?:i|you|we|was|were|has|above|before|written|said|prior|previous|from (?:above|before)|preceding|your (?:previous|prior|earlier|training|rules))\b",
     "above": r"(?:ignore|disregard) (?:all |everything |anything )?(?:of )?(?:the |what is )?(?:above|aforementioned|text above|previous text)\b",
     "system": rf"{_IGNORE} {_ALL}(?:current |whole |entire )?(?:system|developer|assistant|hidden) (?:prompt|message|instruction|instructions|rules|role)",
     "instead": r"(?:do not|don'?t|stop) (?:follow|obey|listen to|comply with|adhere to)(?:ing)? (?:the |your |any |all |my )?(?:of )?(?:the |your )?"
     r"(?:previous|prior|above|earlier|original|system|initial|given|developer)",
     "new_orders": r"(?:your|here are|these are|follow|following|with) (?:the |your |my |some |are )?(?:new|updated|real|actual|true|revised) "
     r"(?:instructions?|task|orders?|directives?|objective|system prompt|goal) (?:is|are|now|follow|below|will|instead)",
-    "new_orders_marker": r"(?:new|updated|revised|important|urgent|real|actual|admin|priority|additional|secret) (?:system )?"
+    "new_orders_marker": r"(?:new|updated|revised|important|urgent|real|actual|admin|priority|secret) (?:system )?"
     r"(?:instructions?|directives?|system prompt)\s?[:=]\s",
     "from_now": r"from now on,? (?:you (?:are|will|must|shall|should|have to|only|can)|ignore|act|behave|respond|answer|your (?:name|role|task))",
     "now_are": r"you are (?:now|no longer) (?:\w{1,12} ){0,4}(?:an? ?ai\b|assistant|chat ?bot|bot|language model|bound|restricted|required|a (?:hacker|pirate|terminal|human)|chatgpt|claude|gpt)",
     "authority": r"(?:this is|i am|i'm|message from|as|speaking as) (?:the |your |an? )?(?:system administrator|developer|creator|openai|anthropic|admin|root)"
     r"[^\x00\n]{0,40}(?:override|overrid|authori[sz]ed|ignore|disable|grant|new instructions|unlock)",
-    "template": r"<\|(?:im_start|im_end|system|user|assistant|endoftext|start_header_id|eot_id|begin_of_text|end_of_turn|channel|message)\|>"
+    "template": r"<\|(?:im_start|im_end|system|user|assistant|start_header_id|eot_id|begin_of_text|end_of_turn|channel|message)\|>"
     r"|<(?:start|end)_of_turn>|\[/?inst\]|<<?/?sys>>?|<\|?/?system\|?>\s{0,3}(?:you|ignore|new|the|from)",
     "role_marker": r"\n\s{0,3}(?:#{1,4} ?|\*{1,2}|\[)?(?:system|developer|admin)(?: message| prompt| override| note| instruction)?(?:\*{1,2}|\])? ?:"
     r"\s{1,3}(?:you|ignore|disregard|new|from|the user|override|forget|please|do not|your)",
@@ -98,7 +98,7 @@ _DIRECT = {
 }
 
 _INDIRECT = {
-    "addressed": rf"(?:note|message|instructions?|attention|notice|important|memo|warning|hey|dear|hello) (?:\w{{1,12}} )?(?:to|for) (?:the |any |all |an |you,? )?(?:the )?{_MODEL}s?\b"
+    "addressed": rf"(?:note|message|attention|notice|important|memo|warning|hey|dear|hello) (?:\w{{1,12}} )?(?:to|for) (?:the |any |all |an |you,? )?(?:the )?{_MODEL}s?\b"
     rf"(?: agents?| models?| assistants?)?\s?[:,.!]",
     "if_ai": rf"(?:if|since|when|because) you(?: are|'re) (?:an? |the )?(?:large )?{_MODEL}\b[^\x00\n]{{0,80}}(?:you (?:must|should|need|have to)|please|ignore|then|do|say|include|follow|summari)",
     "ai_must": r"(?:ai|llm|language) (?:assistants?|models?|agents?|systems?) (?:\w{1,12} ){0,4}(?:must|should|need to|have to|are (?:required|instructed)) (?:\w{1,12} ){0,2}"
@@ -133,7 +133,7 @@ _EXTRACTION = {
     rf"{_HIDDEN} ?(?:prompts?|instructions?|message|messages|directives?|configuration|guidelines|rules)",
     "what_is": rf"what (?:is|are|was|were|does) (?:the |your )?(?:exact |full |complete |entire |first |very )?{_HIDDEN} (?:prompts?|instructions?|message|directives?|rules)",
     "what_told": r"(?:what|which) (?:\w{1,14} ){0,3}(?:instructions|rules|prompts?|guidelines|directives) (?:were|are|have|did|do) (?:you|they) (?:been )?(?:given|told|following|follow|receive|get|have|operate)",
-    "repeat_above": r"(?:repeat|print|output|display|copy|write|show|recite|echo|translate|summari[sz]e|return|reproduce|spell[\x20-]?check) (?:me |out |back |verbatim |exactly )?(?:all |everything |every word |each word |the |any )?(?:of )?(?:the )?"
+    "repeat_above": r"(?:repeat|print|output|display|copy|write|show|recite|echo|translate|summari[sz]e|spell[\x20-]?check) (?:me |out |back |verbatim |exactly )?(?:all |everything |every word |each word |the |any )?(?:of )?(?:the )?"
     r"(?:words?|text|content|sentences?|lines?|everything|instructions?|messages?|prompts?|conversation|tokens)? ?(?:that (?:is|are|was|were|appears?) )?(?:written |stated |printed |given |appearing )?(?:above|before (?:this|the user|my)|prior to this|preceding this|at the (?:start|beginning|top) of (?:this|the|our|your))",
     "verbatim": r"(?:system prompt|your (?:instructions|prompt|guidelines|rules)|initiali[sz]ation)[^\x00\n]{0,50}(?:verbatim|word for word|in (?:a )?(?:code ?block|base64|rot13|hex|json|reverse|full)|character by character|exactly as)",
     "starting_with": r"(?:starting|beginning|start|begin) with (?:the (?:words?|phrase|text) )?[\x22'`]?you are (?:chatgpt|claude|an? |the )",

@@ -41,6 +41,7 @@ _NETWORKS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|3[47]\d{13}"
     r"|(?:6011|64[4-9]\d|65\d\d)\d{12,15}|(?:30[0-5]|36\d|38\d|39\d)\d{11,16}|35(?:2[89]|[3-8]\d)\d{12,15}|62\d{14,17}"
 )
+_DATE = re.compile(r"(?:19|20)\d\d[ .-][01]\d[ .-][0-3]\d|[0-3]\d[ .-][0-3]\d[ .-](?:19|20)\d\d\Z|(?:19|20)\d{6}\Z")
 _DIGITS = re.compile(r"\d+")
 _SHORTEST_CARD, _LONGEST_CARD = 12, 19
 _CARD_WORDS = r"\b(?:card|credit|debit|visa|master ?card|maestro|amex|pan|cc)\b"
@@ -160,7 +161,9 @@ def phone(text: str) -> bool:
 
 
 def phone_in_words(text: str) -> bool:
-    """Whether digits could be a phone number: for where a word beside them says so."""
+    """Whether digits could be a phone number, and not a date: for where a word beside them says so."""
+    if _DATE.match(text):
+        return False
     digits = re.sub(r"\D", "", text)
     return 7 <= len(digits) <= 15 and len(set(digits)) > 2
 

@@ -4,6 +4,7 @@ It judges whole bodies. Streams are `pipeline/stream.py`, by the same detector a
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from governance import jsontree
@@ -50,10 +51,12 @@ class DetectStage:
         body = exchange.request if phase is Phase.REQUEST else exchange.response
         if body is None:
             return ALLOWED
-        if self.detector.is_clean(join(body.strings)):
+        arguments = has_new_arguments(exchange.action, phase)
+        text = join(body.strings)
+        if self.detector.is_clean(text, arguments=arguments) or not self.detector.hits(text, arguments=arguments):
             return ALLOWED
         segments = body.segments
-        found = self.detector.locate(segments)
+        found = self.detector.locate(segments, arguments=arguments)
         if not found:
             return ALLOWED
         is_call = exchange.action is Action.TOOL_CALL and phase is Phase.REQUEST
@@ -63,6 +66,16 @@ class DetectStage:
             for index, one in found
         ]
         return _verdict(judged, segments, body)
+
+
+def has_new_arguments(action: Action, phase: Phase) -> bool:
+    """Whether a body may hold arguments that nobody judged yet.
+
+    A model request repeats those of earlier calls with every turn, and a tool's result has none.
+    """
+    if action in (Action.LLM_GENERATE, Action.LLM_EMBED, Action.SAMPLING_CREATE):
+        return phase is Phase.RESPONSE
+    return phase is Phase.REQUEST
 
 
 def action_for(actions: Actions, kind: str, tenant: str, *, is_call: bool) -> FindingAction:
@@ -80,7 +93,7 @@ def _verdict(found: Sequence[tuple[int, Finding]], segments: Sequence[Segment], 
     findings = tuple(finding for _, finding in found)
     wanted = [(index, finding) for index, finding in found if finding.action == "redact"]
     if wanted:
-        editable = _editable(segments, body)
+        editable = _editable({one.pointer for _, one in wanted}, segments, body)
         stuck = next((finding for index, finding in wanted if index not in editable), None)
         if stuck is not None:
             reason = f"found `{stuck.kind}` in the name of a member, where it cannot be replaced: rename the member"
@@ -89,9 +102,9 @@ def _verdict(found: Sequence[tuple[int, Finding]], segments: Sequence[Segment], 
     return replace(summary(findings), edits=edits)
 
 
-def _editable(segments: Sequence[Segment], body: Body) -> frozenset[int]:
-    """Indexes of the segments that are values. A name has the pointer of its value and stands before it."""
-    last = {segment.pointer: index for index, segment in enumerate(segments)}
+def _editable(pointers: AbstractSet[str], segments: Sequence[Segment], body: Body) -> frozenset[int]:
+    """Indexes of the segments at `pointers` that are values; a name has the pointer of its value and stands before."""
+    last = {one.pointer: index for index, one in enumerate(segments) if one.pointer in pointers}
     return frozenset(
         index for pointer, index in last.items() if jsontree.at(body.value, pointer) == segments[index].text
     )

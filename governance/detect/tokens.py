@@ -15,10 +15,11 @@ import orjson
 
 from governance.detect.rule import WIDTH, Rule
 
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32}")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PLACEHOLDER_WORDS = re.compile(r"example|placeholder|redacted|dummy|changeme|your[_-]|xxxx", re.IGNORECASE)
 _PLACEHOLDER_PASSWORDS = frozenset(
-    ("password", "passwd", "pass", "pwd", "secret", "user", "username", "xxx", "token", "key", "mypassword")
+    ("password", "passwd", "pass", "pwd", "secret", "user", "username", "xxx", "token", "key", "mypassword", "tiger")
 )
 PEM_CHARACTERS = 16_384
 """The longest private key block that is taken for one."""
@@ -64,6 +65,12 @@ def jwt(token: str) -> bool:
     except (binascii.Error, orjson.JSONDecodeError):
         return False
     return isinstance(header, dict) and "alg" in header
+
+
+def key_block(block: str) -> bool:
+    """Whether a private key block holds a key, and is not only spoken of."""
+    body = block.partition("KEY")[2].partition("-----END")[0]
+    return len(_KEY_LINE.findall(body)) > 0
 
 
 def url_password(userinfo: str) -> bool:
@@ -180,6 +187,7 @@ def _services() -> Iterable[Rule]:
 
 def rules() -> Iterable[Rule]:
     """The rules of this family."""
+    body = r"[A-Za-z0-9+/=\s:,.()\\]"
     label = r"(?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
     return (
         *_cloud(),
@@ -196,10 +204,11 @@ def rules() -> Iterable[Rule]:
         Rule(
             "secret.private_key",
             "secret.private_key",
-            rf"-----BEGIN {label}(?:[A-Za-z0-9+/=\s:,.()\\-]{{0,{PEM_CHARACTERS}}}?-----END {label}"
-            rf"|[A-Za-z0-9+/=\s\\]{{0,{PEM_CHARACTERS}}})",
+            rf"-----BEGIN {label}(?:(?:{body}{{1,512}}-){{0,8}}{body}{{0,{PEM_CHARACTERS}}}-----END {label}"
+            rf"|{body}{{0,{PEM_CHARACTERS}}})",
+            check=key_block,
             gate=f"-----BEGIN {label}",
-            width=PEM_CHARACTERS + 200,
+            width=PEM_CHARACTERS + 4400,
         ),
         Rule(
             "secret.url_password",

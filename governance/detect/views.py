@@ -102,7 +102,8 @@ def _read(odd: str) -> str:
         return "".join(_FOLDED[one] for one in meant) if meant != odd else odd
     if odd[1] not in "ux":
         return _ESCAPED.get(odd[1], odd[1])
-    code = int(odd[2:], 16)
+    digits = odd[2:]
+    code = int(digits, 16)
     return odd if 0xD800 <= code < 0xE000 else _FOLDED[chr(code)]
 
 
