@@ -92,7 +92,7 @@ def headers_of(problem: Problem, request_id: str) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after", b"%d" % problem.retry_after))
     if problem.allow:
         headers.append((b"allow", ", ".join(problem.allow).encode()))
-    if problem.status in (413, 426):
+    if problem.status == 426:
         headers.append((b"connection", b"close"))
     return headers
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -73,7 +73,8 @@ class OpenPassage:
         self.settled = True
         self.house.outcomes.append(outcome)
         self.house.settled.set()
-        await self.house.before_settling()
+        if self.house.before_settling is not None:
+            await self.house.before_settling()
 
 
 @dataclass
@@ -92,6 +93,8 @@ class House:
     audit_is_down: bool = False
     models: tuple[str, ...] = ("*",)
     url: str = ""
+    before_settling: Callable[[], Awaitable[object]] | None = None
+    """For a test that looks at what has left before the outcome is durable."""
 
     @property
     def guard(self) -> "House":
@@ -111,9 +114,6 @@ class House:
 
     def cost(self, exchange: Exchange, usage: Usage) -> str:
         return f"0.{usage.input_tokens:03}"
-
-    async def before_settling(self) -> None:
-        """Hook of a test that looks at what has left before the outcome is durable."""
 
     async def append(self, draft: Draft, within: Callable[[Session], object] | None = None) -> Receipt:
         if self.audit_is_down:

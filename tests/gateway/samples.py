@@ -1,5 +1,7 @@
 """Requests and answers of both wires, written as providers write them."""
 
+from typing import Any
+
 import orjson
 
 CHAT_ANSWER = (
@@ -8,7 +10,7 @@ CHAT_ANSWER = (
     b'"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":3}}}'
 )
 MESSAGE_ANSWER = (
-    b'{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text",'
+    b'{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-5","content":[{"type":"text",'
     b'"text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,'
     b'"cache_read_input_tokens":100,"cache_creation_input_tokens":10,"output_tokens":2}}'
 )
@@ -28,7 +30,7 @@ CHAT_DONE = b"data: [DONE]\n\n"
 
 
 def chat_stream(*texts: str, usage: bool = True) -> list[bytes]:
-    null: dict[str, object] = {"usage": None} if usage else {}
+    null: dict[str, Any] = {"usage": None} if usage else {}
     events = [chat_chunk({"role": "assistant", "content": ""}, **null)]
     events += [chat_chunk({"content": text}, **null) for text in texts]
     events.append(chat_chunk({}, "stop", **null))
@@ -40,8 +42,8 @@ def message_event(kind: str, **members: object) -> bytes:
 
 
 def message_stream(*texts: str) -> list[bytes]:
-    start = {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": [],
+    start: dict[str, object] = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5", "content": [],
         "stop_reason": None, "stop_sequence": None,
         "usage": {"input_tokens": 5, "cache_read_input_tokens": 100, "output_tokens": 1},
     }  # fmt: skip
