@@ -1,1 +1,1 @@
-"""One file for each page."""
+"""The pages: each file one place of the console."""

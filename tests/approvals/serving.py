@@ -9,7 +9,9 @@ from typing import Any, Literal
 import uvicorn
 
 
-class _Server(uvicorn.Server):
+class AnnouncedServer(uvicorn.Server):
+    """Says when it is ready."""
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = Event()
@@ -25,7 +27,7 @@ def served(app: Any, *, lifespan: Literal["on", "off"] = "off") -> Generator[int
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="error", lifespan=lifespan, ws="none", timeout_graceful_shutdown=2)
-        server = _Server(config)
+        server = AnnouncedServer(config)
         thread = Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -1,0 +1,202 @@
+"""Who may use the console: one-time links, keys, sessions, and the checks that keep other web pages out.
+
+Whoever decides is known from here and never from the body of a request. A session dies with its key.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.store import SqlLogins
+from governance.clock import Clock
+from governance.exchange import Principal
+from governance.identity.directory import ADMINISTRATOR, Identity, UnknownKeyError
+from governance.identity.keys import LONGEST_TOKEN, Grant, KeyRole
+from governance.store import Store
+
+LINK_MINUTES = 15
+SESSION_HOURS = 12
+_LINK_PREFIX = "wl_"
+
+
+class ForbiddenError(Exception):
+    """Not a request of our own pages, or not a thing this person may do. The message is ours: answer 403."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A person who came in."""
+
+    key_id: str
+    role: KeyRole
+    user: str
+    home: str
+    """Tenant of the key."""
+    csrf: str = ""
+    """Token of the forms of this session; empty for a bearer, whom no other page can impersonate."""
+
+    @property
+    def name(self) -> str:
+        """How decisions of this person are signed."""
+        if self.key_id == ADMINISTRATOR:
+            return ADMINISTRATOR
+        return f"{self.user} ({self.key_id})" if self.user else self.key_id
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant whose affairs this person sees; None = all."""
+        return None if self.role is KeyRole.ADMIN else self.home
+
+    @property
+    def admin(self) -> bool:
+        """Whether this person may stop and revive runs."""
+        return self.role is KeyRole.ADMIN
+
+    def sees(self, tenant: str) -> bool:
+        """Whether something of `tenant` is this person's affair."""
+        return self.tenant is None or self.tenant == tenant
+
+
+async def mint_login(store: Store, clock: Clock, *, subject: str = ADMINISTRATOR) -> str:
+    """A token that opens the console once, within `LINK_MINUTES`, as the holder of the key `subject`.
+
+    Put it behind the `#` of the address of `/console/login`: a fragment is never sent to a server, so it is in no log.
+    """
+    token = _LINK_PREFIX + secrets.token_urlsafe(32)
+    now = clock.now()
+    await SqlLogins(store).add(
+        _hash(token), kind="link", subject=subject, now=now, expires_at=now + timedelta(minutes=LINK_MINUTES)
+    )
+    return token
+
+
+@dataclass(frozen=True)
+class Access:
+    """The door of the console."""
+
+    identity: Identity
+    logins: SqlLogins
+    clock: Clock
+    base_url: str = ""
+
+    async def visitor(self, request: Request) -> Visitor | None:
+        """Whoever sent a request: by the key in its `Authorization`, else by its session cookie.
+
+        Raises:
+            IdentityStaleError: the keys cannot be read, so nobody can be believed.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme:
+            return self._bearer(token.strip()) if scheme.lower() == "bearer" else None
+        token = request.cookies.get(cookie_name(request), "")
+        if not token or len(token) > LONGEST_TOKEN:
+            return None
+        subject = await self.logins.session(_hash(token), self.clock.now())
+        return None if subject is None else self._holder(subject, _csrf(token))
+
+    async def enter(self, secret: str) -> str | None:
+        """Open a session for a one-time token or a key; returns the session's token, or None for anything else."""
+        if not secret or len(secret) > LONGEST_TOKEN:
+            return None
+        now = self.clock.now()
+        if secret.startswith(_LINK_PREFIX):
+            subject = await self.logins.redeem(_hash(secret), now)
+            if subject is not None and self._holder(subject, "") is None:
+                subject = None
+        else:
+            bearer = self._bearer(secret)
+            subject = None if bearer is None else bearer.key_id
+        if subject is None:
+            return None
+        token = secrets.token_urlsafe(32)
+        expires_at = now + timedelta(hours=SESSION_HOURS)
+        await self.logins.add(_hash(token), kind="session", subject=subject, now=now, expires_at=expires_at)
+        return token
+
+    async def leave(self, request: Request) -> None:
+        """End the session of a request."""
+        await self.logins.end(_hash(request.cookies.get(cookie_name(request), "")))
+
+    def check_source(self, request: Request) -> None:
+        """Refuse a change that was not sent by a page of ours.
+
+        Raises:
+            ForbiddenError: `Origin` or `Sec-Fetch-Site` is missing or of another site.
+        """
+        origin = request.headers.get("origin", "")
+        if not origin or origin not in self._origins(request):
+            raise ForbiddenError("the request does not come from a page of this console")
+        if request.headers.get("sec-fetch-site") != "same-origin":
+            raise ForbiddenError("the browser does not say where the request comes from: use https, or localhost")
+
+    def check_form(self, request: Request, visitor: Visitor, token: str) -> None:
+        """Refuse a change by cookie that our own page did not make.
+
+        Raises:
+            ForbiddenError: as `check_source`, or the token of the form is missing or another session's.
+        """
+        self.check_source(request)
+        if not visitor.csrf or not hmac.compare_digest(_hash(token), _hash(visitor.csrf)):
+            raise ForbiddenError("the form has expired: load the page again")
+
+    def _origins(self, request: Request) -> set[str]:
+        host = request.headers.get("host", "")
+        found = {f"{request.url.scheme}://{host}", f"https://{host}"}
+        if self.base_url:
+            parts = urlsplit(self.base_url)
+            found.add(f"{parts.scheme}://{parts.netloc}")
+        return found
+
+    def _bearer(self, token: str) -> Visitor | None:
+        try:
+            key = self.identity.person(token)
+        except UnknownKeyError:
+            return None
+        return _visitor(key.id, key.grant, "")
+
+    def _holder(self, key_id: str, csrf: str) -> Visitor | None:
+        try:
+            grant = self.identity.grant(Principal(key_id))
+        except UnknownKeyError:
+            return None
+        return _visitor(key_id, grant, csrf)
+
+
+def _visitor(key_id: str, grant: Grant, csrf: str) -> Visitor | None:
+    """The person behind a key: no agent, and no approver without a tenant, whose limits nobody could tell."""
+    if grant.role is KeyRole.AGENT or not (grant.tenant or grant.role is KeyRole.ADMIN):
+        return None
+    return Visitor(key_id, grant.role, grant.user, grant.tenant, csrf)
+
+
+def cookie_name(request: Request) -> str:
+    """`__Host-` where the connection is secure: no other host, and no plain page, can set or shadow it."""
+    return "__Host-wicket" if request.url.scheme == "https" else "wicket_console"
+
+
+def set_cookie(response: Response, request: Request, token: str) -> None:
+    """Give a browser its session; an empty token takes it away."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(
+        cookie_name(request),
+        token,
+        max_age=SESSION_HOURS * 3600 if token else 0,
+        path="/" if secure else "/console",
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _csrf(token: str) -> str:
+    return hashlib.sha256(f"csrf\0{token}".encode()).hexdigest()

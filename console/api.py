@@ -1,0 +1,164 @@
+"""The same decisions for programs: JSON under `/console/api/`, with the key of an approver or administrator.
+
+A browser's session may be used too, with the token of its page in `x-csrf-token`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from approvals.ticket import State, Ticket
+from console.access import ForbiddenError
+from console.events import Event
+from console.frame import FORM_BYTES, Endpoint, Frame, Visit
+from console.pages import approvals, sessions
+from governance import jsontree
+from governance.clock import rfc3339
+from governance.identity.directory import IdentityStaleError
+from governance.jsontree import Json, JsonObject
+from pipeline.border import BadRequestError, read_body
+
+Answer = Callable[[Frame, Visit], Awaitable[Response]]
+LIMIT = 200
+
+
+def endpoint(frame: Frame, handler: Answer) -> Endpoint:
+    """A handler behind the door: who asks is known, and a change by cookie comes from a page of ours."""
+
+    async def serve(request: Request) -> Response:
+        try:
+            visitor = await frame.access.visitor(request)
+            if visitor is None:
+                return _problem(401, "unauthenticated", "send the key of an approver or administrator as a bearer")
+            if request.method == "POST" and visitor.csrf:
+                frame.access.check_form(request, visitor, request.headers.get("x-csrf-token", ""))
+            return await handler(frame, Visit(request, visitor, {}))
+        except ForbiddenError as error:
+            return _problem(403, "forbidden", str(error))
+        except BadRequestError as error:
+            return _problem(error.status, error.code, error.message)
+        except IdentityStaleError as error:
+            return _problem(503, "unavailable", str(error))
+
+    return serve
+
+
+async def list_tickets(frame: Frame, visit: Visit) -> Response:
+    """Tickets, newest first; `?state=pending` for those of one state."""
+    asked = visit.request.query_params.get("state", "")
+    if asked and asked not in list(State):
+        raise BadRequestError(400, "malformed", f"`state` is one of {', '.join(State)}")
+    found = await frame.core.desk.tickets([State(asked)] if asked else [], LIMIT, visit.visitor.tenant)
+    return _json({"tickets": [_ticket(frame, one) for one in found]})
+
+
+async def show_ticket(frame: Frame, visit: Visit) -> Response:
+    """One ticket with the whole call."""
+    ticket = await approvals.find(frame, visit)
+    return _no_ticket() if ticket is None else _json({**_ticket(frame, ticket), "call": ticket.bound})
+
+
+async def decide_ticket(frame: Frame, visit: Visit) -> Response:
+    """Approve or deny. A `digest` in the body must be the ticket's, so that nobody approves what they did not see."""
+    body = await _body(visit.request)
+    ticket = await approvals.find(frame, visit)
+    if ticket is None:
+        return _no_ticket()
+    if body.get("digest", ticket.digest) != ticket.digest:
+        return _problem(409, "digest", "this is not the call with that digest: look again")
+    desk = frame.core.desk
+    move = desk.approve if visit.move == "approve" else desk.deny
+    decided = await move(ticket.id, by=visit.visitor.name, reason=jsontree.as_text(body.get("reason")))
+    if decided is None or not decided.made:
+        return _problem(409, "settled", "nothing was changed: the ticket was settled before")
+    return _json(_ticket(frame, decided.ticket))
+
+
+async def list_sessions(frame: Frame, visit: Visit) -> Response:
+    """The runs that were seen last."""
+    stopped = await sessions.killed(frame)
+    runs = [run for run in await frame.core.runs.newest(LIMIT) if visit.visitor.sees(run.tenant)]
+    return _json({"sessions": [{**asdict(run), "killed": run.id in stopped} for run in runs]})
+
+
+async def show_session(frame: Frame, visit: Visit) -> Response:
+    """One run with its events, oldest first."""
+    run = await sessions.find(frame, visit)
+    if run is None:
+        return _problem(404, "unknown", "there is no session with this id, or it is not for you to see")
+    events = await frame.events.of_session(run.id)
+    stopped = await sessions.killed(frame)
+    listed: list[Json] = [_event(one) for one in events]
+    return _json({**asdict(run), "killed": run.id in stopped, "events": listed})
+
+
+async def switch_session(frame: Frame, visit: Visit) -> Response:
+    """Kill or revive a run. A run that was never seen may be stopped too, before it begins."""
+    body = await _body(visit.request)
+    session, kill = visit.request.path_params["session"], visit.move == "kill"
+    changed = await sessions.throw(frame, visit, session, kill=kill, reason=jsontree.as_text(body.get("reason")))
+    return _json({"session": session, "killed": kill, "changed": changed})
+
+
+async def _body(request: Request) -> JsonObject:
+    """The object in the body of a request; nothing at all is an empty one.
+
+    Raises:
+        BadRequestError: it is no JSON object, or too large.
+    """
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return {}
+    raw = await read_body(request.scope, request.receive, limit=FORM_BYTES)
+    try:
+        value = jsontree.parse(raw)
+    except jsontree.MalformedError as error:
+        raise BadRequestError(400, "malformed", str(error)) from None
+    if not isinstance(value, dict):
+        raise BadRequestError(400, "malformed", "send a JSON object")
+    return value
+
+
+def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
+    return {
+        "id": ticket.id,
+        "state": ticket.state.value,
+        "action": ticket.field("action"),
+        "server": ticket.field("server"),
+        "tool": ticket.field("name"),
+        "provider": ticket.field("provider"),
+        "model": ticket.field("model"),
+        "session": ticket.field("session"),
+        "principal": ticket.bound.get("principal"),
+        "rule": ticket.rule,
+        "reason": ticket.reason,
+        "findings": list(ticket.findings),
+        "digest": ticket.digest,
+        "policy_version": ticket.field("policy"),
+        "requested_at": rfc3339(ticket.requested_at),
+        "expires_at": rfc3339(ticket.expires_at),
+        "decided_at": rfc3339(ticket.decided_at) if ticket.decided_at else None,
+        "decided_by": ticket.decided_by,
+        "decision_reason": ticket.decision_reason,
+        "link": frame.core.desk.link(ticket.id),
+    }
+
+
+def _event(event: Event) -> JsonObject:
+    fields: JsonObject = {
+        name: list(value) if isinstance(value, list) else value for name, value in event.fields.items()
+    }
+    return {"seq": event.seq, "hash": event.hash, **fields}
+
+
+def _no_ticket() -> Response:
+    return _problem(404, "unknown", "there is no ticket with this id, or it is not for you to see")
+
+
+def _problem(status: int, code: str, message: str) -> Response:
+    return _json({"error": {"code": code, "message": message}}, status)
+
+
+def _json(value: JsonObject, status: int = 200) -> Response:
+    return Response(jsontree.dump(value), status, media_type="application/json")

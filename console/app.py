@@ -1,0 +1,123 @@
+"""The console: every address it has, and what holds for all of them.
+
+Made to be mounted at `/console`; it needs nothing but an open runtime. Host and Origin of every request are checked
+before by `pipeline/border.py`; the pages trust neither.
+"""
+
+from collections.abc import Callable, MutableMapping
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from console import api, live
+from console.access import Access
+from console.events import Events
+from console.frame import Core, Endpoint, Frame, open_drawings
+from console.pages import approvals, audit, entry, overview, sessions
+from console.store import SqlLogins
+from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
+
+PREFIX = "/console"
+
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY),
+    (b"x-frame-options", b"DENY"),
+    (b"x-content-type-options", b"nosniff"),
+    # Not `no-referrer`: with it a browser sends `Origin: null` along with our own forms.
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+
+
+def build(runtime: Core) -> AsgiApp:
+    """The ASGI app of the console on an open runtime."""
+    frame = Frame(
+        core=runtime,
+        access=Access(
+            runtime.identity, SqlLogins(runtime.store), runtime.clock, base_url=runtime.config.approvals.base_url
+        ),
+        events=Events(runtime.store),
+        drawings=open_drawings(),
+    )
+    return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
+
+
+def routes(frame: Frame) -> list[BaseRoute]:
+    """Every address, relative to `/console`. A GET never changes anything."""
+    page, answer = frame.page, partial(api.endpoint, frame)
+    return [
+        Route("/", page(partial(overview.index, frame))),
+        Route("/approvals", page(partial(approvals.index, frame))),
+        Route("/approvals/{ticket}", page(partial(approvals.show, frame))),
+        *_both("/approvals/{ticket}", ("approve", "deny"), page(partial(approvals.decide, frame))),
+        Route("/sessions", page(partial(sessions.index, frame))),
+        Route("/sessions/{session}", page(partial(sessions.show, frame))),
+        *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),
+        Route("/audit", page(partial(audit.index, frame))),
+        Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
+        Route("/logout", page(partial(entry.logout, frame)), methods=["POST"]),
+        Route("/api/tickets", answer(api.list_tickets)),
+        Route("/api/tickets/{ticket}", answer(api.show_ticket)),
+        *_both("/api/tickets/{ticket}", ("approve", "deny"), answer(api.decide_ticket)),
+        Route("/api/sessions", answer(api.list_sessions)),
+        Route("/api/sessions/{session}", answer(api.show_session)),
+        *_both("/api/sessions/{session}", ("kill", "revive"), answer(api.switch_session)),
+        Route("/api/live", answer(live.tickets)),
+        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+    ]
+
+
+def _both(place: str, moves: tuple[str, str], endpoint: Endpoint) -> list[BaseRoute]:
+    """Two changes of one thing, by POST only. Handlers read which from the last step of the path."""
+    return [Route(f"{place}/{move}", endpoint, methods=["POST"], name=move) for move in moves]
+
+
+def _missing(frame: Frame) -> Callable[[Request, Exception], Response]:
+    def missing(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        return frame.notice("no such page", f"there is nothing to {request.method} at this address", status)
+
+    return missing
+
+
+class _Shell:
+    """Puts the console at `/console`, whoever mounts it, and gives every answer the headers of `HEADERS`."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: AsgiMessage) -> None:
+            if message["type"] == "http.response.start":
+                given = cast("list[tuple[bytes, bytes]]", list(message.get("headers", [])))
+                names = {name for name, _ in given}
+                fixed = [*HEADERS, (b"cache-control", b"no-store")]
+                message["headers"] = given + [pair for pair in fixed if pair[0] not in names]
+            await send(message)
+
+        await self._app(_mounted(scope), receive, guarded)
+
+
+def _mounted(scope: AsgiScope) -> MutableMapping[str, Any]:
+    root = str(scope.get("root_path", ""))
+    if root.endswith(PREFIX) or not str(scope["path"]).startswith(root + PREFIX):
+        return scope
+    return {**scope, "root_path": root + PREFIX}

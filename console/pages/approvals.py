@@ -1,0 +1,105 @@
+"""The calls that wait for a person, and the page on which one is decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.responses import RedirectResponse, Response
+
+from approvals.ticket import State, Ticket
+from console.frame import Frame, Visit
+from console.visible import escapes
+from governance import jsontree
+
+SETTLED = (State.APPROVED, State.DENIED, State.EXPIRED, State.INVALIDATED, State.CONSUMED)
+PREVIEW = 140
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A ticket as the list shows it."""
+
+    ticket: Ticket
+    title: str
+    where: str
+    who: str
+    preview: str
+
+
+def card(ticket: Ticket) -> Card:
+    """What the list shows of a ticket."""
+    principal = jsontree.as_object(ticket.bound.get("principal"))
+    who = [jsontree.as_text(principal.get(name)) for name in ("agent", "user", "key_id")]
+    return Card(
+        ticket,
+        title=ticket.field("name") or ticket.field("model") or ticket.field("action"),
+        where=ticket.field("server") or ticket.field("provider"),
+        who=" · ".join(one for one in who if one),
+        preview=jsontree.dump(ticket.arguments).decode()[:PREVIEW],
+    )
+
+
+async def listed(frame: Frame, tenant: str | None) -> str:
+    """The list as it stands, as a piece of a page."""
+    waiting, settled = await _both(frame, tenant)
+    return frame.part("approvals_list.html", waiting_cards=waiting, settled_cards=settled)
+
+
+async def index(frame: Frame, visit: Visit) -> Response:
+    """The list."""
+    waiting, settled = await _both(frame, visit.visitor.tenant)
+    return await frame.draw(visit, "approvals.html", waiting_cards=waiting, settled_cards=settled)
+
+
+async def show(frame: Frame, visit: Visit) -> Response:
+    """One ticket, whole."""
+    ticket = await find(frame, visit)
+    if ticket is None:
+        return frame.notice("no such ticket", "there is no ticket with this id, or it is not for you to see", 404)
+    return await _draw(frame, visit, ticket, "", 200)
+
+
+async def decide(frame: Frame, visit: Visit) -> Response:
+    """Approve or deny, as the button says. The digest that was on the page must still be the ticket's."""
+    ticket = await find(frame, visit)
+    if ticket is None:
+        return frame.notice("no such ticket", "there is no ticket with this id, or it is not for you to see", 404)
+    if visit.form.get("digest", "") != ticket.digest or not ticket.intact():
+        return await _draw(frame, visit, ticket, "this is not the call that the page showed: look again", 409)
+    move = frame.core.desk.approve if visit.move == "approve" else frame.core.desk.deny
+    decided = await move(ticket.id, by=visit.visitor.name, reason=visit.form.get("reason", ""))
+    if decided is None or not decided.made:
+        now = await find(frame, visit) or ticket
+        return await _draw(frame, visit, now, "nothing was changed: the ticket was settled before", 409)
+    return RedirectResponse(f"/console/approvals/{ticket.id}", 303)
+
+
+async def find(frame: Frame, visit: Visit) -> Ticket | None:
+    """The ticket that a path names, if it is this person's affair."""
+    ticket = await frame.core.desk.get(visit.request.path_params["ticket"])
+    return ticket if ticket is not None and visit.visitor.sees(tenant_of(ticket)) else None
+
+
+def tenant_of(ticket: Ticket) -> str:
+    """The tenant whose call it is."""
+    return jsontree.as_text(jsontree.as_object(ticket.bound.get("principal")).get("tenant"))
+
+
+async def _both(frame: Frame, tenant: str | None) -> tuple[Sequence[Card], Sequence[Card]]:
+    desk = frame.core.desk
+    waiting = await desk.tickets([State.PENDING], tenant=tenant)
+    settled = await desk.tickets(SETTLED, limit=25, tenant=tenant)
+    return [card(one) for one in reversed(waiting)], [card(one) for one in settled]
+
+
+async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: int) -> Response:
+    return await frame.draw(
+        visit,
+        "ticket.html",
+        status=status,
+        card=card(ticket),
+        ticket=ticket,
+        principal=jsontree.as_object(ticket.bound.get("principal")),
+        intact=ticket.intact(),
+        hidden=sum(escapes(text) for _, text, _ in jsontree.walk(ticket.bound)),
+        said=said,
+    )

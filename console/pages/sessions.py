@@ -1,0 +1,68 @@
+"""Runs of agents: the list, the timeline of one, and its switch."""
+
+from starlette.responses import RedirectResponse, Response
+
+from approvals.desk import plain
+from console.access import ForbiddenError
+from console.frame import Frame, Visit
+from console.plots import timeline
+from sessions.killswitch import Kill, Scope
+from sessions.roll import Run
+
+
+async def index(frame: Frame, visit: Visit) -> Response:
+    """The runs that were seen last."""
+    runs = [run for run in await frame.core.runs.newest(200) if visit.visitor.sees(run.tenant)]
+    return await frame.draw(visit, "sessions.html", runs=runs, killed=await killed(frame))
+
+
+async def show(frame: Frame, visit: Visit) -> Response:
+    """One run on its timeline."""
+    run = await find(frame, visit)
+    if run is None:
+        return frame.notice("no such session", "there is no session with this id, or it is not for you to see", 404)
+    events = await frame.events.of_session(run.id)
+    return await frame.draw(
+        visit,
+        "session.html",
+        run=run,
+        kill=(await killed(frame)).get(run.id),
+        events=list(reversed(events)),
+        drawing=timeline(events),
+    )
+
+
+async def switch(frame: Frame, visit: Visit) -> Response:
+    """Kill or revive, as the button says."""
+    run = await find(frame, visit)
+    if run is None:
+        return frame.notice("no such session", "there is no session with this id, or it is not for you to see", 404)
+    kill = visit.move == "kill"
+    await throw(frame, visit, run.id, kill=kill, reason=visit.form.get("reason", ""))
+    return RedirectResponse(f"/console/sessions/{run.id}", 303)
+
+
+async def throw(frame: Frame, visit: Visit, session_id: str, *, kill: bool, reason: str) -> bool:
+    """Stop or revive a run; false if nothing had to be done.
+
+    Raises:
+        ForbiddenError: only administrators may.
+    """
+    if not visit.visitor.admin:
+        raise ForbiddenError("only an administrator may stop or revive a session")
+    kills, actor = frame.core.kills, visit.visitor.name
+    if not kill:
+        return await kills.revive(Scope.SESSION, session_id, reason=plain(reason), actor=actor)
+    said = plain(reason) or "stopped on the console"
+    return await kills.kill(Scope.SESSION, session_id, reason=said, actor=actor)
+
+
+async def find(frame: Frame, visit: Visit) -> Run | None:
+    """The run that a path names, if it is this person's affair."""
+    run = await frame.core.runs.get(visit.request.path_params["session"])
+    return run if run is not None and visit.visitor.sees(run.tenant) else None
+
+
+async def killed(frame: Frame) -> dict[str, Kill]:
+    """The runs that are stopped, by id."""
+    return {one.target: one for one in await frame.core.kills.store.all_active() if one.scope is Scope.SESSION}

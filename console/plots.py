@@ -1,0 +1,164 @@
+"""Where the marks of a drawing stand. Pure: numbers in, rectangles and points out; the templates make the SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from console.events import Event
+from console.figures import DECISIONS, Minute, Spend, decision_of
+from governance.audit.event import Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle. `kind` picks its colour, `label` is what it says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A word beside a drawing."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawing in its own units."""
+
+    width: float
+    height: float
+    boxes: list[Box]
+    marks: list[Mark]
+    lines: list[float]
+    """Heights of the horizontal grid lines."""
+
+
+def minutes(found: Sequence[Minute], *, width: float = 640, height: float = 180) -> Plot:
+    """Stacked columns, one a minute, with a grid of round numbers."""
+    left, bottom, top = 34.0, height - 20, 8.0
+    ceiling = _round_up(max((one.total for one in found), default=0))
+    step = (width - left) / max(1, len(found))
+    scale = (bottom - top) / ceiling
+    boxes: list[Box] = []
+    for index, one in enumerate(found):
+        y = bottom
+        for decision in DECISIONS:
+            if count := one.counts[decision]:
+                y -= count * scale
+                label = f"{one.at:%H:%M}: {count} {decision}"
+                boxes.append(Box(left + index * step + 1, y, max(1.0, step - 2), count * scale, decision, label))
+    grid = [0, ceiling // 2, ceiling] if ceiling > 1 else [0, ceiling]
+    lines = [bottom - value * scale for value in grid]
+    marks = [Mark(left - 6, bottom - value * scale + 4, str(value)) for value in grid]
+    marks += [
+        Mark(left + (index + 0.5) * step, height - 4, f"{one.at:%H:%M}")
+        for index, one in enumerate(found)
+        if one.at.minute % 15 == 0
+    ]
+    return Plot(width, height, boxes, marks, lines)
+
+
+def bars(found: Sequence[Spend], *, width: float = 300) -> list[tuple[Spend, float]]:
+    """Each model with the length of its bar, out of `width`; by cost, or by tokens where nothing has a price."""
+    priced = any(one.usd for one in found)
+    sizes = [float(one.usd) if priced else float(one.tokens) for one in found]
+    longest = max(sizes, default=0) or 1
+    return [(one, width * size / longest) for one, size in zip(found, sizes, strict=True)]
+
+
+LANES = ("model calls", "tool calls", "approvals", "switches")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One event on the timeline of a run."""
+
+    x: float
+    y: float
+    kind: str
+    label: str
+    seq: int
+    width: float = 0
+    """How long it took, to scale; 0 for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The drawing of a run."""
+
+    width: float
+    height: float
+    points: list[Point]
+    lanes: list[Mark]
+    ticks: list[Mark]
+
+
+def timeline(events: Sequence[Event], *, width: float = 960) -> Timeline:
+    """Model calls, tool calls, approvals and switches of a run, each in its lane, left to right in time."""
+    left, lane_height, top = 110.0, 44.0, 12.0
+    height = top + lane_height * len(LANES) + 22
+    lanes = [Mark(0, top + lane_height * (index + 0.5) + 4, name) for index, name in enumerate(LANES)]
+    if not events:
+        return Timeline(width, height, [], lanes, [])
+    start, end = events[0].at, events[-1].at
+    span = max((end - start).total_seconds(), 1.0)
+    room = width - left - 20
+    points: list[Point] = []
+    for event in events:
+        if (lane := _lane(event)) is None:
+            continue
+        x = left + room * (event.at - start).total_seconds() / span
+        took = room * event.number("duration_ms") / 1000 / span
+        kind, label = _meaning(event)
+        points.append(Point(x, top + lane_height * (lane + 0.5), kind, label, event.seq, min(took, x - left)))
+    ticks = [Mark(left + room * part / 4, height - 4, _clock(start, span * part / 4)) for part in range(5)]
+    return Timeline(width, height, points, lanes, ticks)
+
+
+def _lane(event: Event) -> int | None:
+    if event.tag.startswith("exchange."):
+        return 0 if event.text("action").startswith("llm.") else 1
+    if event.tag.startswith("approval."):
+        return 2
+    return 3 if event.tag.startswith("session.") else None
+
+
+def _meaning(event: Event) -> tuple[str, str]:
+    what = event.text("tool") or event.text("model") or event.text("scope") or event.text("action")
+    named = f"{event.at:%H:%M:%S} {what}"
+    if event.tag in (Tag.EXCHANGE_ADMITTED, Tag.EXCHANGE_REFUSED):
+        decision = decision_of(event)
+        return decision, f"{named}: {decision} {event.text('rule')}".strip()
+    if event.tag.startswith("exchange."):
+        return "done", f"{named}: {event.text('status') or 'ended'}, {event.number('duration_ms')} ms"
+    kinds = {
+        Tag.APPROVAL_REQUESTED.value: "hold",
+        Tag.APPROVAL_GRANTED.value: "allow",
+        Tag.APPROVAL_CONSUMED.value: "done",
+        Tag.SESSION_REVIVED.value: "allow",
+        Tag.SESSION_KILLED.value: "kill",
+    }
+    return kinds.get(event.tag, "deny"), f"{named}: {event.tag.partition('.')[2]}"
+
+
+def _clock(start: datetime, seconds: float) -> str:
+    return datetime.fromtimestamp(start.timestamp() + seconds, start.tzinfo).strftime("%H:%M:%S")
+
+
+def _round_up(value: int) -> int:
+    """The next round number: 1, 2, 4, 10, 20, 40, 100 and so on."""
+    size = 1
+    while True:
+        for factor in (1, 2, 4):
+            if size * factor >= value:
+                return size * factor
+        size *= 10

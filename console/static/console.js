@@ -1,0 +1,67 @@
+// What the pages do by themselves: sign in by link, count down, and show changes as they come. Everything also works
+// without it: each decision is an ordinary form.
+"use strict";
+
+const one = (selector) => document.querySelector(selector);
+
+// A one-time link carries its token behind the `#`, which no server ever sees; this hands it in and forgets it.
+function signIn() {
+  const form = one("[data-login]");
+  const token = location.hash.slice(1);
+  if (!form || !token) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  form.elements.secret.value = token;
+  form.submit();
+}
+
+// The browser keeps a strict cookie back on a click from another site; going on from here sends it.
+function goOn() {
+  if (one("[data-continue]")) location.replace(location.href);
+}
+
+function countDown() {
+  for (const time of document.querySelectorAll("[data-until]")) {
+    const seconds = Math.max(0, Math.ceil((Date.parse(time.dataset.until) - Date.now()) / 1000));
+    time.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    time.classList.toggle("soon", seconds <= 30);
+  }
+}
+
+function showWaiting(count) {
+  const badge = one("[data-waiting]");
+  badge.textContent = count;
+  badge.hidden = count === 0;
+  document.title = document.title.replace(/^(\(\d+\) )?/, count ? `(${count}) ` : "");
+}
+
+function showList() {
+  const list = one("[data-live]");
+  if (!list) return;
+  const state = one("[data-live-state]");
+  const source = new EventSource(list.dataset.live);
+  source.addEventListener("open", () => { state.textContent = "live"; state.classList.remove("lost"); });
+  source.addEventListener("error", () => { state.textContent = "connecting"; state.classList.add("lost"); });
+  source.addEventListener("tickets", (event) => {
+    const change = JSON.parse(event.data);
+    list.innerHTML = change.html; // a piece of our own page, escaped by the server like the page itself
+    showWaiting(change.waiting);
+    countDown();
+  });
+}
+
+// An open ticket that is settled elsewhere shows so; what is being typed is not lost before.
+function followTicket() {
+  const page = one("[data-ticket]");
+  if (!page || !["pending", "approved"].includes(page.dataset.state)) return;
+  const look = async () => {
+    const answer = await fetch(`/console/api/tickets/${page.dataset.ticket}`, { headers: { accept: "application/json" } });
+    if (answer.ok && (await answer.json()).state !== page.dataset.state) location.reload();
+  };
+  setInterval(() => look().catch(() => {}), 2000);
+}
+
+signIn();
+goOn();
+showList();
+followTicket();
+setInterval(countDown, 1000);

@@ -1,0 +1,82 @@
+"""The organs that the console needs, all real, on a database of their own."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from approvals.desk import Desk, Manners
+from approvals.store import SqlTickets
+from governance.audit.log import Journal
+from governance.config.models import Config, McpServer, Provider
+from governance.exchange import Exchange
+from governance.identity.directory import Identity
+from governance.identity.keys import Grant, KeyRole, mint
+from governance.identity.store import SqlKeys
+from governance.store import Store, open_store
+from sessions.killswitch import Kill, KillSwitch
+from sessions.roll import Run
+from sessions.store import SqlKills, SqlRuns
+from tests.approvals.calls import HOLD
+from tests.conftest import ManualClock
+
+ADMIN = "admin-token-of-the-tests-0123456789abcdef"
+
+
+@dataclass
+class Core:
+    """`console.frame.Core`, with what tests do to it."""
+
+    config: Config
+    clock: ManualClock
+    store: Store
+    audit: Journal
+    identity: Identity
+    keys: SqlKeys
+    desk: Desk
+    kills: KillSwitch
+    runs: SqlRuns
+
+    async def hold(self, exchange: Exchange) -> str:
+        """Ask about a call; returns the id of its ticket."""
+        return (await self.desk.hold(exchange, HOLD)).ticket
+
+    async def key(self, role: KeyRole, *, tenant: str = "acme", user: str = "ann") -> str:
+        """A new key's token."""
+        minted = mint(Grant(role, tenant=tenant, user=user), self.clock.now())
+        await self.keys.add(minted.key, actor="test")
+        await self.identity.refresh()
+        return minted.token
+
+    async def revoke(self, token: str) -> None:
+        """Revoke a key by its token."""
+        await self.keys.revoke(self.identity.key(token).id, actor="test")
+        await self.identity.refresh()
+
+    async def seen(self, session_id: str, *, tenant: str = "acme") -> None:
+        """Write a run down."""
+        now = self.clock.now().isoformat()
+        run = Run(session_id, "key_1", tenant, "builder", "explicit", 1, "x-wicket-session=abc", "mcp", now, now)
+        await self.store.write(self.runs.upsert(run))
+
+
+@contextlib.asynccontextmanager
+async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
+    """The organs, open."""
+    config = Config.model_validate(
+        {
+            "mcpServers": {"files": McpServer(command="true")},
+            "providers": {"openai": Provider(wire="openai-chat", base_url="https://api.openai.test/v1")},
+        }
+    )
+    async with open_store(url) as store:
+        audit = Journal(store, bytes(32), clock, writer="test")
+        keys = SqlKeys(store, audit, clock)
+        identity = Identity(keys, clock, config.identity, ADMIN)
+        await identity.refresh()
+        desk = Desk(SqlTickets(store, audit), clock, Manners(wait_seconds=0, base_url="http://127.0.0.1"))
+
+        async def close_tickets(kill: Kill) -> None:
+            await desk.invalidate(kill.target, by=kill.actor, reason=kill.reason)
+
+        kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
+        yield Core(config, clock, store, audit, identity, keys, desk, kills, SqlRuns(store))
