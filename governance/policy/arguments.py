@@ -118,7 +118,7 @@ def compile_test(pointer: str, comparison: Comparison) -> ArgumentTest:
     given = comparison.model_fields_set
     bounds = Range(comparison.gt, comparison.ge, comparison.lt, comparison.le) if given & RANGE else None
     asked: list[set[str]] = []
-    if comparison.any_of is not None:
+    if comparison.any_of:
         asked.append({kind_of(one) for one in comparison.any_of})
     if "equals" in given:
         asked.append({kind_of(comparison.equals)})
@@ -134,8 +134,8 @@ def compile_test(pointer: str, comparison: Comparison) -> ArgumentTest:
         kinds=frozenset(set[str].intersection(*asked)) if asked else None,
         range=bounds,
         equals=(comparison.equals,) if "equals" in given else (),
-        patterns=None if listed is None else Globs(one for one in listed if isinstance(one, str)),
-        values=None if listed is None else tuple(one for one in listed if not isinstance(one, str)),
+        patterns=None if not listed else Globs(one for one in listed if isinstance(one, str)),
+        values=None if not listed else tuple(one for one in listed if not isinstance(one, str)),
     )
 
 

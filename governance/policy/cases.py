@@ -10,7 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictStr, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from governance.config.document import ConfigError, Document, parse
 from governance.exchange import Action, Body, Exchange, Phase, Principal, Resource, SessionRef
@@ -70,6 +80,12 @@ class Expect(Part):
     shadow: tuple[StrictStr, ...] | None = None
     redact: tuple[StrictStr, ...] | None = None
     visible: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Expect":
+        if all(value is None for _, value in self):
+            raise ValueError("says nothing: give `decide`, `rule`, `reason`, `shadow`, `redact` or `visible`")
+        return self
 
 
 class Case(Part):

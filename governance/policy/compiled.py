@@ -257,7 +257,7 @@ def compile_rule(rule: Rule, *, file: str, lines: Mapping[str, int], version: st
         annotations=tuple(match.annotations.items()),
         findings=Globs(match.findings) if match.findings else None,
         args=tuple(compile_test(pointer, comparison) for pointer, comparison in match.args.items()),
-        condition=compile_condition(rule.when) if rule.when is not None else None,
+        condition=compile_condition(rule.when) if rule.when else None,
         redact=tuple(tuple(jsontree.steps(pointer)) for pointer in rule.redact),
     )
 

@@ -94,6 +94,11 @@ class Policy:
             return True
         return any(rule.permits and rule.may_fit(exchange) for rule in rules)
 
+    @property
+    def remembered(self) -> int:
+        """For how many sets of names the choice of rules is remembered: what the bound is about."""
+        return len(self._chosen)
+
     def _default_speaks(self, exchange: Exchange, phase: Phase) -> bool:
         return self.default is not Decision.ALLOW and phase is Phase.REQUEST and exchange.action is Action.TOOL_CALL
 

@@ -108,12 +108,13 @@ def _lines(document: Document, index: int) -> dict[str, int]:
 
 def _default(files: Iterable[File]) -> Decision:
     """The strictest default that any file asks for."""
-    asked = [Verdict(Decision(file.default), by="policy") for file in files if file.default is not None]
+    asked = [Verdict(Decision(file.default), by="policy") for file in files if "default" in file.model_fields_set]
     return strongest(asked).decision
 
 
 def _condition_problem(document: Document, place: Place, rule: Rule, error: ConditionError) -> Problem:
-    line = document.line((*place, "when")) + error.line - 1
+    below_its_key = "\n" in rule.when  # a block text (`|` or `>`) begins on the next line, and only it has line ends
+    line = document.line((*place, "when")) + error.line - (0 if below_its_key else 1)
     what = f"of rule `{rule.id}` {error} (line {error.line}, column {error.column} of the condition)"
     return Problem(document.file, line, dotted((*place, "when")), what)
 

@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    StrictBool,
     StrictStr,
     model_validator,
 )
@@ -44,6 +43,12 @@ def _number(value: object) -> object:
     raise ValueError("must be a number")
 
 
+def _truth(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("must be `true` or `false`")
+
+
 def _comparison(value: object) -> object:
     """A bare value, or a list of them, is short for `any_of`."""
     if isinstance(value, dict):
@@ -55,7 +60,8 @@ Pointer: TypeAlias = Annotated[StrictStr, Field(pattern=r"^(/([^~/]|~[01])*)+$",
 Patterns: TypeAlias = Annotated[
     tuple[Annotated[StrictStr, Field(max_length=1000)], ...], BeforeValidator(_as_list), Field(min_length=1)
 ]
-Number: TypeAlias = Annotated[int | float, PlainValidator(_number)]
+Bound: TypeAlias = Annotated[int | float | None, PlainValidator(_number)]
+"""A number. Absent is `None`, but a key that is written must have a value: so too for all types here."""
 Scalar: TypeAlias = Annotated[str | bool | int | float | None, PlainValidator(_scalar)]
 
 
@@ -68,15 +74,15 @@ class Part(BaseModel):
 class Comparison(Part):
     """What an argument is compared with. All that is given must hold."""
 
-    any_of: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
+    any_of: tuple[Scalar, ...] = Field(default=(), min_length=1)
     """Texts are patterns, other values are equal or not."""
     equals: Scalar = None
     """Exactly this value; a text is not a pattern here."""
-    gt: Number | None = None
-    ge: Number | None = None
-    lt: Number | None = None
-    le: Number | None = None
-    exists: StrictBool | None = None
+    gt: Bound = None
+    ge: Bound = None
+    lt: Bound = None
+    le: Bound = None
+    exists: Annotated[bool | None, PlainValidator(_truth)] = None
 
     @model_validator(mode="after")
     def _says_something(self) -> "Comparison":
@@ -117,7 +123,7 @@ class Rule(Part):
 
     id: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     match: Match = Match()
-    when: Annotated[StrictStr, Field(min_length=1, max_length=4000)] | None = None
+    when: Annotated[StrictStr, Field(min_length=1, max_length=4000)] = ""
     decide: Decision
     reason: Annotated[StrictStr, Field(max_length=REASON_CHARACTERS)] = ""
     redact: tuple[Pointer, ...] = ()
@@ -141,5 +147,5 @@ class File(Part):
     """A policy file."""
 
     version: Literal[1]
-    default: Literal["allow", "hold", "deny"] | None = None
+    default: Literal["allow", "hold", "deny"] = "allow"
     rules: tuple[Rule, ...] = ()
