@@ -25,7 +25,7 @@ from mcp_proxy.relay import HeaderRules, Relay
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command
-from mcp_proxy.transports.stdio_front import InputLines, open_streams
+from mcp_proxy.transports.stdio_front import InputLines, NoPipeError, open_streams
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ LINGER_SECONDS = 1.0
 """How long calls may still be answered after the agent closed its end. Agents wait about 2 s before they signal."""
 CANNOT_START = 127
 """Exit code when the server cannot be started, as shells have it."""
+NO_PIPES = 2
+"""Exit code when our standard streams are not what an agent gives."""
 
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -76,8 +78,16 @@ async def serve(
     Returns:
         The exit code: that of the child where it ended first or was signalled, else 0.
     """
+    try:
+        return await _serve(organs, server, source or sys.stdin.buffer, sink or sys.stdout.buffer)
+    except NoPipeError as error:
+        log.error("%s", error)  # noqa: TRY400 - the trace would say nothing to the person who reads this
+        return NO_PIPES
+
+
+async def _serve(organs: Organs, server: Server, source: IO[bytes], sink: IO[bytes]) -> int:
     session = f"stdio-{os.getpid()}-{secrets.token_hex(6)}"
-    async with open_streams(source or sys.stdin.buffer, sink or sys.stdout.buffer, organs.limits.body_bytes) as ends:
+    async with open_streams(source, sink, organs.limits.body_bytes) as ends:
         lines, voice = ends
         pipe = Pipe(organs.principal, "stdio", session, voice.write, organs.record)
         async with open_client(organs.relay, server, pipe, organs.rules) as client:

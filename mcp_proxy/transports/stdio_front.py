@@ -5,6 +5,8 @@ What the lines mean, and whether they may pass, is not decided here. The process
 
 import asyncio
 import contextlib
+import os
+import stat
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import IO, cast
@@ -15,6 +17,10 @@ MOST_WAITING = 256
 """Lines read ahead; beyond that the agent has to wait."""
 FLUSH_SECONDS = 2.0
 """How long the last answers may take to leave."""
+
+
+class NoPipeError(Exception):
+    """A standard stream that is not what agents give. The message is for the person who started us."""
 
 
 class InputLines(asyncio.Protocol):
@@ -112,8 +118,10 @@ async def open_streams(
     """The agent's two pipes while the block is open; what was written leaves before they are closed.
 
     Raises:
-        ValueError: a stream is a file: an agent always gives pipes.
+        NoPipeError: one of them is something else.
     """
+    _check(source, "input")
+    _check(sink, "output")
     loop = asyncio.get_running_loop()
     reading, lines = await loop.connect_read_pipe(lambda: InputLines(max_bytes), source)
     try:
@@ -128,3 +136,10 @@ async def open_streams(
             writing.abort()
     finally:
         reading.close()
+
+
+def _check(stream: IO[bytes], name: str) -> None:
+    """Refuse files and the like: the event loop cannot wait for them, and the fast one aborts the process instead."""
+    mode = os.fstat(stream.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stream.isatty()):
+        raise NoPipeError(f"standard {name} is neither a pipe nor a terminal: let an agent start this, or use `| cat`")

@@ -186,6 +186,15 @@ async def test_a_command_that_does_not_exist_is_said_on_standard_error_only() ->
         assert "cannot be started" in await here.errors()
 
 
+async def test_standard_streams_that_are_files_are_refused_in_words(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as out:
+        done = await anyio.run_process(
+            [sys.executable, *WRAPPER, *PLAIN], input=b"\n", stdout=out, stderr=PIPE, cwd=ROOT, check=False
+        )
+    assert done.returncode == 2
+    assert b"standard output is neither a pipe nor a terminal" in done.stderr
+
+
 async def test_a_signal_ends_the_server_too() -> None:
     async with agent(PLAIN) as here:
         await here.call(1, "pid")
