@@ -223,8 +223,9 @@ def _look(connection: Connection, batch: Sequence[_Look]) -> None:
 def _run(connection: Connection, job: _Write | _Read, work: Work[Any]) -> None:
     """Run a work in a savepoint of its own, so that what it raises undoes only what it did."""
     try:
-        session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
-        with session, session.begin():
+        session = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+        with connection.begin_nested(), session:
             job.result = work(session)
+            session.flush()
     except BaseException as error:  # noqa: BLE001 - whatever a work raises belongs to the one who awaits it
         job.error = failure(error) if isinstance(error, DATABASE_ERRORS) else error

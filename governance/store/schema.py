@@ -14,7 +14,8 @@ from governance.store.backends import Backend, Postgres, backend
 from governance.store.failure import DATABASE_ERRORS, reason
 from governance.store.work import StoreError
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
+"""The folder of the numbered migrations."""
 
 
 def upgrade(url: str) -> str:
@@ -30,12 +31,13 @@ def upgrade(url: str) -> str:
         place.close()
 
 
-def prepare(place: Backend, *, migrate: bool) -> str:
+def prepare(place: Backend, *, migrate: bool, migrations: Path = MIGRATIONS) -> str:
     """See to it that the tables are of this version; an empty database gets them, an older one if it may.
 
     Args:
         place: the database.
         migrate: whether an older database is brought up to date; otherwise it is refused.
+        migrations: the folder of the numbered migrations.
 
     Returns:
         The version.
@@ -43,29 +45,29 @@ def prepare(place: Backend, *, migrate: bool) -> str:
     Raises:
         StoreError: the database cannot be reached, is newer, or is older and may not be changed.
     """
-    scripts = ScriptDirectory(str(_MIGRATIONS))
-    newest = str(scripts.get_current_head())
+    scripts = ScriptDirectory(str(migrations))
+    needed = str(scripts.get_current_head())
     known = {script.revision for script in scripts.walk_revisions()}
     try:
         with place.alone() as connection:
             current = _version(connection)
             if current and current not in known:
                 raise StoreError(
-                    f"`{place.name}` is of version `{current}`, newer than this program, which knows `{newest}`: "
+                    f"`{place.name}` is of version `{current}`, newer than this program, which knows `{needed}`: "
                     "update Wicket"
                 )
-            if current == newest:
-                return newest
+            if current == needed:
+                return needed
             if current and not migrate:
                 raise StoreError(
-                    f"`{place.name}` is of version `{current}`, this program needs `{newest}`: "
+                    f"`{place.name}` is of version `{current}`, this program needs `{needed}`: "
                     "back it up and run `wicket db upgrade`"
                 )
             config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            config.set_main_option("script_location", str(migrations).replace("%", "%%"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            return newest
+            return needed
     except (*DATABASE_ERRORS, OSError) as error:
         raise StoreError(f"`{place.name}` cannot be opened: {reason(error)}") from error
 

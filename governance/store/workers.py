@@ -33,10 +33,13 @@ class Worker(Generic[J]):
     thread and must not raise. `stopped` runs in the thread at the end.
     """
 
-    def __init__(self, name: str, serve: Callable[[Sequence[J]], None], stopped: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, serve: Callable[[Sequence[J]], None], stopped: Callable[[], None], *, most: int = BATCH
+    ) -> None:
         self._queue: SimpleQueue[J | None] = SimpleQueue()
         self._serve = serve
         self._stopped = stopped
+        self._most = most
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self.closed = False
@@ -73,7 +76,7 @@ class Worker(Generic[J]):
             return [], True
         batch = [first]
         try:
-            while len(batch) < BATCH:
+            while len(batch) < self._most:
                 job = self._queue.get_nowait()
                 if job is None:
                     return batch, True

@@ -1,0 +1,159 @@
+"""Tables are made and brought up to date by whoever comes first, and never by a program too old."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+from sqlmodel import SQLModel
+
+from governance.store import Store, StoreError, open_store, tables
+from governance.store.backends import backend
+from governance.store.schema import MIGRATIONS, migrates_itself, prepare, upgrade
+
+
+def alter(url: str, statement: str) -> None:
+    place = backend(url)
+    with place.writer() as connection, place.batch(connection):
+        connection.exec_driver_sql(statement)
+    place.close()
+
+
+async def opens(url: str, **options: bool) -> Store:
+    async with open_store(url, **options) as store:
+        return store
+
+
+def test_an_empty_database_gets_its_tables_once(database_url: str) -> None:
+    assert upgrade(database_url) == upgrade(database_url) == "0001"
+
+
+def test_many_openers_of_an_empty_database_do_not_race(database_url: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(upgrade, [database_url] * 6)) == {"0001"}
+
+
+def test_the_migrations_make_what_the_classes_say(database_url: str) -> None:
+    upgrade(database_url)
+    place = backend(database_url)
+    with place.reader() as connection:
+        found = inspect(connection)
+        names = set(found.get_table_names())
+        made = {name: {c["name"]: c["nullable"] for c in found.get_columns(name)} for name in names}
+        keys = {name: found.get_pk_constraint(name)["constrained_columns"] for name in names}
+
+    ours = {name: table for name, table in SQLModel.metadata.tables.items() if name in names}
+    assert names == {*ours, "alembic_version"}
+    for name, table in ours.items():
+        assert made[name] == {column.name: bool(column.nullable) for column in table.columns}, name
+        assert keys[name] == [column.name for column in table.primary_key.columns], name
+
+
+def test_every_column_is_explained() -> None:
+    rows = [row for row in vars(tables).values() if isinstance(row, type) and row.__name__.endswith("Row")]
+
+    assert len(rows) >= 11
+    for row in rows:
+        assert issubclass(row, SQLModel)
+        assert row.__doc__
+        assert all(field.description for field in row.model_fields.values()), row
+
+
+async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    upgrade(database_url)
+    alter(database_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    for options in ({}, {"upgrade": True}):
+        with pytest.raises(StoreError, match=r"is of version `9999`, newer than this program, .* update Wicket"):
+            await opens(database_url, **options)
+
+
+async def test_a_lost_version_is_not_taken_for_an_empty_database(database_url: str) -> None:
+    upgrade(database_url)
+    alter(database_url, "DELETE FROM alembic_version")
+
+    with pytest.raises(StoreError, match=r"cannot be opened: .*audit_events"):
+        await opens(database_url)
+
+
+NEXT = """
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.execute("ALTER TABLE signals ADD COLUMN note TEXT NOT NULL DEFAULT ''")
+"""
+
+
+@pytest.fixture
+def next_migrations(tmp_path: Path) -> Path:
+    """The migrations as the next version of the program will have them."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    (folder / "versions" / "v0002_next.py").write_text(NEXT)
+    return folder
+
+
+def test_an_older_database_is_brought_up_to_date_and_keeps_its_data(database_url: str, next_migrations: Path) -> None:
+    upgrade(database_url)
+    alter(database_url, "INSERT INTO signals VALUES ('kills', 7)")
+
+    place = backend(database_url)
+    assert prepare(place, migrate=True, migrations=next_migrations) == "0002"
+    with place.reader() as connection:
+        assert connection.exec_driver_sql("SELECT topic, version, note FROM signals").all() == [("kills", 7, "")]
+    place.close()
+
+
+def test_an_older_database_that_may_not_be_changed_is_refused(database_url: str, next_migrations: Path) -> None:
+    upgrade(database_url)
+
+    place = backend(database_url)
+    with pytest.raises(StoreError, match="needs `0002`: back it up and run `wicket db upgrade`"):
+        prepare(place, migrate=False, migrations=next_migrations)
+    place.close()
+
+
+def test_only_a_file_is_brought_up_to_date_without_being_told(sqlite_url: str) -> None:
+    assert migrates_itself(backend(sqlite_url))
+    assert not migrates_itself(backend("postgresql://127.0.0.1/x"))
+
+
+def test_a_migration_that_fails_changes_nothing(database_url: str, next_migrations: Path) -> None:
+    upgrade(database_url)
+    broken = NEXT + '    op.execute("ALTER TABLE nowhere ADD COLUMN x TEXT")\n'
+    (next_migrations / "versions" / "v0002_next.py").write_text(broken)
+
+    place = backend(database_url)
+    with pytest.raises(StoreError, match=r"cannot be opened: .*nowhere"):
+        prepare(place, migrate=True, migrations=next_migrations)
+    with place.reader() as connection:
+        assert "note" not in {column["name"] for column in inspect(connection).get_columns("signals")}
+    place.close()
+    assert upgrade(database_url) == "0001"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("mysql://localhost/x", "`database` begins with `mysql`"),
+        ("sqlite://", "`database` begins with `sqlite`: write `sqlite:///PATH`"),
+        ("sqlite:///:memory:", "`database` begins with `sqlite`: write"),
+        ("nonsense", "`database` is not an address"),
+        ("", "`database` is not an address"),
+    ],
+)
+def test_another_address_is_refused(url: str, why: str) -> None:
+    with pytest.raises(StoreError, match=why):
+        upgrade(url)
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        upgrade("postgresql://me:hidden-word@127.0.0.1:1/x")
+
+    assert "hidden-word" not in str(caught.value)
