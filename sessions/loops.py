@@ -117,9 +117,9 @@ class Loops:
 
     def _cycle(self, known: _Run) -> int:
         """The length of the shortest cycle at the end that went round often enough; 0 if there is none."""
-        needed = self._numbers.cycle_repeats
-        if not needed:
+        if not self._numbers.cycle_repeats:
             return 0
+        needed = max(self._numbers.cycle_repeats, 2)  # what was done once has not gone round
         return next((period for period in PERIODS if _goes_round(known.calls, period, needed)), 0)
 
     def _too_fast(self, known: _Run, at: float) -> bool:
@@ -134,6 +134,8 @@ def fingerprint(server: str, tool: str, arguments: Json) -> bytes:
 
 def _goes_round(calls: deque[tuple[float, bytes]], period: int, rounds: int) -> bool:
     """Whether the calls end in `rounds` equal rounds of `period` calls that are not all the same call."""
-    if len(calls) < period * rounds or all(calls[-back][1] == calls[-1][1] for back in range(2, period + 1)):
+    if len(calls) < period * rounds or calls[-1][1] != calls[-1 - period][1]:
+        return False
+    if all(calls[-back][1] == calls[-1][1] for back in range(2, period + 1)):
         return False
     return all(calls[-back][1] == calls[-back - period][1] for back in range(1, period * (rounds - 1) + 1))

@@ -3,7 +3,7 @@
 Warnings only, each with file, line, key and rule; what must not load at all is refused by `load.py`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from governance.config.document import Problem
 from governance.exchange import Action
@@ -26,9 +26,9 @@ def lint(policy: Policy, *, servers: Servers | None = None, kinds: Collection[st
         kinds: every kind of finding there is; kinds are not checked without them.
     """
     found: list[Problem] = []
-    for index, rule in enumerate(policy.rules):
+    for rule in policy.rules:
         found += _never_fits(rule)
-        found += _shadowed(rule, policy.rules[:index], policy.rules[index + 1 :])
+        found += _shadowed(rule, policy.rules, policy.default)
         found += _opens_the_default(rule, policy.default)
         if kinds:
             found += _unknown_kinds(rule, kinds)
@@ -53,14 +53,24 @@ def _never_fits(rule: CompiledRule) -> Iterator[Problem]:
         yield _warn(rule, "when", "is always true", "remove it")
 
 
-def _shadowed(
-    rule: CompiledRule, earlier: tuple[CompiledRule, ...], later: tuple[CompiledRule, ...]
-) -> Iterator[Problem]:
-    for other in (*earlier, *later):
+def _shadowed(rule: CompiledRule, rules: Sequence[CompiledRule], default: Decision) -> Iterator[Problem]:
+    """A rule that can never decide, because another always outdoes it. A redaction outdoes nothing."""
+    if rule.decision is Decision.REDACT:
+        return
+    earlier = True
+    for other in rules:
+        if other is rule:
+            earlier = False
+            continue
         stronger = other.decision.strength > rule.decision.strength
-        same_and_first = other.decision is rule.decision and other in earlier and rule.decision is not Decision.REDACT
-        if (stronger or same_and_first) and _covers(other, rule):
-            what = f"never decides: rule `{other.id}` fits whenever it does, and {other.decision.value}s"
+        equal_and_first = earlier and other.decision is rule.decision
+        answers = rule.permits and default is not Decision.ALLOW  # then it counts even where it does not decide
+        if other.decision is Decision.REDACT or (answers and other.decision is Decision.WARN):
+            continue
+        if (stronger or equal_and_first) and _covers(other, rule):
+            what = (
+                f"never decides: rule `{other.id}` fits whenever it does, and its decision is `{other.decision.value}`"
+            )
             yield _warn(rule, "id", what, "remove one of them, or narrow the other")
             return
 

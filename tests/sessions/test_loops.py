@@ -53,6 +53,11 @@ def test_a_cycle_may_begin_anywhere() -> None:
     assert seen[-1] == 2
 
 
+def test_what_was_done_once_has_not_gone_round() -> None:
+    loops = Loops(Loop(cycle_repeats=1))
+    assert [loops.see("run", call(name), 0).period for name in "abab"] == [0, 0, 0, 2]
+
+
 def test_one_call_repeated_is_no_cycle() -> None:
     loops = Loops(Loop(cycle_repeats=2))
     assert {loops.see("run", call("read"), index).period for index in range(30)} == {0}

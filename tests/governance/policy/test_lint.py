@@ -66,11 +66,19 @@ def test_a_tool_is_not_called_unknown_while_a_server_may_have_it() -> None:
         ("decide: deny, mode: shadow", "decide: hold", ""),
         ("decide: deny, phase: response", "decide: hold", ""),
         ("match: {tenant: acme}, decide: deny", "decide: hold", ""),
+        ("decide: redact, redact: [/x]", "decide: allow", ""),
+        ("decide: deny", "decide: redact, redact: [/x]", ""),
     ],
 )
 def test_a_rule_that_another_always_outdoes_is_named(first: str, second: str, shadowed: str) -> None:
     warnings = said(f"- {{id: r1, {first}}}\n- {{id: r2, {second}}}")
     assert [f"of rule `{shadowed}` never decides" in warning for warning in warnings] == [True] * bool(shadowed)
+
+
+def test_a_rule_that_lifts_the_default_counts_though_another_warns() -> None:
+    rules = "- {id: a, match: {server: files, tool: write_*}, decide: allow}\n- {id: w, decide: warn}"
+    assert len(said(rules)) == 1
+    assert said(rules, "default: deny") == []
 
 
 @pytest.mark.parametrize("decide", ["allow", "hold"])
