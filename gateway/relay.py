@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.dialects.dialect import Piece, Reader, Reading, Usage
 from gateway.errors import UpstreamError
+from governance import jsontree
 from governance.jsontree import MalformedError
 from governance.sse import EventTooLargeError, SseEvent, SseParser
 
@@ -100,31 +101,37 @@ class StreamRelay:
         reading = self._reader.read(event)
         if not reading.pieces and not reading.ends:
             return b"" if reading.hidden else reading.event.raw
-        changes = {
-            piece.pointer: text for piece in reading.pieces if (text := self._guarded(reading, piece)) is not None
-        }
-        before = b"".join([self._end(prefix) for prefix in reading.ends])
+        changes: dict[str, str] = {}
+        for piece in reading.pieces:
+            text = self._guarded(reading, piece)
+            if text != piece.text:
+                changes[piece.pointer] = text
+        before = b"".join([self._end(prefix) for prefix in reading.ends]) if reading.ends else b""
         if reading.hidden:
             return before
-        own = self._reader.write(reading, changes) if changes else reading.event.raw
+        own = self._rewritten(reading, changes) if changes else reading.event.raw
         if reading.is_last:
             self.is_over = True
             self._tail.append(own)
             return before
         return before + own
 
-    def _guarded(self, reading: Reading, piece: Piece) -> str | None:
-        """The text of a piece as it may leave now; `None` where that is all of it."""
+    def _rewritten(self, reading: Reading, changes: dict[str, str]) -> bytes:
+        jsontree.strings(reading.value)  # what is written anew must be what every parser reads the same way
+        return self._reader.write(reading, changes)
+
+    def _guarded(self, reading: Reading, piece: Piece) -> str:
+        """The text of a piece as it may leave now."""
         self.characters += len(piece.text)
         known = self._open.get(piece.channel)
         strand = self._new_strand(piece.channel) if known is None else known[0]
         text = strand.feed(piece.text)
-        if piece.whole or any(piece.channel.startswith(prefix) for prefix in reading.ends):
+        if piece.whole or (reading.ends and any(piece.channel.startswith(prefix) for prefix in reading.ends)):
             self._open.pop(piece.channel, None)
             text += strand.close()
         else:
             self._open[piece.channel] = (strand, reading, piece)
-        return None if text == piece.text else text
+        return text
 
     def _new_strand(self, channel: str) -> Strand:
         self._opened += 1

@@ -25,25 +25,25 @@ _LARGE = 1024 * 1024
 """From this size on aiohttp sends a body in pieces, so that other requests get their turn."""
 _NOT_PASSED = frozenset(
     (
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "content-encoding",
-        "set-cookie",
-        "set-cookie2",
-        "server",
-        "date",
-        "location",
-        "alt-svc",
-        "strict-transport-security",
-        "www-authenticate",
-        "via",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"content-length",
+        b"content-encoding",
+        b"set-cookie",
+        b"set-cookie2",
+        b"server",
+        b"date",
+        b"location",
+        b"alt-svc",
+        b"strict-transport-security",
+        b"www-authenticate",
+        b"via",
     )
 )
 """Headers of one connection, of the provider's site, or that tell the client to go elsewhere."""
@@ -71,14 +71,15 @@ class Answer:
     @property
     def headers(self) -> Headers:
         """The headers that go on to the client."""
-        named = self._response.headers.get("connection", "").lower()
-        passed: Headers = []
-        for name, value in self._response.raw_headers:
-            lowered = name.lower()
-            plain = lowered.decode("latin-1")
-            if plain not in _NOT_PASSED and plain not in named and not plain.startswith("x-wicket-"):
-                passed.append((lowered, self._without_secret(value)))
-        return passed
+        passed = [(name.lower(), value) for name, value in self._response.raw_headers]
+        named = [value.lower() for name, value in passed if name == b"connection"]
+        return [
+            (name, self._without_secret(value))
+            for name, value in passed
+            if name not in _NOT_PASSED
+            and not name.startswith(b"x-wicket-")
+            and not (named and any(name in hop for hop in named))
+        ]
 
     async def read(self) -> bytes:
         """The whole body.
@@ -87,7 +88,8 @@ class Answer:
             UpstreamError: it is larger than the limit, or breaks off.
         """
         with _translated():
-            if 0 <= (self._response.content_length or 0) <= self._limit and self._response.content_length is not None:
+            length = self._response.content_length
+            if length is not None and length <= self._limit and "content-encoding" not in self._response.headers:
                 return self._without_secret(await self._response.read())
             held = bytearray()
             async for chunk in self._response.content.iter_any():

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
-from gateway.dialects.speech import count, is_opaque, model_and_stream, words
+from gateway.dialects.speech import count, event_value, is_opaque, model_and_stream, words
 from governance import jsontree
 from governance.exchange import Body, Role, Segment
 from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
@@ -89,7 +89,7 @@ class MessagesReader:
         """What an event says."""
         if event.data is None:
             return Reading(event)
-        value = jsontree.parse(event.data)
+        value = event_value(event.data)
         said = as_object(value)
         kind = as_text(said.get("type"))
         if kind == "content_block_delta":

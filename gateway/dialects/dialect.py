@@ -4,9 +4,9 @@ A dialect is a lens: it reads what it understands and leaves the rest as it came
 of `gateway/routing.py` and `gateway/providers`; what is done with what was read, of `gateway/endpoint.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from governance.exchange import Body
 from governance.jsontree import Json
@@ -64,8 +64,7 @@ class Problem:
     """The methods that are served, where the method was wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of streamed text: where it stands in its event, and to which running text it belongs."""
 
     channel: str
@@ -81,8 +80,8 @@ class Reading:
 
     event: SseEvent
     value: Json = None
-    pieces: tuple[Piece, ...] = ()
-    ends: tuple[str, ...] = ()
+    pieces: Sequence[Piece] = ()
+    ends: Sequence[str] = ()
     """Prefixes of the channels that this event ends; what is held back of them leaves first."""
     is_last: bool = False
     """Whether the stream is complete with this event."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
-from gateway.dialects.speech import count, model_and_stream, words
+from gateway.dialects.speech import count, event_value, model_and_stream, words
 from governance import jsontree
 from governance.exchange import Body, Role, Segment
 from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
@@ -22,7 +22,8 @@ _ROLES = {
 _CALLS = ("tool_calls", "function_call")
 _TYPES = {401: "authentication_error", 403: "permission_error", 409: "conflict_error", 429: "rate_limit_error"}
 _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
-_NOT_WORDS = frozenset((*_ENVELOPE, "obfuscation", "usage"))
+_KNOWN = frozenset((*_ENVELOPE, "obfuscation", "usage", "choices"))
+_VERDICT_OF_CHOICE = frozenset(("index", "finish_reason", "logprobs"))
 _LABELS = frozenset(("role", "type", "index"))
 _SPLICE = b',"stream_options":{"include_usage":true}}'
 _NO_USAGE = b',"usage":null'
@@ -114,23 +115,22 @@ class ChatReader:
             return Reading(event)
         if event.data.strip() == _DONE:
             return Reading(event, ends=("",), is_last=True)
-        value = jsontree.parse(event.data)
+        value = event_value(event.data)
         chunk = as_object(value)
         self._note_usage(chunk)
         self.failed = self.failed or "error" in chunk
         choices = as_list(chunk.get("choices"))
         hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
-        ends = tuple(self._ends(choices))
-        return Reading(event, value, tuple(_pieces(chunk)), ends=ends, hidden=hidden)
+        return Reading(event, value, _pieces(chunk), ends=self._ends(choices), hidden=hidden)
 
     def write(self, reading: Reading, changes: Mapping[str, str]) -> bytes:
         """The chunk with some texts replaced, and without the probabilities that would repeat the old ones."""
-        chunk = as_object(jsontree.replaced(reading.value, changes))
+        chunk: JsonObject = as_object(jsontree.replaced(reading.value, changes))
         if self._hides_usage:
             chunk = {name: child for name, child in chunk.items() if name != "usage"}
         if "choices" in chunk:
-            choices = [_without_probabilities(choice) for choice in as_list(chunk["choices"])]
+            choices: list[Json] = [_without_probabilities(choice) for choice in as_list(chunk["choices"])]
             chunk = {**chunk, "choices": choices}
         return encode(replace(reading.event, data=jsontree.dump(chunk)))
 
@@ -145,9 +145,9 @@ class ChatReader:
         return encode(SseEvent(reading.event.event, jsontree.dump({**envelope, "choices": [bare]})))
 
     def _note_usage(self, chunk: JsonObject) -> None:
-        if model := as_text(chunk.get("model")):
-            self.usage = replace(self.usage, model=model)
-        if found := self._dialect.usage(chunk):
+        if not self.usage.model:
+            self.usage = Usage(model=as_text(chunk.get("model")))
+        if chunk.get("usage") and (found := self._dialect.usage(chunk)):
             self.usage, self.has_usage = found, True
 
     def _without_usage(self, event: SseEvent, chunk: JsonObject) -> SseEvent:
@@ -159,14 +159,16 @@ class ChatReader:
         rest: JsonObject = {name: child for name, child in chunk.items() if name != "usage"}
         return replace(event, raw=encode(replace(event, data=jsontree.dump(rest))))
 
-    def _ends(self, choices: list[Json]) -> Iterator[str]:
+    def _ends(self, choices: list[Json]) -> list[str]:
+        ended: list[str] = []
         for place, item in enumerate(choices):
             choice = as_object(item)
             index = _index(choice, place)
             self._open.add(index)
             if choice.get("finish_reason") is not None:
                 self._finished.add(index)
-                yield f"{index}/"
+                ended.append(f"{index}/")
+        return ended
 
 
 def _request(value: Json) -> Iterator[Segment]:
@@ -204,37 +206,39 @@ def _answer(value: Json) -> Iterator[Segment]:
                 yield from _message(below, here) if member == "message" else words(below, here, Role.OTHER)
 
 
-def _pieces(chunk: JsonObject) -> Iterator[Piece]:
+def _pieces(chunk: JsonObject) -> list[Piece]:
     """Every text of a chunk: each string inside a `delta` continues the one in the same place of the chunk before."""
-    for name, child in chunk.items():
-        if name == "choices":
-            for place, item in enumerate(as_list(child)):
-                choice = as_object(item)
-                prefix = f"{_index(choice, place)}/"
-                for member, below in choice.items():
-                    if member not in ("index", "finish_reason", "logprobs"):
-                        yield from _continued(below, f"/choices/{place}/{member}", prefix + member)
-        elif name not in _NOT_WORDS:
-            for pointer, text, is_name in jsontree.walk(child, f"/{jsontree.escape(name)}"):
+    found: list[Piece] = []
+    for place, item in enumerate(as_list(chunk.get("choices"))):
+        choice = as_object(item)
+        index = _index(choice, place)
+        for member, below in choice.items():
+            if member not in _VERDICT_OF_CHOICE:
+                _continue(found, below, f"/choices/{place}/{member}", f"{index}/{member}")
+    if not chunk.keys() <= _KNOWN:
+        for name in chunk.keys() - _KNOWN:
+            for pointer, text, is_name in jsontree.walk(chunk[name], f"/{jsontree.escape(name)}"):
                 if text and not is_name:
-                    yield Piece(pointer, pointer, text, whole=True)
+                    found.append(Piece(pointer, pointer, text, whole=True))
+    return found
 
 
-def _continued(value: Json, pointer: str, channel: str) -> Iterator[Piece]:
+def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> None:
     if isinstance(value, str):
         if value:
-            yield Piece(channel, pointer, value)
+            found.append(Piece(channel, pointer, value))
     elif isinstance(value, dict):
         for name, child in value.items():
-            if name not in _LABELS:
-                step = jsontree.escape(name)
-                if name == "id" and isinstance(child, str):
-                    yield Piece(f"{channel}/id", f"{pointer}/id", child, whole=True)
-                else:
-                    yield from _continued(child, f"{pointer}/{step}", f"{channel}/{step}")
+            if name in _LABELS or child is None:
+                continue
+            step = jsontree.escape(name)
+            if name == "id" and isinstance(child, str):
+                found.append(Piece(f"{channel}/id", f"{pointer}/id", child, whole=True))
+            else:
+                _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}")
     elif isinstance(value, list):
         for place, child in enumerate(value):
-            yield from _continued(child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}")
+            _continue(found, child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}")
 
 
 def _index(item: JsonObject, place: int) -> int:

@@ -1,6 +1,7 @@
 """Whole exchanges through a real gateway, made with the official clients."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 
 import anthropic
@@ -147,6 +148,20 @@ async def test_a_large_body_passes(house: House, provider: Provider) -> None:
     answer = await post(house, body)
     assert provider.last.body == body
     assert len(answer.content) > 3_000_000
+
+
+async def test_an_answer_that_is_encoded_all_the_same_is_decoded(house: House, provider: Provider) -> None:
+    provider.answers(gzip.compress(CHAT_ANSWER), content_encoding="gzip")
+    answer = await post(house, CHAT)
+    assert answer.content == CHAT_ANSWER
+    assert "content-encoding" not in answer.headers
+
+
+async def test_an_answer_that_unpacks_beyond_the_limit_is_refused(provider: Provider) -> None:
+    provider.answers(gzip.compress(b" " * 1_000_000), content_encoding="gzip")
+    async with running_gateway(House(config_for(provider.url, response_bytes=10_000))) as house:
+        answer = await post(house, CHAT)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_answer_too_large")
 
 
 # -- what a verdict changes -----------------------------------------------------------------------------------------
