@@ -22,6 +22,7 @@ from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.relay import Gate, Kills, Relay
+from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
 from mcp_proxy.transports.streamable_http_sessions import Sessions
 from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Headers, Receive, Record, Send
@@ -80,9 +81,17 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience=organs.limits.upstream_seconds
     )
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
+
+    async def record(path: str, error: MalformedMessageError) -> None:
+        await organs.record(path, _unread(error))
+
+    old = SseFront(relay, organs.clock, organs.limits, rules, record)
     async with http.running():
-        app = App(organs, servers, {"": http})
-        yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+        app = App(organs, servers, {"": http, "sse": old, "messages": old})
+        try:
+            yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+        finally:
+            old.end()
 
 
 class App:
@@ -111,7 +120,7 @@ class App:
             incoming, front = self._admit(scope, receive, sender)
             await front.serve(incoming)
         except MalformedMessageError as error:
-            await self._organs.record(scope["path"], BadRequestError(400, "malformed", str(error)))
+            await self._organs.record(scope["path"], _unread(error))
             await self._tell(sender, errors.malformed(error))
         except BadRequestError as problem:
             if problem.status != _LEFT:
@@ -186,6 +195,10 @@ async def _answer(send: Callable[[AsgiScope], Awaitable[None]], status: int, bod
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _unread(error: MalformedMessageError) -> BadRequestError:
+    return BadRequestError(400, "malformed", str(error))
 
 
 def _refuse_repeated(lines: tuple[tuple[str, str], ...]) -> None:

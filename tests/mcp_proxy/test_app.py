@@ -134,3 +134,11 @@ async def test_an_id_in_use_is_refused() -> None:
 async def test_the_health_page_needs_no_key() -> None:
     async with staged() as (_, proxy, client), client.http.get(f"{proxy.url}/health") as response:
         assert response.status == 200
+
+
+async def test_old_clients_find_their_stream_beside_the_new_address() -> None:
+    async with staged() as (_, proxy, client):
+        async with client.http.get(f"{proxy.at('up')}/sse", headers={"accept": "text/event-stream"}) as response:
+            assert response.status == 200
+            first = await response.content.readany()
+        assert first.startswith(b"event: endpoint\ndata: /mcp/up/messages?session=")
