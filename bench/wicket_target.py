@@ -38,8 +38,8 @@ def _set_up(place: Place, servers: dict[str, object]) -> Path:
     # The load makes the same sixty-four calls for minutes: only the ends of the loop's ladder are moved out of its way.
     loop = {"repeat_warn": 0, "repeat_hold": 0, "repeat_deny": 10**9, "repeat_kill": 0, "rate_per_minute": 10**9}
     settings = {
-        "gateway": {"port": place.port},
-        "mcp": {"port": place.port},
+        "gateway": {"port": 0 if servers else place.port},
+        "mcp": {"port": place.port if servers else 0},
         "policies": ["policy.yaml"],
         "providers": {"mock": provider},
         "mcpServers": servers,
@@ -47,19 +47,18 @@ def _set_up(place: Place, servers: dict[str, object]) -> Path:
     }
     config.write_text(json.dumps(settings, indent=1))
     (place.folder / "policy.yaml").write_text(policy())
-    made = _wicket(config, "init", "--json")
-    key = json.loads(made)["key"] if '"key"' in made else ""
-    (place.folder / "key").write_text(key or json.loads(_wicket(config, "keys", "create", "--json"))["token"])
+    made = json.loads(_wicket(config, "init", "--json"))
+    (place.folder / "key").write_text(made["token"])
     return config
 
 
 def _wicket(config: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "wicket", "--config", str(config), *words],
+        [sys.executable, "-m", "wicket", *words, "--config", str(config)],
         capture_output=True, text=True, cwd=ROOT, check=False, env=_environ(),
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"`wicket {' '.join(words)}` failed: {done.stderr.strip()}")
+        raise RuntimeError(f"`wicket {' '.join(words)}` failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -68,18 +67,18 @@ def _environ() -> dict[str, str]:
 
 
 def _gateway(place: Place) -> list[str]:
-    return [sys.executable, "-m", "wicket", "--config", str(_set_up(place, {})), "gateway"]
+    return [sys.executable, "-m", "wicket", "gateway", "--config", str(_set_up(place, {}))]
 
 
 def _mcp_http(place: Place) -> list[str]:
     config = _set_up(place, {"bench": {"type": "http", "url": f"http://127.0.0.1:{place.upstream}/mcp"}})
-    return [sys.executable, "-m", "wicket", "--config", str(config), "mcp"]
+    return [sys.executable, "-m", "wicket", "mcp", "--config", str(config)]
 
 
 def _mcp_stdio(place: Place) -> list[str]:
     command, *args = STDIO_SERVER
     config = _set_up(place, {"bench": {"command": command, "args": args, "tools": ["echo"]}})
-    return [sys.executable, "-m", "wicket", "--config", str(config), "mcp"]
+    return [sys.executable, "-m", "wicket", "mcp", "--config", str(config)]
 
 
 def _key(place: Place) -> dict[str, str]:

@@ -5,7 +5,7 @@ broken check, and the guard refuses (`stage.error`).
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from governance.exchange import Exchange, Phase
 from governance.verdict import Verdict
@@ -42,8 +42,7 @@ class Outcome:
     error: str = ""
 
 
-@runtime_checkable
-class Settling(Protocol):
+class Settling(Stage, Protocol):
     """A stage that reserved something when it judged, and must close it whatever happens."""
 
     async def settle(self, exchange: Exchange, outcome: Outcome) -> None:

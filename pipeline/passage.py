@@ -16,7 +16,7 @@ from approvals.desk import Desk, Held, HeldState
 from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase
-from governance.stage import Outcome, RefusedError, Settling
+from governance.stage import Outcome, RefusedError
 from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
 from pipeline import record
@@ -88,7 +88,7 @@ class Passage:
             RefusedError: the response is withheld.
         """
         judged = await judge(self._organs.stages.response, replace(self.exchange, response=body), Phase.RESPONSE)
-        self.exchange, self._response = judged.exchange, replace(judged.winner, shadow=judged.shadow)
+        self.exchange, self._response = judged.exchange, _shaded(judged.winner, judged)
         self.warnings += judged.warnings
         self._refuse_response()
         return self.exchange
@@ -147,7 +147,7 @@ class Passage:
         if last.winner.decision.strength >= Decision.HOLD.strength:
             await self._refuse(judged, last.winner)
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
-        final = replace(strongest((verdict, last.winner)), shadow=judged.shadow)
+        final = _shaded(strongest((verdict, last.winner)), judged)
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, ticket)
         self._admitted = True
 
@@ -176,7 +176,7 @@ class Passage:
         if verdict.decision is Decision.KILL and verdict.by != "kill":
             await self._kill(verdict)
         ticket = held.ticket if held else ""
-        await self._write_decision(Tag.EXCHANGE_REFUSED, replace(verdict, shadow=judged.shadow), ticket)
+        await self._write_decision(Tag.EXCHANGE_REFUSED, _shaded(verdict, judged), ticket)
         link = held.link if held and held.state is HeldState.PENDING else ""
         raise RefusedError(verdict, self.exchange.id, ticket=ticket if link else "", link=link)
 
@@ -246,12 +246,11 @@ class Passage:
         return True
 
     async def _close_stages(self, outcome: Outcome) -> None:
-        for stage in self._organs.stages.all():
-            if isinstance(stage, Settling):
-                try:
-                    await stage.settle(self.exchange, outcome)
-                except Exception:
-                    log.exception("stage `%s` could not settle exchange %s", stage.name, self.exchange.id)
+        for stage in self._organs.stages.settling:
+            try:
+                await stage.settle(self.exchange, outcome)
+            except Exception:
+                log.exception("stage `%s` could not settle exchange %s", stage.name, self.exchange.id)
 
     def _outcome_of(self, error: BaseException | None) -> Outcome:
         if isinstance(error, RefusedError):
@@ -306,6 +305,11 @@ class Strand:
         if verdict.decision.strength >= Decision.HOLD.strength:
             self.passage.withhold(verdict)
         return text
+
+
+def _shaded(verdict: Verdict, judged: Judgement) -> Verdict:
+    """The verdict, with what rules in shadow mode would have decided."""
+    return replace(verdict, shadow=judged.shadow) if judged.verdicts and judged.shadow else verdict
 
 
 def _version(judged: Judgement) -> str:

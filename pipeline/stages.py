@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from governance.stage import Stage
+from governance.stage import Settling, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Organs:
     detect: Stage
     policy: Stage
     loop: Stage
-    budget: Stage
+    budget: Settling
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class Stages:
     response: tuple[Stage, ...]
     """Judge the response."""
 
-    def all(self) -> tuple[Stage, ...]:
-        """Every stage once."""
-        return tuple(dict.fromkeys((*self.request, *self.rejudge, *self.execution, *self.response)))
+    settling: tuple[Settling, ...]
+    """Those that reserved something and must close it, whatever becomes of the exchange."""
 
 
 def default_stages(organs: Organs) -> Stages:
@@ -44,4 +43,5 @@ def default_stages(organs: Organs) -> Stages:
         rejudge=(o.kill, o.identity, o.policy),
         execution=(o.kill, o.budget),
         response=(o.kill, o.detect, o.policy),
+        settling=(o.budget,),
     )

@@ -1,14 +1,15 @@
 """Stopping a run for good.
 
-The table is the truth: it is read at every gate, in both processes, and a state that cannot be read refuses. The
-watch only hurries: it cuts what is already running. Nothing here knows what an exchange does.
+The table is the truth: every gate, in both processes, goes by what it held a few milliseconds ago at most, and a state
+that cannot be read refuses. The watch only hurries: it cuts what is already running. Nothing here knows what an
+exchange does.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import anyio
 
@@ -40,28 +41,26 @@ class Kill:
     actor: str
 
 
-def targets(principal: Principal, session: SessionRef) -> tuple[tuple[str, str], ...]:
+def targets(principal: Principal, session: SessionRef) -> tuple[tuple[Scope, str], ...]:
     """Every `(scope, target)` whose kill would stop this principal in this run."""
-    found = [
+    found = (
         (Scope.SESSION, session.id),
         (Scope.KEY, principal.key_id),
         (Scope.TENANT, principal.tenant),
         (Scope.ALL, ""),
-    ]
-    if principal.agent:
-        found.append((Scope.AGENT, principal.agent))
-    return tuple((scope.value, target) for scope, target in found)
+    )
+    return (*found, (Scope.AGENT, principal.agent)) if principal.agent else found
+
+
+InForce: TypeAlias = Mapping[tuple[Scope, str], Kill]
+"""Every kill in force, by its scope and target."""
 
 
 class KillStore(Protocol):
     """The table of kills."""
 
-    async def active(self, wanted: tuple[tuple[str, str], ...]) -> Kill | None:
-        """A kill in force on any of `wanted`."""
-        ...
-
-    async def all_active(self) -> list[Kill]:
-        """Every kill in force."""
+    async def in_force(self, *, now: bool = False) -> InForce:
+        """What is in force, as of at most a few milliseconds ago; with `now`, as of this moment."""
         ...
 
     async def set(self, kill: Kill, draft: Draft) -> bool:
@@ -77,7 +76,8 @@ class KillStore(Protocol):
 class Running:
     """One exchange that is under way and can be cut."""
 
-    targets: tuple[tuple[str, str], ...]
+    principal: Principal
+    session: SessionRef
     cut: Callable[[Verdict], None]
 
 
@@ -94,14 +94,14 @@ class KillSwitch:
 
     async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
         """`kill` when anything that stops this run is in force. Raises where the state is unknown: so it refuses."""
-        kill = await self.store.active(targets(principal, session))
-        return ALLOWED if kill is None else refusal(kill)
+        kills = await self.store.in_force()
+        return _strike(kills, principal, session) if kills else ALLOWED
 
     async def kill(self, scope: Scope, target: str, *, reason: str, actor: str) -> bool:
         """Stop a run, a key, an agent, a tenant or everything: durable when it returns, false if it was already."""
         kill = Kill(scope, target, reason[:500], actor)
         fresh = await self.store.set(kill, _draft(Tag.SESSION_KILLED, scope, target, kill.reason, actor))
-        self._cut([kill])
+        self._cut({(scope, target): kill})
         if self.on_kill is not None:
             await self.on_kill(kill)
         return fresh
@@ -118,30 +118,35 @@ class KillSwitch:
         while True:
             if self.running:
                 try:
-                    self._cut(await self.store.all_active())
+                    self._cut(await self.store.in_force(now=True))
                     blind = 0
                 except Exception:  # noqa: BLE001 - whatever broke, an unknown kill state must stop what runs
                     blind += 1
                     if blind * WATCH_SECONDS >= 1:
-                        self._cut([Kill(Scope.ALL, "", "the kill switch cannot be read", "wicket")])
+                        self._cut({(Scope.ALL, ""): Kill(Scope.ALL, "", "the kill switch cannot be read", "wicket")})
             await anyio.sleep(WATCH_SECONDS)
 
     @contextlib.contextmanager
     def track(self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]) -> Generator[None]:
         """Let `cut` be called when this run is killed while the block is open."""
-        entry = Running(targets(principal, session), cut)
+        entry = Running(principal, session, cut)
         self.running.add(entry)
         try:
             yield
         finally:
             self.running.discard(entry)
 
-    def _cut(self, kills: list[Kill]) -> None:
-        for kill in kills:
-            key = (kill.scope.value, kill.target)
-            for entry in [one for one in self.running if key in one.targets]:
+    def _cut(self, kills: InForce) -> None:
+        struck = [(entry, _strike(kills, entry.principal, entry.session)) for entry in self.running] if kills else []
+        for entry, verdict in struck:
+            if verdict is not ALLOWED:
                 self.running.discard(entry)
-                entry.cut(refusal(kill))
+                entry.cut(verdict)
+
+
+def _strike(kills: InForce, principal: Principal, session: SessionRef) -> Verdict:
+    kill = next((kills[one] for one in targets(principal, session) if one in kills), None)
+    return ALLOWED if kill is None else refusal(kill)
 
 
 def refusal(kill: Kill) -> Verdict:

@@ -1,6 +1,5 @@
 """The tables of runs and of kills. Only this file of the room speaks SQL."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import text
@@ -10,7 +9,7 @@ from governance.audit.event import AuditLog, Draft
 from governance.clock import Clock, rfc3339
 from governance.store import Store, Work
 from governance.store.tables import KillRow, SessionRow
-from sessions.killswitch import Kill, Scope
+from sessions.killswitch import InForce, Kill, Scope
 from sessions.roll import Run
 
 _NEWEST_KILL = "SELECT max(epoch) FROM kills"
@@ -28,11 +27,15 @@ _UPSERT_RUN = text(
 )
 
 
+FRESH_SECONDS = 0.005
+"""How old what a gate goes by may be. Between two looks at the table, gates share the last one."""
+
+
 class SqlKills:
     """The table of kills.
 
-    Its newest epoch is read at every gate, which is one indexed value however many kills there are; the kills
-    themselves only when that moved.
+    Its newest epoch is what is looked at, one indexed value however many kills there are; the kills themselves are
+    read only when that moved.
     """
 
     def __init__(self, store: Store, audit: AuditLog, clock: Clock) -> None:
@@ -40,19 +43,19 @@ class SqlKills:
         self._audit = audit
         self._clock = clock
         self._epoch: int | None = None
-        self._active: Mapping[tuple[str, str], Kill] = {}
+        self._read_at = -1.0
+        self._active: InForce = {}
 
-    async def active(self, wanted: tuple[tuple[str, str], ...]) -> Kill | None:
-        """A kill in force on any of `wanted`, read from the table now."""
-        await self._refresh()
-        if not self._active:
-            return None
-        return next((self._active[key] for key in wanted if key in self._active), None)
-
-    async def all_active(self) -> list[Kill]:
-        """Every kill in force."""
-        await self._refresh()
-        return list(self._active.values())
+    async def in_force(self, *, now: bool = False) -> InForce:
+        """Every kill in force, as of at most `FRESH_SECONDS` ago; with `now`, as of this moment."""
+        moment = self._clock.monotonic()
+        if now or not 0 <= moment - self._read_at < FRESH_SECONDS:
+            ((epoch,),) = await self._store.glance(_NEWEST_KILL)
+            if epoch != self._epoch:
+                self._active = await self._store.read(_in_force)
+                self._epoch = epoch
+            self._read_at = moment
+        return self._active
 
     async def set(self, kill: Kill, draft: Draft) -> bool:
         """Put a kill in force, with its event in the same transaction; false if it was in force already."""
@@ -70,12 +73,13 @@ class SqlKills:
                 session.add(row)
 
         await self._audit.append(draft, work)
+        await self.in_force(now=True)
         return fresh[-1]
 
     async def lift(self, scope: Scope, target: str, actor: str, draft: Draft) -> bool:
         """Lift a kill, with its event in the same transaction; false if none was in force."""
         wanted = (scope.value, target)
-        if await self.active((wanted,)) is None:
+        if (scope, target) not in await self.in_force(now=True):
             return False
         now = rfc3339(self._clock.now())
 
@@ -86,23 +90,17 @@ class SqlKills:
                 session.add(row)
 
         await self._audit.append(draft, work)
+        await self.in_force(now=True)
         return True
-
-    async def _refresh(self) -> None:
-        """Look at the newest epoch; read the kills when it moved. One set in between shows at the next look."""
-        ((epoch,),) = await self._store.glance(_NEWEST_KILL)
-        if epoch != self._epoch:
-            self._active = await self._store.read(_in_force)
-            self._epoch = epoch
 
 
 def _next_epoch(session: Session) -> int:
     return (session.exec(select(func.max(KillRow.epoch))).one() or 0) + 1
 
 
-def _in_force(session: Session) -> Mapping[tuple[str, str], Kill]:
+def _in_force(session: Session) -> InForce:
     rows = session.exec(select(KillRow).where(col(KillRow.revived_at).is_(None))).all()
-    return {(row.scope, row.target): Kill(Scope(row.scope), row.target, row.reason, row.actor) for row in rows}
+    return {(Scope(row.scope), row.target): Kill(Scope(row.scope), row.target, row.reason, row.actor) for row in rows}
 
 
 class SqlRuns:

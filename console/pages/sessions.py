@@ -65,4 +65,5 @@ async def find(frame: Frame, visit: Visit) -> Run | None:
 
 async def killed(frame: Frame) -> dict[str, Kill]:
     """The runs that are stopped, by id."""
-    return {one.target: one for one in await frame.core.kills.store.all_active() if one.scope is Scope.SESSION}
+    kills = await frame.core.kills.store.in_force(now=True)
+    return {target: kill for (scope, target), kill in kills.items() if scope is Scope.SESSION}

@@ -17,7 +17,7 @@ def list_sessions(situation: Situation) -> Exit:
     """List sessions, the last seen first."""
 
     async def work(office: Office) -> tuple[list[Run], list[Kill]]:
-        return await office.runs.newest(situation.options.limit), await office.kills.store.all_active()
+        return await office.runs.newest(situation.options.limit), await _kills(office)
 
     runs, kills = in_office(situation, work)
     rows = [_shown(run, kills) for run in runs]
@@ -30,7 +30,7 @@ def show(situation: Situation) -> Exit:
     name = str(situation.options.id)
 
     async def work(office: Office) -> dict[str, Json]:
-        return _shown(await _one(office, name), await office.kills.store.all_active())
+        return _shown(await _one(office, name), await _kills(office))
 
     shown = in_office(situation, work)
     situation.terminal.show(shown, [f"{key.replace('_', ' '):<12}{reveal(str(shown[key]) or '-')}" for key in shown])
@@ -74,6 +74,10 @@ def revive(situation: Situation) -> Exit:
         {"scope": options.scope, "target": target, "killed": False}, f"{options.scope} `{reveal(target)}` may go on"
     )
     return Exit.DONE
+
+
+async def _kills(office: Office) -> list[Kill]:
+    return list((await office.kills.store.in_force(now=True)).values())
 
 
 async def _one(office: Office, name: str) -> Run:
