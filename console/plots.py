@@ -42,7 +42,7 @@ class Plot:
     """Heights of the horizontal grid lines."""
 
 
-def minutes(found: Sequence[Minute], *, width: float = 640, height: float = 180) -> Plot:
+def minutes(found: Sequence[Minute], *, width: float = 1090, height: float = 220) -> Plot:
     """Stacked columns, one a minute, with a grid of round numbers."""
     left, bottom, top = 34.0, height - 20, 8.0
     ceiling = _round_up(max((one.total for one in found), default=0))
@@ -102,14 +102,14 @@ class Timeline:
     ticks: list[Mark]
 
 
-def timeline(events: Sequence[Event], *, width: float = 960) -> Timeline:
+def timeline(events: Sequence[Event], *, width: float = 760) -> Timeline:
     """Model calls, tool calls, approvals and switches of a run, each in its lane, left to right in time."""
-    left, lane_height, top = 110.0, 44.0, 12.0
+    left, lane_height, top = 100.0, 40.0, 8.0
     height = top + lane_height * len(LANES) + 22
     lanes = [Mark(0, top + lane_height * (index + 0.5) + 4, name) for index, name in enumerate(LANES)]
     if not events:
         return Timeline(width, height, [], lanes, [])
-    start, end = events[0].at, events[-1].at
+    start, end = min(one.at for one in events), max(one.at for one in events)
     span = max((end - start).total_seconds(), 1.0)
     room = width - left - 20
     points: list[Point] = []

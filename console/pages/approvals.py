@@ -7,11 +7,11 @@ from starlette.responses import RedirectResponse, Response
 
 from approvals.ticket import State, Ticket
 from console.frame import Frame, Visit
-from console.visible import escapes
+from console.visible import Line, escapes, lines
 from governance import jsontree
 
 SETTLED = (State.APPROVED, State.DENIED, State.EXPIRED, State.INVALIDATED, State.CONSUMED)
-PREVIEW = 140
+PREVIEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +22,23 @@ class Card:
     title: str
     where: str
     who: str
-    preview: str
+    preview: Sequence[Line]
+    """The first few values; the page of the ticket has all."""
+    more: int
 
 
 def card(ticket: Ticket) -> Card:
     """What the list shows of a ticket."""
     principal = jsontree.as_object(ticket.bound.get("principal"))
     who = [jsontree.as_text(principal.get(name)) for name in ("agent", "user", "key_id")]
+    values = list(lines(ticket.arguments))
     return Card(
         ticket,
         title=ticket.field("name") or ticket.field("model") or ticket.field("action"),
         where=ticket.field("server") or ticket.field("provider"),
         who=" · ".join(one for one in who if one),
-        preview=jsontree.dump(ticket.arguments).decode()[:PREVIEW],
+        preview=values[:PREVIEW],
+        more=max(0, len(values) - PREVIEW),
     )
 
 

@@ -61,6 +61,7 @@ function followTicket() {
 }
 
 signIn();
+addEventListener("hashchange", signIn); // the link was opened in a tab that shows the sign-in page already
 goOn();
 showList();
 followTicket();
