@@ -5,8 +5,8 @@ The numbered migrations live in `migrations/`; the tables as classes in `tables.
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
@@ -63,10 +63,7 @@ def prepare(place: Backend, *, migrate: bool, migrations: Path = MIGRATIONS) -> 
                     f"`{place.name}` is of version `{current}`, this program needs `{needed}`: "
                     "back it up and run `wicket db upgrade`"
                 )
-            config = Config()
-            config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _migrate(connection, scripts, current)
             return needed
     except (*DATABASE_ERRORS, OSError) as error:
         raise StoreError(f"`{place.name}` cannot be opened: {reason(error)}") from error
@@ -75,6 +72,16 @@ def prepare(place: Backend, *, migrate: bool, migrations: Path = MIGRATIONS) -> 
 def migrates_itself(place: Backend) -> bool:
     """Whether opening may change an older database: a file is ours alone, a server may be shared."""
     return not isinstance(place, Postgres)
+
+
+def _migrate(connection: Connection, scripts: ScriptDirectory, current: str) -> None:
+    """Apply every migration after `current`, in the transaction that is open: all of them or none."""
+    context = MigrationContext.configure(connection)
+    missing = [*scripts.iterate_revisions("head", current or "base")]
+    with Operations.context(context):
+        for script in reversed(missing):
+            script.module.upgrade()
+            context.stamp(scripts, script.revision)
 
 
 def _version(connection: Connection) -> str:

@@ -1,1 +1,1 @@
-"""The numbered migrations, run by `governance/store/schema.py` through Alembic."""
+"""The numbered migrations, run by `governance/store/schema.py` with Alembic."""
