@@ -63,12 +63,12 @@ async def _first_key(office: Office) -> str:
 
 
 def _write_new(path: Path, text: str) -> bool:
+    if path.exists():
+        return False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as file:
             file.write(text)
-    except FileExistsError:
-        return False
     except OSError as error:
         raise CommandError(
             Exit.UNAVAILABLE, f"`{path}` cannot be written ({error.strerror}): choose another place with `--config`"

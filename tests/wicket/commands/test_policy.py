@@ -1,0 +1,79 @@
+"""Testing and explaining policies on the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.wicket.conftest import Wicket
+
+POLICY = """\
+version: 1
+default: deny
+rules:
+  - id: files
+    match: {server: files, tool: "read*", args: {/path: "/tmp/*"}}
+    decide: allow
+"""
+TESTS = """\
+version: 1
+tests:
+  - name: temporary files may be read
+    given: {server: files, tool: read_file, args: {path: /tmp/x}}
+    expect: allow
+  - name: nothing else may
+    given: {server: files, tool: write_file}
+    expect: deny
+"""
+
+
+@pytest.fixture(autouse=True)
+def policy(installed: Path) -> Path:
+    (installed / "policy.yaml").write_text(POLICY)
+    (installed / "tests.yaml").write_text(TESTS)
+    return installed
+
+
+def test_tests_that_pass_say_so(wicket: Wicket):
+    ran = wicket("policy", "test", "tests.yaml")
+    assert (ran.code, ran.out) == (0, "2 of 2 passed\n")
+
+
+def test_a_test_that_fails_is_told_with_its_line(wicket: Wicket, policy: Path):
+    (policy / "tests.yaml").write_text(TESTS.replace("expect: deny", "expect: hold"))
+    ran = wicket("policy", "test", "tests.yaml")
+    assert ran.code == 1
+    assert "failed: tests.yaml:6: nothing else may" in ran.out
+    assert [one["passed"] for one in wicket("policy", "test", "tests.yaml", "--json").json] == [True, False]
+
+
+def test_a_broken_test_file_is_told(wicket: Wicket, policy: Path):
+    (policy / "tests.yaml").write_text("version: 1\ntests: []\n")
+    assert wicket("policy", "test", "tests.yaml").code == 3
+    assert wicket("policy", "test", "none.yaml").code == 3
+
+
+def test_an_explanation_names_every_rule_and_why(wicket: Wicket):
+    call = ["--server", "files", "--tool", "read_file", "--args"]
+    ran = wicket("policy", "explain", *call, '{"path": "/tmp/x"}')
+    assert ran.code == 0
+    assert ran.out.startswith("allow by rule `files`")
+    refused = wicket("policy", "explain", *call, '{"path": "/etc/passwd"}')
+    assert refused.out.startswith("deny by rule `default`")
+    assert "/etc/passwd" not in refused.out
+    hidden = wicket("policy", "explain", "--server", "web", "--tool", "post", "--json").json
+    assert (hidden["decision"], hidden["visible"]) == ("deny", False)
+    assert "is not shown in lists" in wicket("policy", "explain", "--server", "web", "--tool", "post").out
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1, "a": 2}'])
+def test_arguments_that_are_no_object_are_told(wicket: Wicket, text: str):
+    assert wicket("policy", "explain", "--args", text).code == 2
+
+
+def test_another_policy_can_be_tried_before_it_is_used(wicket: Wicket, policy: Path):
+    (policy / "next.yaml").write_text(POLICY.replace("deny", "allow"))
+    ran = wicket("policy", "explain", "--tool", "x", "--policy", "next.yaml", "--json")
+    assert ran.json["decision"] == "allow"
+    assert wicket("policy", "check", "--policy", "next.yaml").code == 0
+    (policy / "next.yaml").write_text("version: 1\nrules: [{}]\n")
+    assert wicket("policy", "check", "--policy", "next.yaml").code == 1
