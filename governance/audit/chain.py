@@ -38,12 +38,10 @@ def encode(fields: Mapping[str, Value]) -> bytes:
     Raises:
         ValueError: a name or a value is not of that kind; names the field, never its value.
     """
-    if not _PLAIN.issuperset(map(type, fields.values())):
-        for name, value in fields.items():
-            # Most values are plain: asking here saves the call for them.
-            if type(value) not in _PLAIN:
-                _check(name, value)
-    if not all(map(_is_name, fields)):
+    for name, value in fields.items():
+        if type(value) not in _PLAIN:  # most are: asking here saves the call for them
+            _check(name, value)
+    if not _are_names(tuple(fields)):
         raise ValueError("a field has a name that is not lower-case letters, digits and `_`")
     try:
         return orjson.dumps(fields, option=_CANONICAL)
@@ -61,9 +59,10 @@ def seal(key: bytes, linked: bytes) -> bytes:
     return hmac.digest(key, linked, "sha256")
 
 
-@lru_cache(maxsize=1024)
-def _is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
+@lru_cache(maxsize=256)
+def _are_names(names: tuple[str, ...]) -> bool:
+    """Remembered, because events of a kind have the same names."""
+    return all(_NAME.fullmatch(name) for name in names)
 
 
 def _check(name: str, value: object) -> None:

@@ -15,14 +15,15 @@ _NUL = "\0"
 
 
 def columns(fields: Mapping[str, Value]) -> list[str]:
-    """The texts of the columns, in the order of `FIELDS`; empty where the field is missing."""
-    return [_column(fields.get(name)) for name in FIELDS]
+    """The texts of the columns, in the order of `FIELDS`; empty where the field is missing or is not text.
+
+    Without NUL, which Postgres refuses, and not longer than an index takes.
+    """
+    return [
+        value if isinstance(value, str) and len(value) <= _LONGEST and _NUL not in value else _fitting(value)
+        for value in [fields.get(name, "") for name in FIELDS]
+    ]
 
 
-def _column(value: Value) -> str:
-    """What a column holds of a field: no NUL, which Postgres refuses, and not more than an index takes."""
-    if not isinstance(value, str):
-        return ""
-    if len(value) > _LONGEST or _NUL in value:
-        return value[:_LONGEST].replace(_NUL, "\ufffd")
-    return value
+def _fitting(value: Value) -> str:
+    return value[:_LONGEST].replace(_NUL, "\ufffd") if isinstance(value, str) else ""
