@@ -60,6 +60,8 @@ class Organs:
     roll: Roll
     stream: Callable[[Exchange], StreamGuard]
     """Makes the guard of one stream of text, with the actions that apply to the exchange's tenant."""
+    utilization: Callable[[str], int | None] = lambda _exchange_id: None
+    """Percent of the fullest budget that an exchange reserved from, where there is one."""
     masked_content: bool = False
 
 
@@ -187,6 +189,7 @@ class Passage:
             verdict,
             warnings=self.warnings,
             ticket=ticket,
+            utilization=self._organs.utilization(self.exchange.id),
             masked=self._organs.masked_content,
         )
         try:

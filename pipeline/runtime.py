@@ -121,14 +121,15 @@ def _assemble(
     approvals = config.approvals
     tickets = SqlTickets(store, audit, Announcer(endpoints(approvals), console) if approvals.webhooks else None)
     desk = Desk(tickets, clock, Manners(approvals.timeout_seconds, approvals.wait_seconds, console))
-    kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=_close_tickets(desk))
+    loop = LoopStage(config.loop, clock=clock)
+    kills = KillSwitch(SqlKills(store, audit, clock, _begin_anew(loop)), audit, clock, on_kill=_close_tickets(desk))
     runs = SqlRuns(store)
     roll = Roll(runs, clock)
     detector = open_detector(config.detect.engine)
     actions = Actions(config.detect)
     catalog = Catalog(SqlDefinitions(store, clock))
     prices = Prices(config.prices, clock)
-    loop = LoopStage(config.loop, clock=clock)
+    budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
     listed = stages.default_stages(
         stages.Organs(
@@ -138,7 +139,7 @@ def _assemble(
             detect=DetectStage(detector, actions),
             policy=policy,
             loop=loop,
-            budget=BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock),
+            budget=budget,
         )
     )
 
@@ -155,6 +156,7 @@ def _assemble(
             sight=policy,
             roll=roll,
             stream=stream,
+            utilization=budget.utilization,
             masked_content=config.audit.content == "masked",
         )
     )
@@ -183,6 +185,16 @@ def _close_tickets(desk: Desk) -> Callable[[Kill], Awaitable[None]]:
             await desk.invalidate(kill.target, by=kill.actor, reason=kill.reason)
 
     return close
+
+
+def _begin_anew(loop: LoopStage) -> Callable[[Scope, str], None]:
+    """A revived run starts its count of repetitions again, or its next call would stop it at once."""
+
+    def forget(scope: Scope, target: str) -> None:
+        if scope is Scope.SESSION:
+            loop.loops.forget(target)
+
+    return forget
 
 
 def _record_policy(audit: Journal) -> Callable[[PolicyEvent], Awaitable[None]]:

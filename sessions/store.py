@@ -1,5 +1,6 @@
 """The tables of runs and of kills. Only this file of the room speaks SQL."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import text
@@ -38,10 +39,13 @@ class SqlKills:
     read only when that moved.
     """
 
-    def __init__(self, store: Store, audit: AuditLog, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, audit: AuditLog, clock: Clock, on_lift: Callable[[Scope, str], None] | None = None
+    ) -> None:
         self._store = store
         self._audit = audit
         self._clock = clock
+        self._on_lift = on_lift
         self._epoch: int | None = None
         self._read_at = -1.0
         self._active: InForce = {}
@@ -52,10 +56,17 @@ class SqlKills:
         if now or not 0 <= moment - self._read_at < FRESH_SECONDS:
             ((epoch,),) = await self._store.glance(_NEWEST_KILL)
             if epoch != self._epoch:
-                self._active = await self._store.read(_in_force)
+                before, self._active = self._active, await self._store.read(_in_force)
                 self._epoch = epoch
+                self._tell_lifted(before)
             self._read_at = moment
         return self._active
+
+    def _tell_lifted(self, before: InForce) -> None:
+        """Say what was lifted, here or in another process."""
+        if self._on_lift is not None:
+            for scope, target in before.keys() - self._active.keys():
+                self._on_lift(scope, target)
 
     async def set(self, kill: Kill, draft: Draft) -> bool:
         """Put a kill in force, with its event in the same transaction; false if it was in force already."""

@@ -71,7 +71,11 @@ class Policies:
             seen = await self._look()
             if seen == before and seen != taken:
                 taken = seen
-                await self.reload()
+                try:
+                    await self.reload()
+                except Exception:
+                    log.exception("the changed policy could not be taken up; %s stays", self.current.version[:12])
+                    taken = None
             before = seen
             await anyio.sleep(every)
 
