@@ -5,6 +5,7 @@
 
 import types
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -16,7 +17,14 @@ from wicket.cli import GROUPS, MODULES, commands_in
 from wicket.command import Argument, Command
 from wicket.exits import Exit
 
-_PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "nothing"}
+_PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    Decimal: "number",
+    bool: "true or false",
+    type(None): "nothing",
+}
 
 
 def write(directory: Path) -> None:
@@ -48,7 +56,7 @@ Generated secrets live in the directory `state` (mode 0700, files 0600): `master
 derived, and `admin.token`, which opens the console. A secret that is known, short, or readable by others refuses to
 start.
 """
-    return intro + "".join(_section(Config, "", "Top level"))
+    return intro + "".join(_section(Config, "", "Top level", Config.model_validate({})))
 
 
 def commands_page() -> str:
@@ -59,23 +67,24 @@ def commands_page() -> str:
     )
 
 
-def _section(model: type[BaseModel], prefix: str, title: str) -> Iterator[str]:
-    """A table of the settings of a section, then the sections below it."""
+def _section(model: type[BaseModel], prefix: str, title: str, usual: BaseModel | None) -> Iterator[str]:
+    """A table of the settings of a section, then the sections below it; `usual` is what it is where it is left out."""
     about = "" if model is Config else f"\n{' '.join((model.__doc__ or '').split())}\n"
     yield f"\n## {title}\n{about}\n| setting | value | default | meaning |\n| --- | --- | --- | --- |\n"
-    below: list[tuple[type[BaseModel], str]] = []
+    below: list[tuple[type[BaseModel], str, object]] = []
     for name, field in model.model_fields.items():
         place = prefix + (field.alias or name)
         inner, suffix = _inner(field.annotation)
         if inner is not None:
-            below.append((inner, place + suffix))
+            below.append((inner, place + suffix, getattr(usual, name, None)))
             about = field.description or " ".join((inner.__doc__ or "").split())
             yield f"| `{place}` | section `{place}{suffix}` | | {_cell(about)} |\n"
         else:
             meaning = _cell(field.description or "")
-            yield f"| `{place}` | {_kind(field.annotation)}{_bounds(field)} | {_default(field)} | {meaning} |\n"
-    for inner, place in below:
-        yield from _section(inner, f"{place}.", f"`{place}`")
+            default = _default(field, getattr(usual, name, None))
+            yield f"| `{place}` | {_kind(field.annotation)}{_bounds(field)} | {default} | {meaning} |\n"
+    for inner, place, value in below:
+        yield from _section(inner, f"{place}.", f"`{place}`", value if isinstance(value, inner) else None)
 
 
 def _inner(kind: Any) -> tuple[type[BaseModel] | None, str]:
@@ -109,10 +118,10 @@ def _bounds(field: FieldInfo) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(field: FieldInfo, usual: object) -> str:
+    if usual is None and field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True, validated_data={})
+    value = usual if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
     if value in ("", None, {}, ()):
         return ""
     if isinstance(value, tuple):

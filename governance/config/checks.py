@@ -85,6 +85,9 @@ def _fronts(config: Config) -> Iterator[Complaint]:
 def _rest(config: Config) -> Iterator[Complaint]:
     if not config.database.startswith(_DATABASES):
         yield ("database",), "must be `sqlite:///PATH` or `postgresql://...`", "leave it out for SQLite in `state`"
+    for index, budget in enumerate(config.budgets):
+        if budget.usd is None and budget.tokens is None and budget.calls is None:
+            yield ("budgets", index), "sets no ceiling", "add `usd`, `tokens` or `calls`"
     for index, webhook in enumerate(config.approvals.webhooks):
         if what := _bad_address(webhook.url):
             yield ("approvals", "webhooks", index, "url"), what, _ADDRESS_MEND

@@ -22,6 +22,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "float_type": ("must be a number", ""),
     "float_parsing": ("must be a number", ""),
     "finite_number": ("must be a number", ""),
+    "decimal_type": ("must be a number", ""),
+    "decimal_parsing": ("must be a number", ""),
     "bool_type": ("must be `true` or `false`", ""),
     "bool_parsing": ("must be `true` or `false`", ""),
     "dict_type": ("must be a section of `key: value` lines", ""),

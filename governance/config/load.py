@@ -84,7 +84,7 @@ def _as_ours(document: Document, value: JsonObject) -> Document:
     servers = value.get("mcpServers")
     if isinstance(servers, dict):
         value["mcpServers"] = {name: _server(entry, ("mcpServers", name), lines) for name, entry in servers.items()}
-    return Document(document.file, _without_nulls(value), lines)
+    return Document(document.file, _with_ports(_without_nulls(value)), lines)
 
 
 def _server(entry: Json, place: Place, lines: dict[Place, int]) -> Json:
@@ -104,6 +104,19 @@ def _without_nulls(value: Json) -> Json:
     if isinstance(value, list):
         return [_without_nulls(child) for child in value]
     return value
+
+
+def _with_ports(value: Json) -> Json:
+    """`value` with the usual port where a front says something else of itself, but not its port."""
+    usual = Config.model_validate({})
+    if not isinstance(value, dict):
+        return value
+    given = {
+        name: {"port": port, **front}
+        for name, port in (("gateway", usual.gateway.port), ("mcp", usual.mcp.port))
+        if isinstance(front := value.get(name), dict)
+    }
+    return {**value, **given}
 
 
 def _located(config: Config, base: Path) -> Config:

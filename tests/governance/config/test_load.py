@@ -30,6 +30,12 @@ def test_an_empty_file_is_the_default_configuration(tmp_path: Path):
     assert config.policies == (str(tmp_path / "policy.yaml"),)
 
 
+def test_a_front_that_only_names_its_host_keeps_its_usual_port(tmp_path: Path):
+    config = read(tmp_path, "gateway: {host: 0.0.0.0}\nmcp: {host: '::1', port: 1}").config
+    assert (config.gateway.host, config.gateway.port) == ("0.0.0.0", 8080)
+    assert (config.mcp.host, config.mcp.port) == ("::1", 1)
+
+
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"nothing\.yaml: no such file: `wicket init` writes one"):
         load(tmp_path / "nothing.yaml")
@@ -156,8 +162,13 @@ def test_a_section_whose_lines_are_all_commented_out_is_not_set(tmp_path: Path):
             "identity: {anonymous: true}\nmcp: {port: 1, host: 0.0.0.0}",
             "wicket.yaml:2: `mcp.host` must be a loopback address while `identity.anonymous` is on: ",
         ),
+        ("budgets:\n- {scope: key, usd: much}", "wicket.yaml:2: `budgets[0].usd` must be a number"),
+        ("budgets:\n- {scope: key, usd: 0}", "wicket.yaml:2: `budgets[0].usd` must be more than 0"),
+        (
+            "budgets:\n- {scope: key}",
+            "wicket.yaml:2: `budgets[0]` sets no ceiling: add `usd`, `tokens` or `calls`",
+        ),
         ("gateway: {port: 1}\nmcp: {port: 1}", "wicket.yaml:2: `mcp.port` must differ from `gateway.port`: "),
-        ("mcp: {host: h}", "wicket.yaml:1: `mcp.port` is missing: add it"),
         (
             "approvals: {webhooks: [{url: 'http://h/#x', secret: '${S:-s}'}]}",
             "wicket.yaml:1: `approvals.webhooks[0].url` must not hold `#`: ",
