@@ -8,7 +8,7 @@ is the guard's business (`pipeline/`).
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -133,8 +133,6 @@ class Desk:
     manners: Manners = Manners()
     mint: Callable[[], str] = lambda: "tkt_" + secrets.token_hex(12)
     poll_seconds: float = POLL_SECONDS
-    hurry: Callable[[], Awaitable[None]] | None = None
-    """Called after a change that others may be waiting for: a hint to them, never needed for it to be seen."""
     _waiting: dict[str, set[anyio.Event]] = field(default_factory=dict[str, set[anyio.Event]])
 
     # -- for the guard ----------------------------------------------------------------------------------------------
@@ -177,7 +175,7 @@ class Desk:
     async def invalidate(self, session_id: str, *, by: str = "kill", reason: str = "the session was stopped") -> int:
         """Close every open ticket of a run that was stopped; returns how many."""
         closed = await self.store.invalidate(session_id, by=by, reason=plain(reason), now=self.clock.now())
-        await self._announce(closed)
+        self._wake(closed)
         return len(closed)
 
     async def get(self, ticket_id: str) -> Ticket | None:
@@ -223,7 +221,7 @@ class Desk:
 
     async def look(self) -> None:
         """One round of the watch."""
-        await self._announce(await self.store.expire_due(self.clock.now()))
+        self._wake(await self.store.expire_due(self.clock.now()))
         if self._waiting:
             self._wake(await self.store.decided(list(self._waiting)))
 
@@ -253,7 +251,7 @@ class Desk:
     async def _fresh(self, ticket: Ticket) -> Ticket:
         now = self.clock.now()
         if ticket.state in OPEN and ticket.overdue(now):
-            await self._announce(await self.store.expire_due(now))
+            self._wake(await self.store.expire_due(now))
         return await self.store.get(ticket.id) or ticket
 
     def _patience(self, ticket: Ticket) -> float:
@@ -282,13 +280,8 @@ class Desk:
             expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
         )
         if decided is not None and decided.made:
-            await self._announce([ticket_id])
+            self._wake([ticket_id])
         return decided
-
-    async def _announce(self, ids: list[str]) -> None:
-        self._wake(ids)
-        if ids and self.hurry is not None:
-            await self.hurry()
 
     def _wake(self, ids: list[str]) -> None:
         for ticket_id in ids:

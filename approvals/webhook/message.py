@@ -65,13 +65,15 @@ def secret_key(secret: str) -> bytes:
         ValueError: it is not one, or the key is not 24 to 64 bytes long.
     """
     if not secret.startswith("whsec_"):
-        raise ValueError("a webhook secret starts with `whsec_`: make one with `wicket keys webhook`")
+        raise ValueError("a webhook secret starts with `whsec_`: put it before the output of `openssl rand -base64 32`")
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error:
-        raise ValueError("a webhook secret is `whsec_` and base64: make one with `wicket keys webhook`") from None
+        raise ValueError(
+            "a webhook secret is `whsec_` and base64: put it before the output of `openssl rand -base64 32`"
+        ) from None
     if not 24 <= len(key) <= 64:
-        raise ValueError("a webhook secret holds 24 to 64 bytes: make one with `wicket keys webhook`")
+        raise ValueError("a webhook secret holds 24 to 64 bytes: put it before the output of `openssl rand -base64 32`")
     return key
 
 
