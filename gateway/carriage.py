@@ -52,22 +52,24 @@ class Carriage:
         try:
             await self._exchange(passage)
         except UpstreamError as error:
-            await passage.settle(self.meter.outcome(passage.exchange, "error", error=error.code))
+            await passage.settle(await self.meter.outcome(passage.exchange, "error", error=error.code))
             raise
         except RefusedError:
             with contextlib.suppress(RefusedError):
-                await passage.settle(self.meter.outcome(passage.exchange, "refused"))
+                await passage.settle(await self.meter.outcome(passage.exchange, "refused"))
             raise
         except anyio.get_cancelled_exc_class():
             # The client left, or the run was killed: what was used by then is recorded all the same.
             with anyio.CancelScope(shield=True), contextlib.suppress(RefusedError):
-                await passage.settle(self.meter.outcome(passage.exchange, "cancelled"))
+                await passage.settle(await self.meter.outcome(passage.exchange, "cancelled"))
             raise
 
     async def _exchange(self, passage: Passing) -> None:
-        body = passage.exchange.request.raw
-        self.meter.sent_characters = len(body)
-        call = self.upstream.post(self.target, self.operation.path, body=body, headers=self.headers, query=self.query)
+        request = passage.exchange.request
+        self.meter.sent = request.strings
+        call = self.upstream.post(
+            self.target, self.operation.path, body=request.raw, headers=self.headers, query=self.query
+        )
         async with call as answer:
             self.meter.upstream_status = answer.status
             if answer.media_type == _EVENT_STREAM and 200 <= answer.status < 300:
@@ -85,11 +87,11 @@ class Carriage:
             raise _key_refused(self.target)
         self.meter.usage = self.dialect.usage(body.value)
         if self.meter.usage is None:
-            self.meter.received_characters = len(raw)
+            self.meter.received = body.strings
         judged = (await passage.respond(body)).response or body
         left: Body = judged if judged is body else self.dialect.settled(judged)
         ok = 200 <= answer.status < 300
-        await passage.settle(self.meter.outcome(passage.exchange, "ok" if ok else "error"))
+        await passage.settle(await self.meter.outcome(passage.exchange, "ok" if ok else "error"))
         await self.reply.whole(answer.status, self._headers(passage, answer), left.raw)
 
     async def _stream(self, passage: Passing, answer: Answer) -> None:
@@ -107,8 +109,8 @@ class Carriage:
         finally:
             self.meter.usage = relay.usage
             self.meter.partial = relay.partial_usage
-            self.meter.received_characters = relay.characters
-        await passage.settle(self.meter.outcome(passage.exchange, "error" if relay.failed else "ok"))
+            self.meter.received = relay.texts
+        await passage.settle(await self.meter.outcome(passage.exchange, "error" if relay.failed else "ok"))
         await self.reply.end(tail)
 
     def _headers(self, passage: Passing, answer: Answer) -> Headers:

@@ -21,6 +21,7 @@ from gateway.refusals import Refusals
 from gateway.reply import Reply
 from gateway.routing import Routes, Target
 from gateway.upstream import Upstream
+from gateway.vocabulary import Vocabulary
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.exchange import Action, Exchange, Principal, Resource
@@ -72,6 +73,7 @@ class Endpoint:
         self.dialect = dialect
         self._path = path
         self._operation = operation
+        self._vocabulary = Vocabulary(dialect.vocabulary) if dialect.vocabulary else None
 
     async def __call__(self, scope: AsgiScope, receive: Receive, reply: Reply) -> None:
         """Serve one request; whatever may go wrong is said in the wire's own shape."""
@@ -98,7 +100,7 @@ class Endpoint:
             headers=self._passed(visit.headers),
             query=credentials.stripped(cast("bytes", visit.scope["query_string"])),
             reply=visit.reply,
-            meter=Meter(organs.prices, metered=self._operation.metered),
+            meter=Meter(organs.prices, self._vocabulary, metered=self._operation.metered),
         )
         with organs.presence.watch(visit.receive):
             async with organs.guard.passage(exchange) as passage:

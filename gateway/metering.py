@@ -3,15 +3,24 @@
 One meter for one exchange. Where tokens are limited and paid for is `governance/budget`.
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import anyio.to_thread
+
 from gateway.dialects.dialect import Usage
+from gateway.vocabulary import Vocabulary, VocabularyError
 from governance.exchange import Exchange
 from governance.stage import Outcome
 
+log = logging.getLogger(__name__)
+
 CHARACTERS_PER_TOKEN = 4
-"""The usual ratio of English text; an estimate is only made when the provider's own count never came."""
+"""The usual ratio of English text, where no vocabulary is known to count as the model does."""
+MOST_COUNTED = 400_000
+"""Characters that are really counted; what is beyond is taken to be like them."""
 
 
 class Prices(Protocol):
@@ -27,20 +36,26 @@ class Meter:
     """What is known so far of what one exchange used."""
 
     prices: Prices
+    vocabulary: Vocabulary | None = None
+    """Counts about as the model does, where there is such a thing."""
     metered: bool = True
     """Whether the operation is paid for at all."""
-    sent_characters: int = 0
-    """How much was sent to the provider; 0 = nothing was."""
-    received_characters: int = 0
+    sent: Sequence[str] = ()
+    """The strings that were sent to the provider; empty = nothing was."""
+    received: Sequence[str] = ()
+    """The strings that came back, as far as they were read."""
     upstream_status: int = 0
     usage: Usage | None = None
     """The provider's final word."""
     partial: Usage = field(default_factory=Usage)
     """What it said before."""
 
-    def outcome(self, exchange: Exchange, status: str, *, error: str = "") -> Outcome:
+    async def outcome(self, exchange: Exchange, status: str, *, error: str = "") -> Outcome:
         """How the exchange ended, with what is known of its use."""
-        usage, estimated = self._usage()
+        usage, estimated = self.usage, False
+        if usage is None:
+            estimated = self.metered and bool(self.sent) and self.upstream_status < 400
+            usage = await self._estimated() if estimated else self.partial
         return Outcome(
             status=status,
             model=usage.model,
@@ -54,25 +69,28 @@ class Meter:
             error=error,
         )
 
-    def _usage(self) -> tuple[Usage, bool]:
-        if self.usage is not None:
-            return self.usage, False
-        refused_by_provider = self.upstream_status >= 400
-        if not self.metered or not self.sent_characters or refused_by_provider:
-            return self.partial, False
+    async def _estimated(self) -> Usage:
         known = self.partial
-        return (
-            Usage(
-                model=known.model,
-                input_tokens=known.input_tokens or estimate(self.sent_characters),
-                output_tokens=max(known.output_tokens, estimate(self.received_characters)),
-                cache_read_tokens=known.cache_read_tokens,
-                cache_write_tokens=known.cache_write_tokens,
-            ),
-            True,
+        went_in = known.input_tokens or await self._count(self.sent)
+        return Usage(
+            model=known.model,
+            input_tokens=went_in,
+            output_tokens=max(known.output_tokens, await self._count(self.received)),
+            cache_read_tokens=known.cache_read_tokens,
+            cache_write_tokens=known.cache_write_tokens,
         )
 
+    async def _count(self, texts: Sequence[str]) -> int:
+        text = "".join(texts)
+        if self.vocabulary is None or not text:
+            return _by_length(len(text))
+        try:
+            counted = await anyio.to_thread.run_sync(self.vocabulary.count, text[:MOST_COUNTED])
+        except VocabularyError as error:
+            log.error("tokens are estimated by length only: %s", error)  # noqa: TRY400 - the message says it all
+            return _by_length(len(text))
+        return -(-counted * len(text) // min(len(text), MOST_COUNTED))
 
-def estimate(characters: int) -> int:
-    """About how many tokens a text of this length has, rounded up."""
+
+def _by_length(characters: int) -> int:
     return -(-characters // CHARACTERS_PER_TOKEN)

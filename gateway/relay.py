@@ -48,8 +48,8 @@ class StreamRelay:
         self._tail: list[bytes] = []
         self.is_over = False
         """Whether the last event came. Nothing after it is passed on."""
-        self.characters = 0
-        """Characters of text so far, for an estimate where the provider never says how many tokens it were."""
+        self.texts: list[str] = []
+        """The text so far, for an estimate where the provider never says how many tokens it were."""
 
     @property
     def failed(self) -> bool:
@@ -122,7 +122,7 @@ class StreamRelay:
 
     def _guarded(self, reading: Reading, piece: Piece) -> str:
         """The text of a piece as it may leave now."""
-        self.characters += len(piece.text)
+        self.texts.append(piece.text)
         known = self._open.get(piece.channel)
         strand = self._new_strand(piece.channel) if known is None else known[0]
         text = strand.feed(piece.text)

@@ -29,6 +29,7 @@ class AnthropicMessages:
     """`POST /v1/messages` and `POST /v1/messages/count_tokens`."""
 
     wire = "anthropic-messages"
+    vocabulary = ""
     operations: Mapping[str, Operation] = MappingProxyType(
         {
             "/v1/messages": Operation("/messages"),

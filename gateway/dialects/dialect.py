@@ -126,6 +126,8 @@ class Dialect(Protocol):
 
     wire: str
     """Name in the configuration of a provider."""
+    vocabulary: str
+    """The vocabulary (`gateway/vocabulary`) that counts about as this wire's models do; empty = none is known."""
     operations: Mapping[str, Operation]
     """What is served, by path."""
     passed_headers: frozenset[str]

@@ -34,6 +34,7 @@ class OpenAiChat:
     """`POST /v1/chat/completions`."""
 
     wire = "openai-chat"
+    vocabulary = "o200k_base"
     operations: Mapping[str, Operation] = MappingProxyType({"/v1/chat/completions": Operation("/chat/completions")})
     passed_headers: frozenset[str] = frozenset(("openai-beta", "idempotency-key", "x-client-request-id"))
     passed_prefixes: tuple[str, ...] = ("x-stainless-",)

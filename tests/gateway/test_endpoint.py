@@ -324,7 +324,7 @@ async def test_a_client_that_leaves_a_stream_closes_the_upstream_and_is_recorded
     (outcome,) = house.outcomes
     assert (outcome.status, outcome.estimated, outcome.model) == ("cancelled", True, "gpt-4o-mini-2024")
     assert outcome.input_tokens > 100
-    assert outcome.output_tokens == 10
+    assert outcome.output_tokens == 5
 
 
 async def test_a_client_that_leaves_before_the_answer_closes_the_upstream(house: House, provider: Provider) -> None:
