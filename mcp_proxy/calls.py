@@ -96,9 +96,13 @@ class Call:
         self._book.leave(self)
         if self._done is not None:
             self._done.set()
-        if self.reply is not None:
-            with anyio.CancelScope(shield=True):
-                await self.reply.aclose()
+        if self.reply is None:
+            return
+        if kind is None:
+            await self.reply.aclose()
+            return
+        with anyio.CancelScope(shield=True):
+            await self.reply.aclose()
 
     @property
     def missed(self) -> Event | None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import aiohttp
 import anyio
+from yarl import URL
 
 from governance.config.models import Limits
 from governance.exchange import Principal
@@ -76,7 +77,7 @@ class HttpServer:
     ) -> None:
         self.name = name
         self.condition = Condition()
-        self._url = url
+        self._url = URL(url)
         self._client = client
         self._limits = limits
         self._headers = dict(headers)
@@ -243,6 +244,7 @@ class HttpReply:
         self._link = link
         self._response = response
         self._limit = limit
+        self._closed = False
         self.status = response.status
         self.events: AsyncIterator[Event] = _Nothing()
         self.answered = False
@@ -274,16 +276,21 @@ class HttpReply:
 
     async def aclose(self) -> None:
         """Use the connection again if the answer was read, else close it, which tells the server."""
+        if self._closed:
+            return
+        self._closed = True
         content = self._response.content
-        if self.answered and not content.is_eof():
-            with contextlib.suppress(UpstreamError), anyio.move_on_after(_DRAIN_SECONDS):
-                while await self.chunk():
-                    pass
-        if content.is_eof():
-            self._response.release()
-        else:
-            self._response.close()
-        self._link.ended(self._response)
+        try:
+            if self.answered and not content.is_eof():
+                with contextlib.suppress(UpstreamError), anyio.move_on_after(_DRAIN_SECONDS):
+                    while await self.chunk():
+                        pass
+        finally:
+            if content.is_eof():
+                self._response.release()
+            else:
+                self._response.close()
+            self._link.ended(self._response)
 
     async def chunk(self) -> bytes:
         """The next bytes of the body, whatever their number; empty at its end.

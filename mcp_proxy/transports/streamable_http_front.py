@@ -109,11 +109,10 @@ class HttpFront:
         async with self._answering(incoming, era, message) as outlet:
             link = await incoming.server.open(incoming.principal, era)
             try:
-                with outlet.scope:
+                with outlet.scope or contextlib.nullcontext():
                     await self._relay.carry(message, link, caller, outlet, Calls(), incoming.headers)
             finally:
-                with anyio.CancelScope(shield=True):
-                    await link.close()
+                await link.close()  # what a client that left cancels ends with its scope, so this is not cut short
 
     async def _legacy(self, incoming: Incoming, message: Message) -> None:
         if message.method == "initialize":
@@ -161,8 +160,7 @@ class HttpFront:
                 try:
                     await self._attend(incoming, link, _caller(incoming, Era.LEGACY), outlet, Calls())
                 finally:
-                    with anyio.CancelScope(shield=True):
-                        await link.close()
+                    await link.close()
             return
         caller = _caller(incoming, Era.LEGACY, session)
         with self._using(session):
@@ -176,7 +174,7 @@ class HttpFront:
     async def _attend(self, incoming: Incoming, link: Link, caller: Caller, outlet: HttpOutlet, calls: Calls) -> None:
         """Relay the server's own stream until somebody ends it."""
         try:
-            with outlet.scope:
+            with outlet.scope or contextlib.nullcontext():
                 await self._relay.listen(link, caller, outlet, calls, incoming.headers)
         except RefusedError as error:
             if not outlet.started:

@@ -45,12 +45,12 @@ class HttpOutlet:
         self.started = False
         self.finished = False
         self.status = 202 if request is None or not request.is_request else 200
-        self.scope = anyio.CancelScope()
-        """Holds the exchange; cancelled when a modern client leaves."""
         self.watched = False
         self.opened_at = self.spoke_at = clock.monotonic()
         self.final: Message | None = None
         """The response, once it was sent."""
+        self.scope = anyio.CancelScope() if request is None or era is Era.MODERN else None
+        """Holds the exchange of a client whose leaving ends it; None where it does not (legacy calls go on)."""
         self.opening: Callable[[Event], str] | None = None
         """For `initialize`: asked for the session id that goes with the first event."""
         self._receive = receive
@@ -135,7 +135,7 @@ class HttpOutlet:
             pass
         if not self.finished:
             self.gone = True
-            if self._era is Era.MODERN or self._request is None:
+            if self.scope is not None:
                 self.scope.cancel()
 
     @property
