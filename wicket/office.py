@@ -14,6 +14,7 @@ import anyio
 
 from approvals.desk import Desk, Manners
 from approvals.store import SqlTickets
+from approvals.webhook.courier import Announcer, endpoints
 from governance.audit.event import AuditError
 from governance.audit.log import Journal
 from governance.clock import Clock
@@ -58,6 +59,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
     async with open_store(config.database) as store:
         audit = Journal(store, secrets.master, clock, writer="cli")
         approvals = config.approvals
+        announcer = Announcer(endpoints(approvals), console_address(config)) if approvals.webhooks else None
         yield Office(
             config=config,
             secrets=secrets,
@@ -66,7 +68,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             audit=audit,
             keys=SqlKeys(store, audit, clock),
             desk=Desk(
-                SqlTickets(store, audit),
+                SqlTickets(store, audit, announcer),
                 clock,
                 Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config)),
             ),

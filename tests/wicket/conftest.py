@@ -1,14 +1,20 @@
 """An installation in an empty directory, and the command line to try on it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import anyio
 import pytest
 
+from governance.clock import SystemClock
+from governance.config.load import load
 from wicket.cli import main
+from wicket.office import Office, open_office
+
+T = TypeVar("T")
 
 CONFIG = "gateway: {port: 0}\nmcp: {port: 0}\n"
 
@@ -53,3 +59,13 @@ def installed(wicket: Wicket, tmp_path: Path) -> Path:
     (tmp_path / "policy.yaml").write_text("version: 1\ndefault: allow\n")
     assert wicket("init").code == 0
     return tmp_path
+
+
+def in_office(work: Callable[[Office], Awaitable[T]]) -> T:
+    """Does something with the records of the installation in the working directory."""
+
+    async def run() -> T:
+        async with open_office(load(Path("wicket.yaml")), SystemClock()) as office:
+            return await work(office)
+
+    return anyio.run(run)

@@ -94,6 +94,8 @@ async def _target(office: Office, scope: Scope, name: str) -> str:
     """What to stop. A session must be known, so that a mistyped id does not look like success."""
     if scope is Scope.ALL:
         return ""
+    if not name:
+        raise CommandError(Exit.USAGE, f"the id of the {scope} is missing: `wicket sessions list` shows them")
     return (await _one(office, name)).id if scope is Scope.SESSION else name
 
 
@@ -112,6 +114,8 @@ def _shown(run: Run, kills: list[Kill]) -> dict[str, Json]:
 _ID = argument("id", help="id of the session, ours or the agent's")
 _SCOPE = argument("--scope", choices=[scope.value for scope in Scope], default="session", help="what the id names")
 
+_TARGET = argument("id", nargs="?", default="", help="id of the session, ours or the agent's; nothing for `all`")
+
 COMMANDS = (
     Command(
         "sessions list",
@@ -124,12 +128,12 @@ COMMANDS = (
         "kill",
         "stop a session (or a key, agent, tenant, everything) in both proxies",
         kill,
-        (_ID, _SCOPE, argument("--reason", default="stopped by a person", help="why; the agent is told")),
+        (_TARGET, _SCOPE, argument("--reason", default="stopped by a person", help="why; the agent is told")),
     ),
     Command(
         "revive",
         "let something that was stopped go on",
         revive,
-        (_ID, _SCOPE, argument("--reason", default="", help="why; kept in the audit log")),
+        (_TARGET, _SCOPE, argument("--reason", default="", help="why; kept in the audit log")),
     ),
 )

@@ -1,0 +1,78 @@
+"""Deciding about held calls on the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from governance.exchange import Action, Body, Exchange, Principal, Resource, SessionRef
+from governance.verdict import Decision, Verdict
+from tests.wicket.conftest import Wicket, in_office
+from wicket.office import Office
+
+ARGUMENTS = b'{"params":{"arguments":{"path":"/tmp/x","note":"a\\u202eb\\u001b[2J"}}}'
+
+
+@pytest.fixture
+def ticket(installed: Path) -> str:
+    """Id of a ticket that a held call opened, whose agent went away."""
+
+    async def hold(office: Office) -> str:
+        exchange = Exchange(
+            id="x1",
+            at=office.clock.now(),
+            action=Action.TOOL_CALL,
+            principal=Principal("key_1", agent="coder"),
+            resource=Resource(server="files", name="write_file"),
+            session=SessionRef("s1", "key"),
+            request=Body.parse(ARGUMENTS),
+        )
+        held = await office.desk.hold(exchange, Verdict(Decision.HOLD, by="policy", rule="writes", reason="it writes"))
+        return held.ticket
+
+    with (installed / "wicket.yaml").open("a") as file:
+        file.write("approvals: {wait_seconds: 0}\n")
+    return in_office(hold)
+
+
+def test_a_call_that_waits_is_listed_and_shown_whole(wicket: Wicket, ticket: str):
+    (listed,) = wicket("approvals", "list", "--json").json
+    assert (listed["id"], listed["state"], listed["server"], listed["name"]) == (
+        ticket,
+        "pending",
+        "files",
+        "write_file",
+    )
+    assert (listed["agent"], listed["rule"]) == ("coder", "writes")
+    shown = wicket("approvals", "show", ticket)
+    assert "/tmp/x" in shown.out
+    assert f"/console/approvals/{ticket}" in shown.out
+    assert "\x1b" not in shown.out
+    assert "\u202e" not in shown.out
+    assert "\\u202e" in shown.out
+    assert wicket("approvals", "show", ticket, "--json").json["arguments"]["path"] == "/tmp/x"
+
+
+@pytest.mark.parametrize(("command", "state"), [("approve", "approved"), ("deny", "denied")])
+def test_a_call_is_decided_once(wicket: Wicket, ticket: str, command: str, state: str):
+    ran = wicket("approvals", command, ticket, "--reason", "because")
+    assert (ran.code, ran.out) == (0, f"{state} `{ticket}`\n")
+    shown = wicket("approvals", "show", ticket, "--json").json
+    assert (shown["state"], shown["decision_reason"]) == (state, "because")
+    assert shown["decided_by"].startswith("cli")
+    for again in ("approve", "deny"):
+        ran = wicket("approvals", again, ticket)
+        assert ran.code == 4
+        assert f"is `{state}` already, so nothing was changed" in ran.err
+    listed = wicket("approvals", "list", "--all", "--json").json
+    assert [one["state"] for one in listed] == [state]
+
+
+@pytest.mark.parametrize("command", ["show", "approve", "deny"])
+def test_a_ticket_that_is_not_there_is_told(wicket: Wicket, installed: Path, command: str):
+    ran = wicket("approvals", command, "tkt_none")
+    assert ran.code == 4
+    assert ran.err == "error: there is no ticket `tkt_none`: `wicket approvals list --all` shows all\n"
+
+
+def test_nothing_waits_at_first(wicket: Wicket, installed: Path):
+    assert wicket("approvals", "list").out == "nothing waits\n"

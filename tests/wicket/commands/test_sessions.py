@@ -1,0 +1,77 @@
+"""Seeing and stopping runs on the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from sessions.roll import Run
+from tests.wicket.conftest import Wicket, in_office
+from wicket.office import Office
+
+TIME = "2026-11-21T12:00:00.000000Z"
+
+
+def run_of(run_id: str, **fields: str) -> Run:
+    known = {"key_id": "key_1", "tenant": "acme", "agent": "coder", **fields}
+    return Run(id=run_id, evidence="explicit", rank=1, source="", plane="llm", first_seen=TIME, last_seen=TIME, **known)
+
+
+@pytest.fixture(autouse=True)
+def runs(installed: Path) -> None:
+    async def note(office: Office) -> None:
+        for run in (run_of("s1"), run_of("s2", agent="other", key_id="key_2", tenant="else")):
+            await office.store.write(office.runs.upsert(run))
+
+    in_office(note)
+
+
+def states(wicket: Wicket) -> dict[str, str]:
+    return {run["id"]: run["state"] for run in wicket("sessions", "list", "--json").json}
+
+
+def test_runs_are_listed_and_shown(wicket: Wicket):
+    assert states(wicket) == {"s1": "running", "s2": "running"}
+    assert "coder" in wicket("sessions", "list").out
+    assert "acme" in wicket("sessions", "show", "s1").out
+
+
+def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
+    ran = wicket("kill", "s1", "--reason", "it loops")
+    assert (ran.code, ran.out) == (0, "stopped session `s1`\n")
+    assert states(wicket) == {"s1": "killed", "s2": "running"}
+    assert wicket("sessions", "show", "s1", "--json").json["killed_because"] == "it loops"
+    assert wicket("kill", "s1", "--json").json["changed"] is False
+    assert wicket("revive", "s1").code == 0
+    assert states(wicket) == {"s1": "running", "s2": "running"}
+    types = [event["event_type"] for event in wicket("audit", "show", "--session", "s1", "--json").json]
+    assert types[0] == "session.revived"
+    assert "session.killed" in types
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "killed"),
+    [("key", ["key_1"], {"s1"}), ("agent", ["other"], {"s2"}), ("tenant", ["acme"], {"s1"}), ("all", [], {"s1", "s2"})],
+)
+def test_more_than_one_run_can_be_stopped_at_once(wicket: Wicket, scope: str, target: list[str], killed: set[str]):
+    arguments = ("--scope", scope, *target)
+    assert wicket("kill", *arguments).code == 0
+    assert {name for name, state in states(wicket).items() if state == "killed"} == killed
+    assert wicket("revive", *arguments).code == 0
+    assert wicket("revive", *arguments).code == 4
+
+
+def test_a_run_that_is_not_known_is_not_stopped_in_silence(wicket: Wicket):
+    for command in (["kill"], ["revive"], ["sessions", "show"]):
+        ran = wicket(*command, "s9")
+        assert ran.code == 4
+        assert ran.err == "error: there is no session `s9`: `wicket sessions list` shows them\n"
+
+
+def test_a_run_that_was_not_stopped_cannot_be_revived(wicket: Wicket):
+    ran = wicket("revive", "s1")
+    assert (ran.code, ran.err) == (4, "error: the session `s1` is not stopped: nothing was changed\n")
+
+
+def test_what_to_stop_must_be_said(wicket: Wicket):
+    assert wicket("kill").code == 2
+    assert wicket("revive", "--scope", "agent").code == 2
