@@ -21,11 +21,11 @@ setup: .venv/.developing ## install everything that developing needs
 
 test: .venv/.developing ## run the tests; ARGS='tests/wicket -k up' runs some of them
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 coverage: .venv/.developing ## run the tests and measure the branches they take
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-branch --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(ARGS)
 
 lint: .venv/.developing ## look at style and at common mistakes
 	$(BIN)/ruff format --check .
