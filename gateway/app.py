@@ -27,6 +27,7 @@ from governance import jsontree
 from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config
+from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Receive, Send, answer
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Gateway:
             "/": {"HEAD": _empty, "GET": _empty},
             "/api/hello": {"HEAD": _empty, "GET": _empty},
             "/healthz": {"HEAD": _empty, "GET": _empty},
-            "/readyz": {"HEAD": _empty, "GET": _empty},
+            "/readyz": {"HEAD": self._ready, "GET": self._ready},
             _MODELS: {"GET": self._models},
         }
 
@@ -170,6 +171,15 @@ class Gateway:
         if lowered(scope).get("upgrade", "").lower() == "websocket":
             return _refusing(UPGRADE)
         return _refusing(NOT_FOUND if methods is None else method_not_allowed(tuple(methods)))
+
+    async def _ready(self, scope: AsgiScope, receive: Receive, reply: Reply) -> None:
+        """Ready means that clients can be recognised; whether anything else works is said by each answer."""
+        try:
+            self._organs.identity.principal("")
+        except IdentityStaleError as failure:
+            await tell(reply, spoken_by(scope), problem_of(failure), new_id())
+        except UnknownKeyError:
+            await reply.whole(200, [], b"")
 
     async def _models(self, scope: AsgiScope, receive: Receive, reply: Reply) -> None:
         await self._listed(scope, reply, None)

@@ -23,7 +23,7 @@ from governance.audit.event import AuditError, Draft, Receipt
 from governance.clock import Clock, SystemClock
 from governance.config.models import Config
 from governance.exchange import Body, Exchange, Principal
-from governance.identity.directory import UnknownKeyError
+from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Edit, Verdict
 from pipeline.border import AsgiApp
@@ -91,6 +91,7 @@ class House:
     refuse_response: Verdict | None = None
     warnings: list[Verdict] = field(default_factory=list[Verdict])
     audit_is_down: bool = False
+    keys_are_stale: bool = False
     models: tuple[str, ...] = ("*",)
     url: str = ""
     before_settling: Callable[[], Awaitable[object]] | None = None
@@ -122,6 +123,8 @@ class House:
         return Receipt(len(self.drafts), "")
 
     def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        if self.keys_are_stale:
+            raise IdentityStaleError("keys cannot be read: try again later")
         if token != KEY:
             raise UnknownKeyError("no valid key")
         return Principal("key_test", models=self.models)

@@ -19,6 +19,16 @@ async def test_agents_may_knock_without_a_key(house: House) -> None:
             assert (answer.status_code, answer.content) == (200, b"")
 
 
+async def test_without_knowledge_of_keys_it_is_not_ready_and_never_says_401(house: House) -> None:
+    house.keys_are_stale = True
+    async with httpx.AsyncClient(base_url=house.url) as client:
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200
+        answer = await client.post("/v1/chat/completions", json=CHAT, headers=BEARER)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_unavailable")
+    assert answer.headers["retry-after"] == "2"
+
+
 @pytest.mark.parametrize(
     "where",
     [
