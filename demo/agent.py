@@ -12,30 +12,51 @@ from mcp_types import CallToolResult, TextContent
 from openai import AsyncOpenAI
 
 MAX_TURNS = 30
+PATIENCE_SECONDS = 240
+"""How long a tool call may take: somewhere a person may be looking at it."""
+
+
+@dataclass(frozen=True)
+class Called:
+    """One tool call and what came of it."""
+
+    tool: str
+    arguments: dict[str, Any]
+    text: str
+    refused: bool
 
 
 @dataclass
 class Agent:
-    """One agent with its model and its tools."""
+    """One agent with its model and its tools.
+
+    Args:
+        model_url: base URL of the OpenAI wire.
+        tool_urls: address of each MCP server, by the name the model knows it by.
+        key: the gateway key, the only credential it has.
+        session: what it calls this run.
+    """
 
     model_url: str
     tool_urls: dict[str, str]
-    key: str
+    key: str = field(repr=False)
     session: str
     tools: dict[str, tuple[Client, str]] = field(default_factory=dict[str, tuple[Client, str]])
     offered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    refusals: list[str] = field(default_factory=list[str])
+    calls: list[Called] = field(default_factory=list[Called])
 
     async def __aenter__(self) -> Self:
         """Connect to every tool server and list its tools."""
         self._stack = AsyncExitStack()
-        self._headers = {"authorization": f"Bearer {self.key}", "x-wicket-session": self.session}
+        headers = {"authorization": f"Bearer {self.key}", "x-wicket-session": self.session}
         self._model = AsyncOpenAI(
             base_url=self.model_url, api_key=self.key, default_headers={"x-wicket-session": self.session}, max_retries=0
         )
+        self.servers: dict[str, Client] = {}
         for name, url in self.tool_urls.items():
-            http = await self._stack.enter_async_context(httpx2.AsyncClient(headers=self._headers, timeout=120))
+            http = await self._stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=PATIENCE_SECONDS))
             client = await self._stack.enter_async_context(Client(streamable_http_client(url, http_client=http)))
+            self.servers[name] = client
             for tool in (await client.list_tools()).tools:
                 self.tools[f"{name}__{tool.name}"] = (client, tool.name)
                 schema = {
@@ -52,7 +73,11 @@ class Agent:
         await self._stack.aclose()
 
     async def do(self, task: str) -> str:
-        """Work on a task until the model has no more calls to make; returns its last words."""
+        """Work on a task until the model has no more calls to make; returns its last words.
+
+        Raises:
+            openai.APIStatusError: the model call was refused.
+        """
         messages: list[Any] = [{"role": "user", "content": task}]
         for _ in range(MAX_TURNS):
             answer = await self._model.chat.completions.create(
@@ -64,17 +89,17 @@ class Agent:
                 return said.content or ""
             for call in said.tool_calls:
                 if call.type == "function":
-                    result = await self._call(call.function.name, json.loads(call.function.arguments))
-                    messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+                    result = await self.call(call.function.name, json.loads(call.function.arguments))
+                    messages.append({"role": "tool", "tool_call_id": call.id, "content": result.text})
         return "I gave up."
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> str:
-        client, tool = self.tools[name]
-        result = await client.call_tool(tool, arguments)
-        text = text_of(result)
-        if result.is_error:
-            self.refusals.append(text)
-        return text
+    async def call(self, name: str, arguments: dict[str, Any]) -> Called:
+        """Call one tool by the name the model knows it by, listed or not."""
+        server, _, tool = name.partition("__")
+        result = await self.servers[server].call_tool(tool, arguments)
+        called = Called(name, arguments, text_of(result), bool(result.is_error))
+        self.calls.append(called)
+        return called
 
 
 def text_of(result: CallToolResult) -> str:

@@ -4,6 +4,9 @@ import sys
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
+from starlette.applications import Starlette
+
+from demo.listening import listen
 
 server = MCPServer("crm", instructions="Look customers up.")
 
@@ -20,10 +23,10 @@ def delete_customer(customer: int) -> str:
     return f"deleted {customer}"
 
 
-def main() -> None:
-    """Serve on the loopback port given as the only argument."""
-    server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+def make(host: str) -> Starlette:
+    """The application."""
+    return server.streamable_http_app(host=host)
 
 
 if __name__ == "__main__":
-    main()
+    listen(make, sys.argv[1:])

@@ -9,11 +9,12 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from demo.listening import listen
 
 Step = tuple[str, dict[str, Any]] | str
 """A tool call as `(name, arguments)`, or the final words."""
@@ -101,11 +102,10 @@ async def history(_request: Request) -> Response:
     return JSONResponse([raw.decode() for raw in seen])
 
 
-def main() -> None:
-    """Serve on the loopback port given as the only argument."""
-    routes = [Route("/v1/chat/completions", complete, methods=["POST"]), Route("/seen", history)]
-    uvicorn.run(Starlette(routes=routes), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+def make(_host: str) -> Starlette:
+    """The application."""
+    return Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"]), Route("/seen", history)])
 
 
 if __name__ == "__main__":
-    main()
+    listen(make, sys.argv[1:])
