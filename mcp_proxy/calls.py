@@ -6,11 +6,13 @@ itself.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import anyio
 
+from governance.exchange import SessionRef
 from mcp_proxy.link import Event, Outlet, Reply
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
 
@@ -26,6 +28,17 @@ class Calls:
     def __init__(self) -> None:
         self._open: dict[RequestId, Call] = {}
         self._missed: OrderedDict[RequestId, Event | None] = OrderedDict()
+        self.run: SessionRef | None = None
+        """The run that the last governed call belonged to; messages with less evidence belong to it too."""
+        self.followers: set[Callable[[SessionRef], None]] = set()
+        """Told when `run` changes: what is open must end when that run is killed."""
+
+    def belongs_to(self, run: SessionRef) -> None:
+        """A governed call of this client session belongs to `run`."""
+        if self.run is None or self.run.id != run.id:
+            self.run = run
+            for follow in list(self.followers):
+                follow(run)
 
     def opened(self, message: Message, outlet: Outlet, *, governed: bool) -> "Call":
         """A context that holds one request while it is open.
@@ -54,6 +67,7 @@ class Calls:
         """The call is open."""
         if call.message.id is not None and call.message.is_request:
             self._open[call.message.id] = call
+            self._missed.pop(call.message.id, None)  # an old answer must not be taken for this call's
 
     def leave(self, call: "Call") -> None:
         """The call is closed; keep what the client missed."""

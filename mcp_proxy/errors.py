@@ -102,7 +102,8 @@ def _text(error: RefusedError) -> str:
             f"pending: a person must decide{where} (ticket `{error.ticket}`, rule `{rule}`): {reason}. "
             "Make exactly the same call again to get its result; it runs once."
         )
-    return f"refused by rule `{rule}`: {reason} (exchange `{error.exchange_id}`)"
+    which = f" (exchange `{error.exchange_id}`)" if error.exchange_id else ""
+    return f"refused by rule `{rule}`: {reason}{which}"
 
 
 def _error(request_id: RequestId | None, code: int, text: str, data: Json) -> Message:

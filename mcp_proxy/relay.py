@@ -6,7 +6,7 @@ How messages travel is the business of fronts and links, what they mean that of 
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol, Self
@@ -37,6 +37,10 @@ from mcp_proxy.message import Message, result_of
 from sessions.correlate import correlate
 
 log = logging.getLogger(__name__)
+
+
+MOST_RUNS = 32
+"""Runs whose kill ends one stream: a client that names a new run with each call must not fill the memory."""
 
 
 class Way(Protocol):
@@ -126,9 +130,11 @@ class Relay:
         async with calls.opened(message, outlet, governed=action is not None) as call:
             try:
                 if action is None:
-                    await self._pass(call, link, caller, outlet, headers)
+                    await self._pass(call, link, caller, outlet, calls, headers)
                 else:
-                    await call.answer(await self._govern(call, action, link, caller, outlet, headers))
+                    exchange = exchange_of(message, action, caller, self.catalog, self.clock.now())
+                    calls.belongs_to(exchange.session)
+                    await call.answer(await self._govern(call, exchange, link, outlet, headers))
             except (RefusedError, UpstreamError) as error:
                 told = errors.answer(error, message, caller.era)
                 await outlet.begin(told.status, NO_HEADERS)
@@ -146,8 +152,8 @@ class Relay:
             RefusedError: the run was killed.
             UpstreamError: the server cannot be reached.
         """
-        session = await self._alive(None, caller)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, session, scope) as cut:
+        runs = await self._alive(None, caller, calls)
+        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
             reply = await link.listen(headers)
             try:
                 await outlet.begin(reply.status, reply.headers)
@@ -162,43 +168,49 @@ class Relay:
 
     # -- passed on --------------------------------------------------------------------------------------------------
 
-    async def _pass(self, call: Call, link: Link, caller: Caller, outlet: Outlet, headers: Mapping[str, str]) -> None:
+    async def _pass(
+        self, call: Call, link: Link, caller: Caller, outlet: Outlet, calls: Calls, headers: Mapping[str, str]
+    ) -> None:
         message = call.message
-        session = await self._alive(message, caller)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, session, scope) as cut:
+        runs = await self._alive(message, caller, calls)
+        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
             reply = await link.send(message, headers)
             event = await _until_answered(reply, call, outlet)
             if event is not None:
                 await call.answer(event)
         cut.check()
 
-    async def _alive(self, message: Message | None, caller: Caller) -> SessionRef:
-        """The run of a message that is not governed; killed runs send nothing at all."""
-        session = correlate(signs_of(message, caller), caller.principal)
-        verdict = await self.kills.verdict(caller.principal, session)
-        if verdict.decision.strength >= Decision.HOLD.strength:
-            raise RefusedError(verdict, "")
-        return session
+    async def _alive(self, message: Message | None, caller: Caller, calls: Calls) -> list[SessionRef]:
+        """The runs of a message that is not governed; killed runs send nothing at all.
+
+        A message by itself may show less evidence than the calls of its client session did, so theirs counts too.
+        """
+        own = correlate(signs_of(message, caller), caller.principal)
+        runs = [own] if calls.run is None or calls.run.id == own.id else [own, calls.run]
+        for run in runs:
+            verdict = await self.kills.verdict(caller.principal, run)
+            if verdict.decision.strength >= Decision.HOLD.strength:
+                raise RefusedError(verdict, "")
+        return runs
 
     # -- governed ---------------------------------------------------------------------------------------------------
 
     async def _govern(
-        self, call: Call, action: Action, link: Link, caller: Caller, outlet: Outlet, headers: Mapping[str, str]
+        self, call: Call, exchange: Exchange, link: Link, outlet: Outlet, headers: Mapping[str, str]
     ) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
         message = call.message
-        exchange = exchange_of(message, action, caller, self.catalog, self.clock.now())
         async with self.gate.passage(exchange) as way:
             sent = message_of(way.exchange.request, message)
             if sent is not message and self.rules is not None:
-                headers = self.rules.rewritten(caller.server, sent, headers)
+                headers = self.rules.rewritten(exchange.resource.server, sent, headers)
             try:
                 reply = await link.send(sent, headers)
                 message, event = await self._answer(reply, call, outlet)
             except UpstreamError as error:
                 await way.settle(Outcome("error", error=str(error)))
                 raise
-            judged = await self._judged(way, message, action)
+            judged = await self._judged(way, message, exchange.action)
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
         return replace(event, message=judged)
@@ -254,19 +266,29 @@ async def _until_answered(reply: Reply, call: Call, outlet: Outlet) -> Event | N
 
 
 class _Cut:
-    """Ends what does not pass the guard when its run is killed."""
+    """Ends what does not pass the guard when a run that it belongs to is killed."""
 
-    def __init__(self, kills: Kills, caller: Caller, session: SessionRef, scope: anyio.CancelScope) -> None:
-        self._tracked = kills.track(caller.principal, session, self._cut)
+    def __init__(
+        self, kills: Kills, caller: Caller, runs: list[SessionRef], calls: Calls, scope: anyio.CancelScope
+    ) -> None:
+        self._kills = kills
+        self._principal = caller.principal
+        self._runs = runs
+        self._calls = calls
         self._scope = scope
+        self._tracked = ExitStack()
+        self._followed: set[str] = set()
         self._verdict: Verdict | None = None
 
     def __enter__(self) -> Self:
-        self._tracked.__enter__()
+        for run in self._runs:
+            self._follow(run)
+        self._calls.followers.add(self._follow)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._tracked.__exit__(kind, error, at)
+        self._calls.followers.discard(self._follow)
+        self._tracked.close()
 
     def check(self) -> None:
         """Say that the run was killed, if it was.
@@ -276,6 +298,12 @@ class _Cut:
         """
         if self._verdict is not None:
             raise RefusedError(self._verdict, "")
+
+    def _follow(self, run: SessionRef) -> None:
+        if run.id in self._followed or len(self._followed) >= MOST_RUNS:
+            return
+        self._followed.add(run.id)
+        self._tracked.enter_context(self._kills.track(self._principal, run, self._cut))
 
     def _cut(self, verdict: Verdict) -> None:
         self._verdict = verdict

@@ -328,6 +328,16 @@ async def test_a_kill_cuts_the_servers_own_stream_and_refuses_every_later_messag
         assert len(upstream.calls) == seen
 
 
+async def test_a_stream_ends_with_the_run_that_later_calls_show_it_belongs_to() -> None:
+    async with staged(OpenGate()) as (upstream, proxy, client), client.listen() as stream:
+        await next(iter(upstream.sessions.values())).listening.wait()
+        transport = len(proxy.kills.running)
+        await client.tool("t", _meta={"wicket/session": "explicit-1"})
+        assert len(proxy.kills.running) == transport + 1
+        proxy.kills.running[-1](KILLED)
+        assert await stream.rest() == []
+
+
 # -- servers that misbehave
 
 
