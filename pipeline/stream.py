@@ -30,6 +30,9 @@ _NUMBER_START = re.compile(r"[0-9+(]")
 # Capital letters and digits in groups, as an IBAN is printed.
 _GROUPS = re.compile(r"[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){0,32}[ -]?\Z", re.ASCII)
 _GROUPS_LENGTH = 72
+# An escape that is not finished: what it will stand for is anything.
+_UNFINISHED = re.compile(r"(?:%[0-7]?|&#?\w{0,8}|\\(?:[ux][0-9a-fA-F]{0,3})?)\Z", re.ASCII)
+_UNFINISHED_LENGTH = 10
 # A private key block that has begun and not ended.
 _BLOCK_START = "-----BEGIN"
 _BLOCK_OPEN = re.compile(
@@ -154,11 +157,19 @@ def _held_from(text: str) -> int:
     keep = _held_as_read(text)
     if text.isascii() and "%" not in text and "&" not in text and "\\" not in text:
         return keep
+    keep = min(keep, _held_as_meant(text))
+    unfinished = _UNFINISHED.search(text, max(0, len(text) - _UNFINISHED_LENGTH))
+    if unfinished and unfinished.start():
+        keep = min(keep, _held_as_meant(text[: unfinished.start()]))
+    return keep
+
+
+def _held_as_meant(text: str) -> int:
     reading = plain(text)
     if reading is None:
-        return keep
-    inner = _held_as_read(reading.text)
-    return min(keep, reading.origin(inner, inner + 1).start) if inner < len(reading.text) else keep
+        return _held_as_read(text)
+    keep = _held_as_read(reading.text)
+    return reading.origin(keep, keep + 1).start if keep < len(reading.text) else len(text)
 
 
 def _held_as_read(text: str) -> int:

@@ -54,7 +54,7 @@ class Detector:
             raise ValueError("two detection rules have the same id: give each its own")
         self.rules = tuple(sorted(rules, key=lambda rule: rule.roles == _ARGUMENT))
         self._general = sum(rule.roles != _ARGUMENT for rule in rules)
-        gates = [Gate(rule.loose, rule.caseless) for rule in self.rules]
+        gates = [Gate(rule.loose, rule.caseless, bounded=rule.pattern) for rule in self.rules]
         self._escapes = range(len(gates), len(gates) + len(ESCAPE_GATES))
         gates += [Gate(pattern) for pattern in ESCAPE_GATES]
         self._runs = range(len(gates), len(gates) + len(RUN_GATES))

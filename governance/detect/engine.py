@@ -18,14 +18,17 @@ Choice = Literal["auto", "hyperscan", "re"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A pattern over UTF-8 bytes in the dialect that `re` and Hyperscan share."""
+    """What to look for, in the dialect that `re` and Hyperscan share."""
 
     pattern: str
+    """Over UTF-8 bytes, for an engine that never backtracks."""
     caseless: bool = False
+    bounded: str = ""
+    """Over characters and with every repeat bounded, for one that does; `pattern` where there is none."""
 
 
 Fired = dict[int, list[int]]
-"""For each gate that matched the byte offsets at which matches end, rising; no offsets means: it could be anywhere."""
+"""For each gate that matched the byte offsets at which matches end; no offsets means: it could be anywhere."""
 
 
 class Engine(Protocol):
@@ -84,11 +87,15 @@ class ReEngine:
     name = "re"
 
     def __init__(self, gates: Sequence[Gate]) -> None:
-        self._patterns = [re.compile(gate.pattern.encode(), re.IGNORECASE if gate.caseless else 0) for gate in gates]
+        self._patterns = [
+            re.compile(gate.bounded or gate.pattern, re.ASCII | (re.IGNORECASE if gate.caseless else 0))
+            for gate in gates
+        ]
 
     def fired(self, data: bytes) -> Fired:
         """The gates that match somewhere in `data`."""
-        return {index: [] for index, pattern in enumerate(self._patterns) if pattern.search(data)}
+        text = data.decode("utf-8", "surrogatepass")
+        return {index: [] for index, pattern in enumerate(self._patterns) if pattern.search(text)}
 
 
 def open_engine(gates: Sequence[Gate], choice: Choice = "auto") -> Engine:

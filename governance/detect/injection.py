@@ -68,7 +68,7 @@ _DIRECT = {
     r"(?:above|before|prior|previously|you (?:were|have|got|received|had)|that (?:you|were|came)|given|so far|until now|and (?:instead|just|only|say|print|follow|do))",
     "override_all": r"(?:ignore|disregard|forget|override|bypass) (?:all|any|every)(?: of)?(?: the| your| my| its)? (?:\w{1,12} )?"
     r"(?:instructions|directives|guidelines|safety \w{1,12}|safeguards|guardrails|programming)",
-    "forget": r"(?:forget|disregard|ignore|erase|delete) (?:about )?(?:everything|anything|all|whatever)(?: of)?(?: that)? "
+    "forget": r"(?:forget|disregard|ignore|erase|delete) (?:about )?(?:everything|anything|all that|whatever)(?: of)?(?: that)? "
     r"(?:i|you|we|was|were|has|above|before|written|said|prior|previous|from (?:above|before)|preceding|your (?:previous|prior|earlier|training|rules))\b",
     "above": r"(?:ignore|disregard) (?:all |everything |anything )?(?:of )?(?:the |what is )?(?:above|aforementioned|text above|previous text)\b",
     "system": rf"{_IGNORE} {_ALL}(?:current |whole |entire )?(?:system|developer|assistant|hidden) (?:prompt|message|instruction|instructions|rules|role)",

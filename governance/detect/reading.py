@@ -12,6 +12,9 @@ from governance.detect.views import Origin
 Applicable = Callable[[Rule, int], bool]
 """Whether a rule counts at an offset of the text as it was."""
 
+_CONTINUATION = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that do not start a character; a gate may end in the middle of one."""
+
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -49,7 +52,7 @@ class Reading:
             yield 0, len(self._text)
             return
         first, last = 0, -1
-        for end in self._characters(ends):
+        for end in self._characters(sorted(ends)):
             if not applicable(rule, self._origin(end - 1, end).start):
                 continue
             if last < 0 or end - rule.width > last + rule.width:
@@ -67,7 +70,7 @@ class Reading:
         counted: list[int] = []
         done = count = 0
         for end in ends:
-            count += len(self._bytes[done:end].decode("utf-8", "ignore"))
+            count += len(self._bytes[done:end].translate(None, _CONTINUATION))
             counted.append(count)
             done = end
         return counted

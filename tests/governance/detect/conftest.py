@@ -1,0 +1,17 @@
+"""Detectors are compiled once for all tests of this room: they are immutable."""
+
+import pytest
+
+from governance.detect.detector import Detector, open_detector
+from governance.detect.families import all_families
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    return open_detector("hyperscan")
+
+
+@pytest.fixture(scope="session")
+def slow_detector() -> Detector:
+    """The same rules on the standard library."""
+    return Detector(all_families(), "re")

@@ -1,0 +1,84 @@
+"""One suite over both prefilters, and what only one of them can do wrong."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import hyperscan
+import pytest
+
+from governance.detect.engine import Engine, Gate, HyperscanEngine, ReEngine, open_engine
+
+GATES = [
+    Gate("secret"),
+    Gate("drop table", caseless=True),
+    Gate(r"\d{3}-\d{2}"),
+    Gate(r"\bword\b"),
+    Gate(r"\w+@\s", bounded=r"\w{1,64}@\s"),
+]
+
+
+@pytest.fixture(params=[HyperscanEngine, ReEngine])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return request.param(GATES)
+
+
+@pytest.mark.parametrize(
+    ("data", "fired"),
+    [
+        (b"", set[int]()),
+        (b"nothing", set[int]()),
+        (b"a secret", {0}),
+        (b"a Secret", set[int]()),
+        (b"DROP Table", {1}),
+        (b"123-45 secret", {0, 2}),
+        (b"word", {3}),
+        (b"words", set[int]()),
+        ("wörd word é".encode(), {3}),
+        ("日本word語".encode(), {3}),
+        (b"a@ ", {4}),
+        (b"a\x00secret\x00b", {0}),
+    ],
+)
+def test_it_says_which_gates_match(engine: Engine, data: bytes, fired: set[int]) -> None:
+    assert set(engine.fired(data)) == fired
+
+
+def test_classes_mean_the_same_to_both() -> None:
+    gates = [Gate(rf"x{shape}y") for shape in (r"\s", r"\w", r"\d", r"[^\x00]", r"\b \b")]
+    fast, slow = HyperscanEngine(gates), ReEngine(gates)
+    for code in range(0x500):
+        data = f"x{chr(code)}y".encode()
+        wide = {3} if code >= 0x80 else set[int]()  # one character is more than one byte: see `Rule.loose`
+        assert set(fast.fired(data)) | wide == set(slow.fired(data)) | wide, code
+
+
+def test_hyperscan_says_where_each_match_ends() -> None:
+    assert HyperscanEngine(GATES).fired(b"secret secret 123-45") == {0: [6, 13], 2: [20]}
+
+
+@pytest.mark.parametrize("offset", [0, 4096, 65_536, 1_048_576])
+def test_nothing_is_too_far_into_a_text(engine: Engine, offset: int) -> None:
+    assert 0 in engine.fired(b"a" * offset + b"secret" + b"a" * 64)
+
+
+def test_two_threads_scan_at_once() -> None:
+    engine = HyperscanEngine(GATES)
+    barrier = Barrier(2)
+    data = b"nothing here " * 20_000 + b"secret"
+
+    def scan() -> int:
+        barrier.wait(5)
+        return sum(0 in engine.fired(data) for _ in range(50))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [one.result() for one in (pool.submit(scan), pool.submit(scan))] == [50, 50]
+
+
+def test_a_gate_outside_the_shared_dialect_is_refused() -> None:
+    with pytest.raises(hyperscan.error):
+        open_engine([Gate("(?<=a)b")])
+
+
+def test_the_engine_can_be_chosen() -> None:
+    assert open_engine(GATES).name == "hyperscan"
+    assert open_engine(GATES, "re").name == "re"

@@ -1,0 +1,165 @@
+"""What the stage asks for: actions by kind and tenant, edits that fit, and refusal where it cannot be sure."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import hyperscan
+import pytest
+
+from governance import jsontree
+from governance.config.models import Detect
+from governance.detect.actions import Actions
+from governance.detect.detector import Detector
+from governance.detect.stage import DetectStage
+from governance.exchange import (
+    Action,
+    Body,
+    Exchange,
+    Lens,
+    Phase,
+    Principal,
+    Resource,
+    Role,
+    Segment,
+    SessionRef,
+    every_string,
+)
+from governance.verdict import ALLOWED, Decision
+from pipeline.judge import judge
+from tests.governance.detect.samples import SECRETS
+
+CALL = Action.TOOL_CALL
+MODEL = Action.LLM_GENERATE
+
+
+def as_role(role: Role) -> Lens:
+    return lambda value: (Segment(one.pointer, role, one.text) for one in every_string(value))
+
+
+def exchange(
+    request: Any,
+    *,
+    action: Action = MODEL,
+    role: Role = Role.USER,
+    response: Any = None,
+    tenant: str = "default",
+) -> Exchange:
+    return Exchange(
+        id="x1",
+        at=datetime(2026, 11, 21, tzinfo=UTC),
+        action=action,
+        principal=Principal("key", tenant=tenant),
+        resource=Resource(),
+        session=SessionRef("s", "key"),
+        request=Body.parse(jsontree.dump(request), as_role(role)),
+        response=None if response is None else Body.parse(jsontree.dump(response), as_role(role)),
+    )
+
+
+def stage(detector: Detector, **config: object) -> DetectStage:
+    return DetectStage(detector, Actions(Detect.model_validate(config)))
+
+
+async def test_a_clean_body_is_allowed_without_a_word(detector: Detector) -> None:
+    clean = exchange({"messages": [{"role": "user", "content": "What is the capital of France?"}]})
+    assert await stage(detector).judge(clean, Phase.REQUEST) is ALLOWED
+    assert await stage(detector).judge(clean, Phase.RESPONSE) is ALLOWED
+
+
+async def test_a_redaction_changes_only_what_was_found(detector: Detector) -> None:
+    asked = exchange({"a": "my ssn is 123-45-6789, and my name is Jane", "b": [1, "x"]})
+    verdict = await stage(detector).judge(asked, Phase.REQUEST)
+    assert verdict.decision is Decision.REDACT
+    assert verdict.rule == "pii.ssn"
+    assert asked.request.edited(verdict.edits).value == {
+        "a": "my ssn is [REDACTED:pii.ssn], and my name is Jane",
+        "b": [1, "x"],
+    }
+
+
+async def test_nothing_that_is_said_about_a_finding_repeats_it(detector: Detector) -> None:
+    secret = SECRETS["secret.github_token"]
+    for action in ("log", "redact", "hold", "deny"):
+        verdict = await stage(detector, actions={"*": action}).judge(exchange({"a": secret}), Phase.REQUEST)
+        said = repr(verdict).replace("secret.github_token", "")
+        assert secret not in said
+        assert secret[-6:] not in said
+
+
+@pytest.mark.parametrize(
+    ("action", "decision"),
+    [("log", Decision.ALLOW), ("redact", Decision.REDACT), ("hold", Decision.HOLD), ("deny", Decision.DENY)],
+)
+async def test_each_action_becomes_its_decision(detector: Detector, action: str, decision: Decision) -> None:
+    verdict = await stage(detector, actions={"pii.email": action}).judge(exchange("write j@x.org"), Phase.REQUEST)
+    assert verdict.decision is decision
+    assert [(one.kind, one.action, one.role) for one in verdict.findings] == [("pii.email", action, "user")]
+    assert bool(verdict.edits) is (action == "redact")
+
+
+async def test_the_strongest_action_decides_and_redactions_are_still_made(detector: Detector) -> None:
+    asked = exchange("123-45-6789 and j@x.org")
+    verdict = await stage(detector, actions={"pii.email": "hold"}).judge(asked, Phase.REQUEST)
+    assert (verdict.decision, verdict.rule) == (Decision.HOLD, "pii.email")
+    assert asked.request.edited(verdict.edits).value == "[REDACTED:pii.ssn] and j@x.org"
+
+
+async def test_each_tenant_has_its_own_actions(detector: Detector) -> None:
+    both = stage(detector, actions={"pii.*": "redact"}, tenants={"acme": {"pii.email": "deny"}})
+    for tenant, decision in (("acme", Decision.DENY), ("other", Decision.REDACT)):
+        verdict = await both.judge(exchange("j@x.org", tenant=tenant), Phase.REQUEST)
+        assert verdict.decision is decision
+
+
+async def test_a_response_is_judged_like_a_request(detector: Detector) -> None:
+    answered = exchange("hello", response={"text": "call 123-45-6789"}, role=Role.RESULT)
+    verdict = await stage(detector).judge(answered, Phase.RESPONSE)
+    assert verdict.decision is Decision.REDACT
+    assert await stage(detector).judge(answered, Phase.REQUEST) is ALLOWED
+
+
+async def test_the_name_of_a_member_cannot_be_replaced_so_the_body_is_refused(detector: Detector) -> None:
+    for body in ({"123-45-6789": "x"}, {"123-45-6789": {"a": 1}}, {"123-45-6789": "123-45-6789"}):
+        verdict = await stage(detector).judge(exchange(body), Phase.REQUEST)
+        assert verdict.decision is Decision.DENY
+        assert "123" not in verdict.reason
+
+
+async def test_a_dangerous_argument_is_held_where_it_is_called_and_only_noted_elsewhere(detector: Detector) -> None:
+    wipe = {"command": "rm -rf /"}
+    call = exchange(wipe, action=CALL, role=Role.ARGUMENT)
+    verdict = await stage(detector).judge(call, Phase.REQUEST)
+    assert (verdict.decision, verdict.findings[0].kind) == (Decision.HOLD, "argument.shell")
+    wish = exchange("hi", response=wipe, role=Role.ARGUMENT)
+    verdict = await stage(detector).judge(wish, Phase.RESPONSE)
+    assert (verdict.decision, verdict.findings[0].action) == (Decision.ALLOW, "log")
+    history = exchange(wipe, role=Role.ARGUMENT)
+    assert await stage(detector).judge(history, Phase.REQUEST) is ALLOWED
+
+
+async def test_an_address_of_a_metadata_service_is_denied(detector: Detector) -> None:
+    call = exchange({"url": "http://169.254.169.254/latest"}, action=CALL, role=Role.ARGUMENT)
+    verdict = await stage(detector).judge(call, Phase.REQUEST)
+    assert (verdict.decision, verdict.rule) == (Decision.DENY, "address.metadata")
+
+
+async def test_what_the_lens_leaves_out_is_left_alone(detector: Detector) -> None:
+    asked = exchange({"image": "123-45-6789", "text": "hello"})
+    hidden = Body(asked.request.value, lens=lambda value: [Segment("/text", Role.USER, "hello")])
+    opaque = Exchange(
+        asked.id, asked.at, MODEL, asked.principal, asked.resource, asked.session, hidden
+    )  # fmt: skip
+    assert await stage(detector).judge(opaque, Phase.REQUEST) is ALLOWED
+
+
+async def test_an_engine_that_fails_refuses(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        name = "broken"
+
+        def fired(self, data: bytes) -> dict[int, list[int]]:
+            raise hyperscan.ScratchInUseError
+
+    broken = Detector(detector.rules[:1])
+    monkeypatch.setattr(broken, "_engine", Broken())
+    judged = await judge((stage(broken),), exchange("hello"), Phase.REQUEST)
+    assert (judged.winner.decision, judged.winner.rule) == (Decision.DENY, "stage.error")
