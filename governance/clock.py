@@ -34,4 +34,4 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """`moment` as an RFC 3339 string in UTC with microseconds, the only form in which Wicket stores time."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -156,7 +156,11 @@ class Passage:
     async def _ask_a_person(self, judged: Judgement) -> str:
         """Hold the call. Returns the id of the ticket that was used up for it."""
         verdict, exchange = judged.winner, judged.exchange
-        held = await self._organs.desk.hold(exchange, verdict)
+        try:
+            held = await self._organs.desk.hold(exchange, verdict)
+        except Exception:
+            log.exception("nobody can be asked, so exchange %s is refused", exchange.id)
+            await self._refuse(judged, broken("approval"))
         if held.state is not HeldState.APPROVED:
             await self._refuse(judged, _not_approved(held, verdict), held)
         again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
@@ -167,10 +171,18 @@ class Passage:
             await self._refuse(
                 judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held
             )
-        if not await self._organs.desk.consume(held):
+        if not await self._used_up(held):
             used = "the approval was used, or ran out, before the call could run: make it again"
             await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
         return held.ticket
+
+    async def _used_up(self, held: Held) -> bool:
+        """Use the approval up for this call; what could not be used up does not count."""
+        try:
+            return await self._organs.desk.consume(held)
+        except Exception:
+            log.exception("the approval of exchange %s could not be used", self.exchange.id)
+            return False
 
     async def _refuse(self, judged: Judgement, verdict: Verdict, held: Held | None = None) -> NoReturn:
         """Record the refusal, kill if asked to, and raise."""

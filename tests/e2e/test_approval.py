@@ -1,0 +1,145 @@
+"""A held call, a person in a real browser, and exactly one execution."""
+
+import json
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from mcp import Client
+from playwright.async_api import Page, async_playwright
+
+from tests.console.conftest import CHROMIUM, FLAGS
+from tests.e2e.stack import Stack, eventually, text_of
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    """A hundred equal calls would be a loop; here they are meant."""
+    return {"loop": {"repeat_warn": 0, "repeat_hold": 0, "repeat_deny": 0, "repeat_kill": 0, "cycle_repeats": 0}}
+
+
+async def open_page(page: Page, stack: Stack, path: str) -> None:
+    """Sign in with the administrator's token, then go to a page."""
+    await page.goto(f"{stack.gateway}/console/login")
+    await page.get_by_label("key").fill(stack.admin)
+    await page.get_by_role("button", name="sign in").click()
+    await page.wait_for_url("**/console/**")
+    await page.goto(f"{stack.gateway}{path}")
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_approved_in_chromium_is_executed_exactly_once(stack: Stack, mode: str) -> None:
+    text = f"ask-chromium-{mode}"
+    results: list[str] = []
+
+    async def call() -> None:
+        async with stack.tools(session="approving", mode=mode) as tools:
+            results.append(text_of(await tools.call_tool("mark", {"text": text})))
+
+    async with async_playwright() as playwright, anyio.create_task_group() as tasks:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page()
+        await open_page(page, stack, "/console/approvals")
+        tasks.start_soon(call)
+        await page.locator(f"a[href$='{await stack.pending()}']").first.click()
+        assert text in await page.locator("main").inner_text()
+        assert text not in stack.marks()
+        await page.get_by_role("button", name="approve", exact=False).first.click()
+        await eventually(lambda: bool(results))
+        await browser.close()
+    assert results == [f"marked {text}"]
+    assert stack.marks().count(text) == 1
+
+
+async def call_mark(tools: Client, text: str) -> tuple[bool, str]:
+    """One call; whether it is an error, and its text."""
+    result = await tools.call_tool("mark", {"text": text})
+    return bool(result.is_error), text_of(result)
+
+
+async def test_a_denied_call_is_not_executed_and_the_agent_is_told_why(stack: Stack) -> None:
+    results: list[tuple[bool, str]] = []
+
+    async def call() -> None:
+        async with stack.tools() as tools:
+            results.append(await call_mark(tools, "ask-denied"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await stack.decide(await stack.pending(), "deny", "not on a Friday")
+    ((is_error, text),) = results
+    assert is_error
+    assert "not on a Friday" in text
+    assert "ask-denied" not in stack.marks()
+
+
+async def test_an_approval_is_for_one_call_to_the_byte(stack: Stack) -> None:
+    async with stack.tools() as tools, anyio.create_task_group() as tasks:
+
+        async def first_try() -> None:
+            with anyio.CancelScope() as scope:
+                scopes.append(scope)
+                await call_mark(tools, "ask-byte-a")
+
+        scopes: list[anyio.CancelScope] = []
+        tasks.start_soon(first_try)
+        ticket = await stack.pending()
+        scopes[0].cancel()
+        await stack.decide(ticket, "approve")
+        with anyio.CancelScope() as changed:
+            tasks.start_soon(deny_next, stack)
+            is_error, text = await call_mark(tools, "ask-byte-b")
+            assert is_error
+            assert "denied" in text
+            changed.cancel()
+        assert "ask-byte-b" not in stack.marks()
+        assert await call_mark(tools, "ask-byte-a") == (False, "marked ask-byte-a")
+    assert stack.marks().count("ask-byte-a") == 1
+
+
+async def deny_next(stack: Stack) -> None:
+    """Deny the next call that waits."""
+    await stack.decide(await stack.pending(), "deny", "this one was not approved")
+
+
+async def test_a_hundred_uses_of_one_approval_make_one_execution(stack: Stack) -> None:
+    """Raw HTTP, so that a hundred calls really are on the way at the same time."""
+    call: dict[str, Any] = {
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {
+            "name": "mark", "arguments": {"text": "ask-hundred"},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    }  # fmt: skip
+    headers = {
+        "authorization": f"Bearer {stack.key}", "content-type": "application/json", "x-wicket-session": "hundred",
+        "accept": "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call", "mcp-name": "mark",
+    }  # fmt: skip
+    answers: list[str] = []
+
+    async with httpx.AsyncClient(headers=headers, timeout=90, limits=httpx.Limits(max_connections=120)) as http:
+
+        async def use() -> None:
+            answer = await http.post(f"{stack.mcp}/mcp/ledger", content=json.dumps(call))
+            answers.append(answer.text)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(use)
+            await stack.decide(await stack.pending(), "approve")
+            await eventually(lambda: "ask-hundred" in stack.marks(), 60)
+            tasks.start_soon(_deny_everything, stack)
+            await eventually(lambda: len(answers) == 100, 60)
+            tasks.cancel_scope.cancel()
+    assert stack.marks().count("ask-hundred") == 1
+    assert sum("marked ask-hundred" in answer for answer in answers) == 1
+
+
+async def _deny_everything(stack: Stack) -> None:
+    while True:
+        await stack.decide(await stack.pending(), "deny")
