@@ -110,17 +110,19 @@ class Passage:
         if self._settled:
             return
         if self._streams:
-            self._collect_findings()
-            await self.respond_to_stream()
+            await self._judge_stream()
         if not await self._settle(outcome):
             raise RefusedError(_unwritable(), self.exchange.id)
+        if self._streams:
+            self._refuse_response()
 
-    async def respond_to_stream(self) -> None:
+    async def _judge_stream(self) -> None:
         """Let policy speak about a stream as a whole: its text has left, its last bytes have not."""
+        found = tuple(one for strand in self._streams.values() for one in strand.findings)
+        self.exchange = replace(self.exchange, findings=self.exchange.findings + found)
         stages = tuple(one for one in self._organs.stages.response if one.name != "detect")
         judged = await judge(stages, self.exchange, Phase.RESPONSE)
         self._response = strongest((*judged.verdicts, self._response))
-        self._refuse_response()
 
     def withhold(self, verdict: Verdict) -> NoReturn:
         """Refuse the rest of a stream.
@@ -231,12 +233,6 @@ class Passage:
     def _refuse_response(self) -> None:
         if self._response.decision.strength >= Decision.HOLD.strength:
             raise RefusedError(self._response, self.exchange.id)
-
-    def _collect_findings(self) -> None:
-        found: tuple[Finding, ...] = ()
-        for strand in self._streams.values():
-            found += tuple(strand.findings)
-        self.exchange = replace(self.exchange, findings=self.exchange.findings + found)
 
     async def _settle(self, outcome: Outcome) -> bool:
         """Write the ending in a scope that outlives the caller; false if it could not be written."""

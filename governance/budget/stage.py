@@ -158,12 +158,12 @@ class BudgetStage:
         return Amount(None if dollars is None else _micro(dollars), used.input_tokens + used.output_tokens, 1)
 
     def _used(self, exchange: Exchange, outcome: Outcome, reserved: Amount) -> Amount:
-        """What a call really used; what nobody knows stays as reserved."""
-        if outcome.status == "refused":
+        """What a call really used, also if its answer was withheld; what nobody knows stays as reserved."""
+        tokens = outcome.input_tokens + outcome.output_tokens
+        if outcome.status == "refused" and not tokens:
             return Amount()
         if exchange.action not in _PAID:
             return reserved
-        tokens = outcome.input_tokens + outcome.output_tokens
         if not tokens:
             return Amount(0, 0, 1) if outcome.status == "error" else reserved
         dollars = _micro(Decimal(outcome.cost_usd)) if outcome.cost_usd else reserved.micro_usd
