@@ -31,7 +31,7 @@ _NUMBER_START = re.compile(r"[0-9+(]")
 _GROUPS = re.compile(r"[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){0,32}[ -]?\Z", re.ASCII)
 _GROUPS_LENGTH = 72
 # An escape that is not finished: what it will stand for is anything.
-_UNFINISHED = re.compile(r"(?:%[0-7]?|&#?\w{0,8}|\\(?:[ux][0-9a-fA-F]{0,3})?)\Z", re.ASCII)
+_UNFINISHED = re.compile(r"(?:%[0-7]?|&#?\w{0,8}|\\(?:[ux][0-9a-fA-F]{0,3}|[nrt])?)\Z", re.ASCII)
 _UNFINISHED_LENGTH = 10
 # A private key block that has begun and not ended.
 _BLOCK_START = "-----BEGIN"

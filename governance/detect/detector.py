@@ -5,11 +5,11 @@ happens then is `governance/detect/stage.py` for whole bodies and `pipeline/stre
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from governance.detect.engine import Choice, Engine, Fired, Gate, open_engine
+from governance.detect.engine import Choice, Engine, Fired, Gate, characters, open_engine
 from governance.detect.families import all_families
 from governance.detect.reading import Applicable, Reading
 from governance.detect.rule import SEPARATOR, Rule
@@ -74,30 +74,32 @@ class Detector:
         Raises:
             Exception: whatever the engine raised; then nothing is known about `text`.
         """
-        fired = self._engine.fired(text.encode("utf-8", "surrogatepass"))
-        if not fired:
-            return text.isascii() or self._folds_clean(text, arguments)
-        if min(fired) < self._asked(arguments):
+        asked = self._asked(arguments)
+        fired = self._fired(text)
+        if fired and min(fired) < asked:
             return False
-        if not text.isascii() or not fired.keys().isdisjoint(self._escapes):
-            return self._folds_clean(text, arguments)
-        return self._decodes_clean(text, arguments)
+        escapes = not fired.keys().isdisjoint(self._escapes)
+        if escapes or not text.isascii():
+            text = plain_text(text, escapes=escapes)
+            fired = self._fired(text)
+            if fired and min(fired) < asked:
+                return False
+        if fired.keys().isdisjoint(self._runs):
+            return True
+        inside = self._fired(SEPARATOR.join(view.text for view in self._encoded(text, fired)))
+        return not inside or min(inside) >= asked
 
     def _asked(self, arguments: bool) -> int:
         """How many of the rules are asked for; those for arguments stand last."""
         return len(self.rules) if arguments else self._general
 
-    def _folds_clean(self, text: str, arguments: bool) -> bool:
-        folded = plain_text(text)
-        fired = self._engine.fired(folded.encode("utf-8", "surrogatepass"))
-        if fired and min(fired) < self._asked(arguments):
-            return False
-        return fired.keys().isdisjoint(self._runs) or self._decodes_clean(folded, arguments)
+    def _fired(self, text: str) -> Fired:
+        return self._engine.fired(text.encode("utf-8", "surrogatepass"))
 
-    def _decodes_clean(self, text: str, arguments: bool) -> bool:
-        inside = SEPARATOR.join(view.text for view in encoded(text))
-        fired = self._engine.fired(inside.encode())
-        return not fired or min(fired) >= self._asked(arguments)
+    def _encoded(self, text: str, fired: Fired) -> Iterable[View]:
+        """The encoded runs of a text of which the prefilter said `fired`."""
+        ends = [characters(text, fired[index]) if index in fired else None for index in self._runs]
+        return encoded(text, ends)
 
     def hits(self, text: str, applicable: Applicable = _always, *, start: int = 0, arguments: bool = True) -> list[Hit]:
         """Everything in `text` that ends after `start`, in order; `applicable` says which rules count where.
@@ -109,21 +111,21 @@ class Detector:
         raw = View("raw", text, Span)
         fired, found = self._search(raw, asked, applicable)
         outer = raw
-        if not text.isascii() or not fired.keys().isdisjoint(self._escapes):
-            folded = plain(text)
+        escapes = not fired.keys().isdisjoint(self._escapes)
+        if escapes or not text.isascii():
+            folded = plain(text, escapes=escapes)
             if folded is not None:
                 outer = folded
                 fired, more = self._search(outer, asked, applicable)
                 found += more
-        if not fired.keys().isdisjoint(self._runs):
-            for run in encoded(outer.text):
-                whole = outer.origin(*run.origin(0, 0))
-                found += self._search(View(run.name, run.text, partial(_within, whole)), asked, applicable)[1]
+        for run in self._encoded(outer.text, fired):
+            whole = outer.origin(*run.origin(0, 0))
+            found += self._search(View(run.name, run.text, partial(_within, whole)), asked, applicable)[1]
         return _widest([hit for hit in found if hit.end > start])
 
     def _search(self, view: View, asked: int, applicable: Applicable) -> tuple[Fired, list[Hit]]:
         """What the prefilter said of one reading, and what exact matching found in it."""
-        fired = self._engine.fired(view.text.encode("utf-8", "surrogatepass"))
+        fired = self._fired(view.text)
         found: list[Hit] = []
         if fired and min(fired) < asked:
             reading = Reading(view.text, view.origin)

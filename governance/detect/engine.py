@@ -31,6 +31,24 @@ Fired = dict[int, list[int]]
 """For each gate that matched the byte offsets at which matches end; no offsets means: it could be anywhere."""
 
 
+_CONTINUATION = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that do not start a character; a gate may end in the middle of one."""
+
+
+def characters(text: str, ends: list[int]) -> list[int]:
+    """Offsets in the UTF-8 bytes of `text` as offsets in its characters, rising."""
+    if text.isascii():
+        return sorted(ends)
+    data = text.encode("utf-8", "surrogatepass")
+    counted: list[int] = []
+    done = count = 0
+    for end in sorted(ends):
+        count += len(data[done:end].translate(None, _CONTINUATION))
+        counted.append(count)
+        done = end
+    return counted
+
+
 class Engine(Protocol):
     """Says which gates match a text, and where."""
 

@@ -4,16 +4,14 @@ What is found is the same as if the whole text had been searched: a match is no 
 end that the prefilter reported, so matches of two windows never overlap (`docs/decisions/detect-engine.md`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
+from governance.detect.engine import characters
 from governance.detect.rule import Rule
 from governance.detect.views import Origin
 
 Applicable = Callable[[Rule, int], bool]
 """Whether a rule counts at an offset of the text as it was."""
-
-_CONTINUATION = bytes(range(0x80, 0xC0))
-"""The bytes of UTF-8 that do not start a character; a gate may end in the middle of one."""
 
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
@@ -25,8 +23,6 @@ class Reading:
         self._text = text
         self._origin = origin
         self._lowered: str | None = None
-        self._ascii = text.isascii()
-        self._bytes = b"" if self._ascii else text.encode("utf-8", "surrogatepass")
 
     def matches(self, rule: Rule, ends: list[int], applicable: Applicable) -> Iterator[tuple[int, int]]:
         """Where the rule's thing stands, near the places where its gate's matches end."""
@@ -43,7 +39,7 @@ class Reading:
 
     def _lower(self) -> str:
         if self._lowered is None:
-            self._lowered = self._text.lower() if self._ascii else self._text.translate(_LOWER)
+            self._lowered = self._text.lower() if self._text.isascii() else self._text.translate(_LOWER)
         return self._lowered
 
     def _windows(self, rule: Rule, ends: list[int], applicable: Applicable) -> Iterator[tuple[int, int]]:
@@ -52,7 +48,7 @@ class Reading:
             yield 0, len(self._text)
             return
         first, last = 0, -1
-        for end in self._characters(sorted(ends)):
+        for end in characters(self._text, ends):
             if not applicable(rule, self._origin(end - 1, end).start):
                 continue
             if last < 0 or end - rule.width > last + rule.width:
@@ -62,15 +58,3 @@ class Reading:
             last = end
         if last >= 0:
             yield first, last
-
-    def _characters(self, ends: list[int]) -> Iterable[int]:
-        """Byte offsets as character offsets."""
-        if self._ascii:
-            return ends
-        counted: list[int] = []
-        done = count = 0
-        for end in ends:
-            count += len(self._bytes[done:end].translate(None, _CONTINUATION))
-            counted.append(count)
-            done = end
-        return counted

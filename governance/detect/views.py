@@ -12,25 +12,23 @@ import html
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 ESCAPE_GATES = (
     r"%[0-7][0-9a-fA-F]",
     r"&#|&[a-zA-Z]{2,8};",
-    r"\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\[nrt]\w",
+    r"\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\/|\\[nrt][\w+(\\-]",
     r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]",
 )
-"""Prefilter patterns of a text that needs the plain view, besides any character that is not ASCII."""
+"""Prefilter patterns of a text with escapes: where none matches, only what is not ASCII can read otherwise."""
 
 # Base64 of ASCII text has a shape of its own: the high bit of each byte is 0, so in each group of four the first three
 # characters come from half of the alphabet only, and `+` and `/` stand last if anywhere. Paths, identifiers, hashes
 # and media therefore hardly ever look like it.
 _QUAD = r"[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
 _BYTE = r"(?:2[0-9a-fA-F]|[3-6][0-9a-fA-F]|7[0-9a-eA-E]|0[9adAD])"
-_BASE64 = rf"(?:{_QUAD}){{5,}}"
-_HEX = rf"{_BYTE}{{12,}}"
 RUN_GATES = (rf"(?:{_QUAD}){{5}}", rf"{_BYTE}{{12}}")
 """Prefilter patterns of a text that holds encoded text."""
 
@@ -45,10 +43,12 @@ _LOOKALIKES = str.maketrans(
 )
 _ODD_PATTERN = (
     r"%[0-7][0-9a-fA-F]|&#\d{1,7};?|&#[xX][0-9a-fA-F]{1,6};?|&[a-zA-Z]{2,8};"
-    r"|\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\[nrt\x22/\\]|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|[^\x00-\x7f]"
+    r"|\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\/|\\[nrt](?=[A-Za-z0-9_+(\\-])|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|[^\x00-\x7f]"
 )
 _ODD = re.compile(_ODD_PATTERN)
 _ODD_RUNS = re.compile(_ODD_PATTERN + "+")
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
+_FOREIGN_RUNS = re.compile(r"[^\x00-\x7f]+")
 _RUN_REST = re.compile(r"[A-Za-z0-9+/_-]{0,4096}={0,2}")
 _RUN_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _RUN_MARGIN = 4096
@@ -127,9 +127,9 @@ _FOLDED = _Folded()
 _FOLDED_CODES = _FoldedCodes()
 
 
-def plain_text(text: str) -> str:
-    """The plain reading of a text, without a map back: for a first look."""
-    return _ODD_RUNS.sub(_read_run, text)
+def plain_text(text: str, *, escapes: bool = True) -> str:
+    """The plain reading of a text, without a map back: for a first look. Without `escapes` there are none in it."""
+    return (_ODD_RUNS if escapes else _FOREIGN_RUNS).sub(_read_run, text)
 
 
 def _read_run(odd: re.Match[str]) -> str:
@@ -137,7 +137,7 @@ def _read_run(odd: re.Match[str]) -> str:
     return run.translate(_FOLDED_CODES) if run[0] >= "\x80" else _read(run)
 
 
-def plain(text: str) -> View | None:
+def plain(text: str, *, escapes: bool = True) -> View | None:
     """The plain reading of a text with its map back, or nothing if it reads as it is written."""
     pieces: list[str] = []
     starts: list[int] = []
@@ -145,7 +145,7 @@ def plain(text: str) -> View | None:
     raws: list[Span] = []
     """For each piece where it came from; a piece as long as its origin maps character by character."""
     done = length = 0
-    for odd in _ODD.finditer(text):
+    for odd in (_ODD if escapes else _FOREIGN).finditer(text):
         meant = _read(odd[0])
         if meant == odd[0]:
             continue
@@ -178,6 +178,8 @@ def plain(text: str) -> View | None:
 class _Run(NamedTuple):
     name: str
     pattern: re.Pattern[str]
+    least: int
+    """How many characters the run's gate matches."""
     decode: Callable[[str], str]
 
 
@@ -193,18 +195,34 @@ def _from_hex(run: str) -> str:
 
 
 _RUNS = (
-    _Run("base64", re.compile(rf"{_BASE64}[A-Za-z0-9+/_-]{{0,3}}"), _from_base64),
-    _Run("hex", re.compile(_HEX), _from_hex),
+    _Run("base64", re.compile(rf"(?:{_QUAD}){{5,}}[A-Za-z0-9+/_-]{{0,3}}"), 20, _from_base64),
+    _Run("hex", re.compile(rf"{_BYTE}{{12,}}"), 24, _from_hex),
 )
 
 
-def encoded(text: str) -> Iterator[View]:
-    """The encoded runs of a text, each decoded once. What is found in one belongs to all of the run."""
-    for run in _RUNS:
-        for match in run.pattern.finditer(text):
+def encoded(text: str, ends: Sequence[Sequence[int] | None] = ((), ())) -> Iterator[View]:
+    """The encoded runs of a text, each decoded once. What is found in one belongs to all of the run.
+
+    `ends` are the offsets at which matches of each of `RUN_GATES` end: nothing where there are none, and an empty
+    sequence where they are not known.
+    """
+    for run, known in zip(_RUNS, ends, strict=True):
+        if known is None:
+            continue
+        for match in _matches(run, text, known) if known else run.pattern.finditer(text):
             meant = plain_text(run.decode(match[0])).replace("\x00", " ")
             span = _whole_run(text, match.start(), match.end())
             yield View(run.name, meant, lambda _start, _end, span=span: span)
+
+
+def _matches(run: _Run, text: str, ends: Sequence[int]) -> Iterator[re.Match[str]]:
+    """What `finditer` would find: as a gate's matches are all equally long, their ends say where runs start."""
+    done = 0
+    for end in sorted(ends):
+        match = run.pattern.match(text, end - run.least) if end - run.least >= done else None
+        if match:
+            done = match.end()
+            yield match
 
 
 def _whole_run(text: str, start: int, end: int) -> Span:

@@ -26,7 +26,7 @@ from governance.detect.views import Span, encoded, plain, plain_text
         ("a\x08b\x1bc", "abc"),
         ("%31%32%2d", "12-"),
         ("&#49;&#x32;&lt;&amp;", "12<&"),
-        ('\\u0031\\x32\\n\\"', '12\n"'),
+        ("\\u0031\\x32\\n3\\/\\n.", "12\n3/\\n."),
         ("".join(chr(0xE0000 + ord(char)) for char in "hi"), "hi"),
         ("%00", " "),
     ],
