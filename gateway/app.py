@@ -6,6 +6,7 @@ Raw ASGI: a framework would cost more per request than everything else here. Wha
 
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
@@ -13,7 +14,7 @@ import anyio
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.dialect import Dialect, Problem
-from gateway.endpoint import Endpoint, Organs, lowered, new_id, recognise, tell
+from gateway.endpoint import Endpoint, Organs, lowered, recognise, tell
 from gateway.errors import FAILURES, INTERNAL, NOT_FOUND, UPGRADE, method_not_allowed, problem_of
 from gateway.listing import Listing, anthropic_list, anthropic_model, openai_list, openai_model
 from gateway.metering import Prices
@@ -107,7 +108,12 @@ async def open_gateway(runtime: Runtime, *, mounts: Mapping[str, AsgiApp] | None
 def render(scope: AsgiScope, problem: BadRequestError) -> tuple[bytes, bytes]:
     """A problem found at the border, in the shape of whoever asks."""
     told = Problem(problem.status, problem.code, problem.message)
-    return b"application/json", spoken_by(scope).error(told, new_id())
+    return b"application/json", spoken_by(scope).error(told, error_id())
+
+
+def error_id() -> str:
+    """The id of an answer to a request that never became an exchange."""
+    return f"req_{secrets.token_hex(12)}"
 
 
 def spoken_by(scope: AsgiScope) -> Dialect:
@@ -159,7 +165,7 @@ class Gateway:
         except Exception:
             # The last line: whatever nobody expected is answered in our words, and its trace goes to the log.
             log.exception("a request failed")
-            await tell(reply, spoken_by(scope), INTERNAL, new_id())
+            await tell(reply, spoken_by(scope), INTERNAL, error_id())
 
     def _handler(self, scope: AsgiScope, path: str) -> _Handler:
         methods = self._served.get(path)
@@ -177,7 +183,7 @@ class Gateway:
         try:
             self._organs.identity.principal("")
         except IdentityStaleError as failure:
-            await tell(reply, spoken_by(scope), problem_of(failure), new_id())
+            await tell(reply, spoken_by(scope), problem_of(failure), error_id())
         except UnknownKeyError:
             await reply.whole(200, [], b"")
 
@@ -200,14 +206,14 @@ class Gateway:
         except FAILURES as failure:
             problem = problem_of(failure)
             await self._organs.refusals.endpoint(_MODELS, failure, problem.code, None)
-            await tell(reply, dialect, problem, new_id())
+            await tell(reply, dialect, problem, error_id())
             return
         await reply.whole(200, [(b"content-type", b"application/json")], jsontree.dump(value))
 
 
 def _refusing(problem: Problem) -> _Handler:
     async def refuse(scope: AsgiScope, _receive: Receive, reply: Reply) -> None:
-        await tell(reply, spoken_by(scope), problem, new_id())
+        await tell(reply, spoken_by(scope), problem, error_id())
 
     return refuse
 

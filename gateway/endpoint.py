@@ -5,7 +5,6 @@ the dialect, where it goes by the routes, and how it gets there by the carriage.
 """
 
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -24,7 +23,7 @@ from gateway.upstream import Upstream
 from gateway.vocabulary import Vocabulary
 from governance.clock import Clock
 from governance.config.models import Config
-from governance.exchange import Action, Exchange, Principal, Resource
+from governance.exchange import Action, Exchange, Principal, Resource, new_id
 from governance.jsontree import Json, as_object
 from governance.stage import RefusedError
 from pipeline.border import AsgiScope, BadRequestError, Receive, read_body
@@ -77,7 +76,7 @@ class Endpoint:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, reply: Reply) -> None:
         """Serve one request; whatever may go wrong is said in the wire's own shape."""
-        visit = Visit(scope, receive, reply, new_id(), lowered(scope))
+        visit = Visit(scope, receive, reply, new_id(self._organs.clock.now()), lowered(scope))
         try:
             await self._serve(visit)
         except FAILURES as failure:
@@ -169,8 +168,3 @@ def lowered(scope: AsgiScope) -> dict[str, str]:
     """The headers of a request, names in lower case as every ASGI server sends them; the last of several wins."""
     headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-
-
-def new_id() -> str:
-    """An id that nobody can guess."""
-    return f"exc_{secrets.token_hex(12)}"

@@ -4,6 +4,7 @@ Everything here is a frozen value. What may be done with an exchange is judged b
 done by the guard (`pipeline/guard.py`); this file knows nothing of either, nor of any wire format.
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,11 @@ from typing import TypeAlias
 from governance import jsontree
 from governance.jsontree import Json
 from governance.verdict import Edit, Finding
+
+
+def new_id(at: datetime) -> str:
+    """A fresh exchange id. It begins with the time, so that the newest stand together in an index."""
+    return f"exc_{int(at.timestamp() * 1000):011x}{secrets.token_hex(8)}"
 
 
 class Action(StrEnum):

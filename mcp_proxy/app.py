@@ -21,7 +21,7 @@ from mcp_proxy import errors
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
-from mcp_proxy.relay import Gate, Kills, Relay
+from mcp_proxy.relay import Gate, Kills, Place, Relay, by_evidence
 from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
 from mcp_proxy.transports.streamable_http_sessions import Sessions
@@ -66,6 +66,8 @@ class Organs:
     """Writes a refused request into the audit log: `(path, problem)`."""
     header_user: str = ""
     """Trusted header that names the person, if one is configured."""
+    place: Place = by_evidence
+    """Tells which run a message belongs to."""
 
 
 @contextlib.asynccontextmanager
@@ -77,9 +79,8 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         servers: the configured upstream servers by name. They are not closed here.
     """
     rules = ParamHeaders(organs.catalog)
-    relay = Relay(
-        organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience=organs.limits.upstream_seconds
-    )
+    patience, place = organs.limits.upstream_seconds, organs.place
+    relay = Relay(organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place)
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
 
     async def record(path: str, error: MalformedMessageError) -> None:

@@ -4,18 +4,29 @@ Pure. Nothing is judged or sent here, and no body is ever written in another for
 """
 
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from governance import jsontree
 from governance.catalog.catalog import Catalog, Known
-from governance.exchange import EMPTY, Action, Body, Exchange, Lens, Principal, Resource, Role, Segment
+from governance.exchange import (
+    EMPTY,
+    Action,
+    Body,
+    Exchange,
+    Lens,
+    Principal,
+    Resource,
+    Role,
+    Segment,
+    SessionRef,
+    new_id,
+)
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import Era
 from mcp_proxy.message import Message, result_of
-from sessions.correlate import Signs, correlate, trace_id
+from sessions.correlate import Signs, trace_id
 
 ACTIONS: Mapping[str, Action] = {
     "tools/call": Action.TOOL_CALL,
@@ -54,7 +65,9 @@ class Caller:
     """All headers of the request, lower-case names; empty on stdio."""
 
 
-def exchange_of(message: Message, action: Action, caller: Caller, catalog: Catalog, at: datetime) -> Exchange:
+def exchange_of(
+    message: Message, action: Action, caller: Caller, session: SessionRef, catalog: Catalog, at: datetime
+) -> Exchange:
     """The exchange that a governed request makes."""
     params = message.params
     signs = signs_of(message, caller)
@@ -75,12 +88,12 @@ def exchange_of(message: Message, action: Action, caller: Caller, catalog: Catal
     }
     facts.update((key, value) for key, value in optional.items() if value not in ("", None))
     return Exchange(
-        id=f"exc_{secrets.token_hex(12)}",
+        id=new_id(at),
         at=at,
         action=action,
         principal=caller.principal,
         resource=Resource(server=caller.server, name=name, definition=tool.definition, annotations=tool.annotations),
-        session=correlate(signs, caller.principal),
+        session=session,
         request=Body(message.value, raw=message.raw, strings=message.strings, lens=request_segments),
         facts=facts,
     )

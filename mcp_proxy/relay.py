@@ -5,11 +5,11 @@ How messages travel is the business of fronts and links, what they mean that of 
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 import anyio
 
@@ -32,9 +32,9 @@ from mcp_proxy.lens import (
     response_of,
     signs_of,
 )
-from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError
+from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
-from sessions.correlate import correlate
+from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,14 @@ class HeaderRules(Protocol):
         ...
 
 
+Place: TypeAlias = Callable[[Signs, Principal], Awaitable[SessionRef]]
+
+
+async def by_evidence(signs: Signs, principal: Principal) -> SessionRef:
+    """The run that the message itself names. `sessions.roll.Roll.place` knows more: the only run of a key."""
+    return correlate(signs, principal)
+
+
 @dataclass(frozen=True)
 class Relay:
     """Carries the messages of every client session."""
@@ -103,6 +111,8 @@ class Relay:
     rules: HeaderRules | None = None
     patience: float = 600
     """Seconds that a call without an answer is kept open after its stream ended."""
+    place: Place = by_evidence
+    """Tells which run a message belongs to."""
 
     async def carry(
         self,
@@ -132,7 +142,8 @@ class Relay:
                 if action is None:
                     await self._pass(call, link, caller, outlet, calls, headers)
                 else:
-                    exchange = exchange_of(message, action, caller, self.catalog, self.clock.now())
+                    session = await self.place(signs_of(message, caller), caller.principal)
+                    exchange = exchange_of(message, action, caller, session, self.catalog, self.clock.now())
                     calls.belongs_to(exchange.session)
                     await call.answer(await self._govern(call, exchange, link, outlet, headers))
             except (RefusedError, UpstreamError) as error:
@@ -185,7 +196,7 @@ class Relay:
 
         A message by itself may show less evidence than the calls of its client session did, so theirs counts too.
         """
-        own = correlate(signs_of(message, caller), caller.principal)
+        own = await self.place(signs_of(message, caller), caller.principal)
         runs = [own] if calls.run is None or calls.run.id == own.id else [own, calls.run]
         for run in runs:
             verdict = await self.kills.verdict(caller.principal, run)
@@ -208,7 +219,8 @@ class Relay:
                 reply = await link.send(sent, headers)
                 message, event = await self._answer(reply, call, outlet)
             except UpstreamError as error:
-                await way.settle(Outcome("error", error=str(error)))
+                delivered = not isinstance(error, UpstreamUnreachableError)
+                await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
             judged = await self._judged(way, message, exchange.action)
             failed = "error" in judged.value or result_of(judged).get("isError") is True

@@ -26,6 +26,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         hosts=config.hosts,
         record=record_refused(runtime, "mcp"),
         header_user=config.identity.header_user,
+        place=runtime.roll.place,
     )
     jitter = secrets.SystemRandom().random
     async with open_servers(config, runtime.clock, jitter) as servers, open_app(organs, servers) as app:

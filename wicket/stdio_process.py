@@ -56,7 +56,7 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
             await refused(name, BadRequestError(400, "malformed", str(error)))
 
         patience = config.limits.upstream_seconds
-        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience=patience)
+        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place)
         organs = Organs(relay, rules, principal, config.limits, record)
         async with _opened(config, name, command, clock) as server:
             return await serve_wrapped(organs, server)
