@@ -86,7 +86,7 @@ _DIRECT = {
     r"|<(?:start|end)_of_turn>|\[/?inst\]|<<?/?sys>>?|<\|?/?system\|?>\s{0,3}(?:you|ignore|new|the|from)",
     "role_marker": r"\n\s{0,3}(?:#{1,4} ?|\*{1,2}|\[)?(?:system|developer|admin)(?: message| prompt| override| note| instruction)?(?:\*{1,2}|\])? ?:"
     r"\s{1,3}(?:you|ignore|disregard|new|from|the user|override|forget|please|do not|your)",
-    "conversation_end": r"(?:end of|end) (?:the )?(?:user )?(?:prompt|instructions|conversation|document|context|input|data|system prompt)[\s=#*_.:<>)-]{1,8}"
+    "conversation_end": r"\b(?:end of|end) (?:the )?(?:user )?(?:prompt|instructions|conversation|document|context|input|data|system prompt)[\s=#*_.:<>)-]{1,8}"
     r"(?:new|begin|start|now|system|ignore|real|instructions)",
     "german": r"(?:ignorier\w{1,3}|vergiss|vergessen sie|missachte\w{0,2}) (?:\w{1,10} ){0,4}(?:vorherigen?|bisherigen?|obigen?|fruheren?|alles|vorigen?)"
     r" (?:\w{1,10} ){0,2}(?:anweisung\w{0,2}|instruktion\w{0,2}|befehle?|regeln|vorgaben|aufgaben?|was)",

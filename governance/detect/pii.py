@@ -217,7 +217,7 @@ def rules() -> Iterable[Rule]:
     return (
         Rule("pii.ssn", "pii.ssn", r"\b\d{3}-\d{2}-\d{4}\b", alone + r"(?<!\d-)", done + r"(?!-\d)", check=ssn),
         Rule("pii.ssn.in_words", "pii.ssn", r"\d{3}[ .]?\d{2}[ .]?\d{4}", alone, done, check=ssn, context=_SSN_WORDS),
-        Rule("pii.card", "pii.card", digits, alone, done, narrow=find_card, gate=r"\b[2-6]\d(?:[ -]?\d){11}"),
+        Rule("pii.card", "pii.card", digits, alone, done, narrow=find_card, gate=r"\b[2-6](?:[ -]?\d){12}"),
         Rule("pii.card.in_words", "pii.card", digits, alone, done, narrow=find_card_in_words, context=_CARD_WORDS),
         Rule("pii.iban", "pii.iban", r"[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}", r"(?<!\w)", r"(?!\w)", narrow=find_iban),
         Rule(
