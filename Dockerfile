@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image for both processes. Nothing is built in the last stage, and nothing in it needs to be written to.
 
 FROM docker.io/library/python:3.11.13-slim-bookworm AS build
@@ -20,7 +19,7 @@ RUN UV_PROJECT_ENVIRONMENT=/opt/wicket /opt/uv/bin/uv sync --frozen --no-dev --n
 FROM docker.io/library/python:3.11.13-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/wicket --create-home --shell /usr/sbin/nologin wicket
 COPY --from=build /opt/wicket /opt/wicket
-ENV PATH=/opt/wicket/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/wicket/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 WICKET_CONFIG=/etc/wicket/wicket.yaml
 USER 10001:10001
 WORKDIR /var/lib/wicket
 ENTRYPOINT ["wicket"]

@@ -41,35 +41,33 @@ class Agent:
     tool_urls: dict[str, str]
     key: str = field(repr=False)
     session: str
-    tools: dict[str, tuple[Client, str]] = field(default_factory=dict[str, tuple[Client, str]])
-    offered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    offered: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """The tools it was offered, as it hands them to its model, by the name the model knows them by."""
     calls: list[Called] = field(default_factory=list[Called])
+    _servers: dict[str, Client] = field(default_factory=dict[str, Client], init=False, repr=False)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
     async def __aenter__(self) -> Self:
         """Connect to every tool server and list its tools."""
-        self._stack = AsyncExitStack()
         headers = {"authorization": f"Bearer {self.key}", "x-wicket-session": self.session}
         self._model = AsyncOpenAI(
             base_url=self.model_url, api_key=self.key, default_headers={"x-wicket-session": self.session}, max_retries=0
         )
-        self.servers: dict[str, Client] = {}
-        for name, url in self.tool_urls.items():
-            http = await self._stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=PATIENCE_SECONDS))
-            client = await self._stack.enter_async_context(Client(streamable_http_client(url, http_client=http)))
-            self.servers[name] = client
-            for tool in (await client.list_tools()).tools:
-                self.tools[f"{name}__{tool.name}"] = (client, tool.name)
-                schema = {
-                    "name": f"{name}__{tool.name}",
-                    "description": tool.description,
-                    "parameters": tool.input_schema,
-                }
-                self.offered.append({"type": "function", "function": schema})
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._model.close)
+            for name, url in self.tool_urls.items():
+                http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=PATIENCE_SECONDS))
+                client = await stack.enter_async_context(Client(streamable_http_client(url, http_client=http)))
+                self._servers[name] = client
+                for tool in (await client.list_tools()).tools:
+                    known = f"{name}__{tool.name}"
+                    schema = {"name": known, "description": tool.description, "parameters": tool.input_schema}
+                    self.offered[known] = {"type": "function", "function": schema}
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         """Disconnect."""
-        await self._model.close()
         await self._stack.aclose()
 
     async def do(self, task: str) -> str:
@@ -79,10 +77,9 @@ class Agent:
             openai.APIStatusError: the model call was refused.
         """
         messages: list[Any] = [{"role": "user", "content": task}]
+        tools: Any = list(self.offered.values())  # their schemas come from the servers as plain JSON
         for _ in range(MAX_TURNS):
-            answer = await self._model.chat.completions.create(
-                model="gpt-4o-mini", messages=messages, tools=self.offered  # pyright: ignore[reportArgumentType] - schemas come from MCP as plain JSON
-            )  # fmt: skip
+            answer = await self._model.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=tools)
             said = answer.choices[0].message
             messages.append(said.model_dump(exclude_none=True))
             if not said.tool_calls:
@@ -96,7 +93,7 @@ class Agent:
     async def call(self, name: str, arguments: dict[str, Any]) -> Called:
         """Call one tool by the name the model knows it by, listed or not."""
         server, _, tool = name.partition("__")
-        result = await self.servers[server].call_tool(tool, arguments)
+        result = await self._servers[server].call_tool(tool, arguments)
         called = Called(name, arguments, text_of(result), bool(result.is_error))
         self.calls.append(called)
         return called

@@ -79,7 +79,7 @@ class Play:
     async def hide(self) -> None:
         """What is refused anyway is not even offered."""
         self.story.begin("hide", "A tool that policy denies: not in the list, and refused all the same")
-        listed = sorted(name for name in self.agent.tools if name.startswith("crm__"))
+        listed = sorted(name for name in self.agent.offered if name.startswith("crm__"))
         self.story.saw("agent", f"is offered by the customer register: {', '.join(listed)}")
         self.story.expect("delete_customer is hidden", listed == ["crm__find_customer"])
         call = await self.agent.call("crm__delete_customer", {"customer": 7})

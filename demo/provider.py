@@ -27,6 +27,7 @@ SCRIPT: dict[str, list[Step]] = {
     ],
     "file": ["I filed the customer under the number you gave me."],
     "watch": [("crm__find_customer", {"customer": 7})] * 40,
+    "find": [("crm__find_customer", {"customer": 7}), "The customer waits for a call back."],
     "again": ["You should not be able to read this."],
 }
 

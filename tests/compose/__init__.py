@@ -1,0 +1,1 @@
+"""Bringing the real compose file up and using it: `make compose-test`. Not part of `make check`."""
