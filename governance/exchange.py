@@ -118,6 +118,8 @@ class Segment:
     pointer: str
     role: Role
     text: str
+    fixed: bool = False
+    """Whether it steers what is done: nothing in it may be replaced, or what was judged would not be what is sent."""
 
 
 Lens: TypeAlias = Callable[[Json], Iterable[Segment]]
@@ -213,7 +215,7 @@ class Exchange:
     findings: tuple[Finding, ...] = ()
     """What has been found so far, so that policy can speak of it."""
     facts: Mapping[str, Json] = field(default_factory=nothing)
-    """What the proxy knows besides: `plane`, `transport`, `era`, `stream`, `trace_id`, `client`, `upstream_status`."""
+    """What the proxy knows besides: `plane`, `transport`, `era`, `stream`, `metered`, `trace_id`, `client`."""
 
     @property
     def arguments(self) -> Json:

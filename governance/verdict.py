@@ -47,6 +47,8 @@ class Finding:
     """What the configuration asks for this kind: `log`, `redact`, `hold` or `deny`."""
     view: str = "raw"
     """The view in which it was found: `raw`, `folded`, or the name of a decoding."""
+    fixed: bool = False
+    """Whether it stands in a name, of a member or of what is called, where nothing can be replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ ACTIONS: Mapping[str, Action] = {
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 _ENVELOPE = frozenset({"/jsonrpc", "/id", "/method"})
 _ARGUMENTS = ("/params/arguments", "/params/argument", "/params/uri", "/params/inputResponses", "/params/context")
+_STEERING = frozenset({"/params/name", "/params/uri", "/params/ref/name", "/params/ref/uri", "/params/taskId"})
+"""What a request is about: policy judges by it, so it leaves as it came or not at all."""
 _BINARY = re.compile(r"(/result/(?:content/\d+|messages/\d+/content|contents/\d+)(?:/resource)?)/(data|blob)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*={0,2}")
 
@@ -153,7 +155,7 @@ def request_segments(value: Json) -> Iterable[Segment]:
     for pointer, text, _ in jsontree.walk(value):
         if pointer not in _ENVELOPE:
             role = Role.ARGUMENT if pointer.startswith(_ARGUMENTS) else Role.OTHER
-            yield Segment(pointer, role, text)
+            yield Segment(pointer, role, text, pointer in _STEERING)
 
 
 def result_segments(value: Json) -> Iterable[Segment]:

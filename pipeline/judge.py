@@ -12,6 +12,9 @@ from governance.verdict import ALLOWED, Decision, Verdict, strongest
 
 log = logging.getLogger(__name__)
 
+BROKEN = "stage.error"
+"""The rule by which a check refuses that could not be made."""
+
 
 @dataclass
 class Judgement:
@@ -19,6 +22,8 @@ class Judgement:
 
     exchange: Exchange
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
+    answered: set[str] = field(default_factory=set[str])
+    """Names of the stages that were asked and could say something, be it nothing."""
 
     @property
     def winner(self) -> Verdict:
@@ -41,6 +46,8 @@ async def judge(stages: tuple[Stage, ...], exchange: Exchange, phase: Phase) -> 
     judged = Judgement(exchange)
     for stage in stages:
         verdict = await _ask(stage, judged.exchange, phase)
+        if verdict.rule != BROKEN:
+            judged.answered.add(stage.name)
         if verdict is ALLOWED:
             continue
         judged.verdicts.append(verdict)
@@ -61,7 +68,7 @@ async def _ask(stage: Stage, exchange: Exchange, phase: Phase) -> Verdict:
 
 def broken(stage: str) -> Verdict:
     """What a check that could not be made amounts to."""
-    return Verdict(Decision.DENY, by=stage, rule="stage.error", reason=f"the check `{stage}` could not be made")
+    return Verdict(Decision.DENY, by=stage, rule=BROKEN, reason=f"the check `{stage}` could not be made")
 
 
 def _applied(exchange: Exchange, verdict: Verdict, phase: Phase) -> Exchange:

@@ -72,6 +72,8 @@ class Passage:
         self._organs = organs
         self.exchange = exchange
         """The exchange as judged. Forward exactly `exchange.request.raw`."""
+        self._received = exchange.request
+        """The request before any redaction, which is what findings are offsets into."""
         self.warnings: list[Verdict] = []
         """What the agent should be told although the exchange goes on."""
         self.scope = anyio.CancelScope()
@@ -152,7 +154,7 @@ class Passage:
             await self._refuse(judged, last.winner)
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
         final = _shaded(strongest((verdict, last.winner)), judged)
-        await self._write_decision(Tag.EXCHANGE_ADMITTED, final, ticket)
+        await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
         self._admitted = True
 
     async def _ask_a_person(self, judged: Judgement) -> str:
@@ -192,11 +194,13 @@ class Passage:
         if verdict.decision is Decision.KILL and verdict.by != "kill":
             await self._kill(verdict)
         ticket = held.ticket if held else ""
-        await self._write_decision(Tag.EXCHANGE_REFUSED, _shaded(verdict, judged), ticket)
+        await self._write_decision(Tag.EXCHANGE_REFUSED, _shaded(verdict, judged), judged, ticket)
         link = held.link if held and held.state is HeldState.PENDING else ""
         raise RefusedError(verdict, self.exchange.id, ticket=ticket if link else "", link=link)
 
-    async def _write_decision(self, tag: Tag, verdict: Verdict, ticket: str) -> None:
+    async def _write_decision(self, tag: Tag, verdict: Verdict, judged: Judgement, ticket: str) -> None:
+        # What no detector looked at could not be masked, so nothing of it is kept.
+        keeps = self._organs.masked_content and "detect" in judged.answered
         draft = record.decision(
             tag,
             self.exchange,
@@ -204,7 +208,7 @@ class Passage:
             warnings=self.warnings,
             ticket=ticket,
             utilization=self._organs.utilization(self.exchange.id),
-            masked=self._organs.masked_content,
+            content=self._received if keeps else None,
         )
         try:
             await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))

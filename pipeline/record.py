@@ -13,6 +13,8 @@ from governance.stage import Outcome
 from governance.verdict import Decision, Edit, Finding, Verdict
 
 MASKED_CHARACTERS = 16_384
+WITHHELD = "[withheld: something was found in a name]"
+"""Stands for a text in which a name cannot be blotted out."""
 _ACTION_STRENGTH = ("log", "redact", "hold", "deny")
 
 
@@ -24,9 +26,19 @@ def decision(
     warnings: Sequence[Verdict] = (),
     ticket: str = "",
     utilization: int | None = None,
-    masked: bool = False,
+    content: Body | None = None,
 ) -> Draft:
-    """The event of a judged request, or of a response that was withheld."""
+    """The event of a judged request.
+
+    Args:
+        tag: what became of it.
+        exchange: as it was judged.
+        verdict: what decided.
+        warnings: what the agent is told besides.
+        ticket: id of the approval, where there is one.
+        utilization: percent of the fullest budget, where there is one.
+        content: the request as it was when detectors looked at it, where its masked text is to be kept.
+    """
     fields = _identity(exchange) | _verdict(verdict) | _findings(exchange.findings)
     fields["content_digest"] = hashlib.sha256(exchange.request.raw).hexdigest()
     if exchange.action is Action.TOOL_CALL:
@@ -39,8 +51,8 @@ def decision(
         fields["approval_id"] = ticket
     if utilization is not None:
         fields["budget_utilization_pct"] = utilization
-    if masked:
-        fields["content"] = masked_text(exchange.request, exchange.findings)
+    if content is not None:
+        fields["content"] = masked_text(content, exchange.findings)
     return Draft(tag, fields)
 
 
@@ -69,7 +81,14 @@ def completion(exchange: Exchange, verdict: Verdict, outcome: Outcome, *, millis
 
 
 def masked_text(body: Body, findings: Sequence[Finding]) -> str:
-    """The text of a body with everything that was found in it blotted out, cut to a bounded length."""
+    """The text of a body with everything that was found in it blotted out, cut to a bounded length.
+
+    Args:
+        body: the very body in which was found what was found: findings are offsets into it.
+        findings: all of them.
+    """
+    if any(one.fixed for one in findings):
+        return WITHHELD
     edits = [Edit(one.pointer, one.start, one.end, f"[{one.kind}]") for one in findings]
     shown = body.edited(edits) if edits else body
     return jsontree.dump(shown.value).decode()[:MASKED_CHARACTERS]
@@ -92,7 +111,7 @@ def _identity(exchange: Exchange) -> dict[str, Value]:
         ("provider", resource.provider),
         ("model", resource.model),
         ("server", resource.server),
-        ("tool", resource.name),
+        ("tool", _subject(exchange)),
         ("definition", resource.definition),
         ("plane", jsontree.as_text(facts.get("plane"))),
         ("transport", jsontree.as_text(facts.get("transport"))),
@@ -104,6 +123,15 @@ def _identity(exchange: Exchange) -> dict[str, Value]:
     if session.conflicts:
         fields["session_conflicts"] = list(session.conflicts)
     return fields
+
+
+def _subject(exchange: Exchange) -> str:
+    """The name of what is called, unless something was found in it that must not be repeated."""
+    name = exchange.resource.name
+    for one in exchange.findings:
+        if one.fixed and one.action != "log" and jsontree.at(exchange.request.value, one.pointer) == name:
+            return f"[{one.kind}]"
+    return name
 
 
 def _verdict(verdict: Verdict) -> dict[str, Value]:

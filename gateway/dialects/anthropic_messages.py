@@ -160,7 +160,7 @@ def _request(value: Json) -> Iterator[Segment]:
         else:
             yield Segment(pointer, Role.OTHER, name)
             role = {"system": Role.SYSTEM, "tools": Role.DEFINITION}.get(name, Role.OTHER)
-            yield from words(child, pointer, role)
+            yield from words(child, pointer, role, fixed=name == "model")
 
 
 def _message(message: Json, pointer: str) -> Iterator[Segment]:

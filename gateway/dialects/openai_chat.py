@@ -180,7 +180,8 @@ def _request(value: Json) -> Iterator[Segment]:
                 yield from _message(message, f"{pointer}/{place}")
         else:
             yield Segment(pointer, Role.OTHER, name)
-            yield from words(child, pointer, Role.DEFINITION if name in ("tools", "functions") else Role.OTHER)
+            role = Role.DEFINITION if name in ("tools", "functions") else Role.OTHER
+            yield from words(child, pointer, role, fixed=name == "model")
 
 
 def _message(message: Json, pointer: str) -> Iterator[Segment]:

@@ -22,11 +22,18 @@ _DATA_URL = re.compile(r"data:[a-z0-9.+/-]*(?:;[a-z0-9=.-]+)*;base64,", re.IGNOR
 _SHORTEST_OPAQUE = 64
 
 
-def words(value: Json, pointer: str, role: Role) -> Iterator[Segment]:
-    """Every string below `pointer`, member names included, that is not an image, a sound, a file or a signature."""
+def words(value: Json, pointer: str, role: Role, *, fixed: bool = False) -> Iterator[Segment]:
+    """Every string below `pointer`, member names included, that is not an image, a sound, a file or a signature.
+
+    Args:
+        value: what stands at `pointer`.
+        pointer: where it stands.
+        role: whose words they are.
+        fixed: whether they steer the call (the model's name) and must leave as they came.
+    """
     for here, text, is_name in jsontree.walk(value, pointer):
         if text and (is_name or not is_opaque(here.rpartition("/")[2], text)):
-            yield Segment(here, role, text)
+            yield Segment(here, role, text, fixed)
 
 
 def is_opaque(name: str, text: str) -> bool:

@@ -61,11 +61,17 @@ class DetectStage:
             return ALLOWED
         is_call = exchange.action is Action.TOOL_CALL and phase is Phase.REQUEST
         tenant = exchange.principal.tenant
-        judged = [
-            (index, replace(one, action=action_for(self.actions, one.kind, tenant, is_call=is_call)))
-            for index, one in found
-        ]
-        return _verdict(judged, segments, body)
+        editable = _editable({one.pointer for _, one in found}, segments, body)
+        return _verdict(
+            [
+                replace(
+                    one,
+                    action=action_for(self.actions, one.kind, tenant, is_call=is_call),
+                    fixed=index not in editable,
+                )
+                for index, one in found
+            ]
+        )
 
 
 def has_new_arguments(action: Action, phase: Phase) -> bool:
@@ -88,25 +94,27 @@ def action_for(actions: Actions, kind: str, tenant: str, *, is_call: bool) -> Fi
     return actions.of(kind, tenant)
 
 
-def _verdict(found: Sequence[tuple[int, Finding]], segments: Sequence[Segment], body: Body) -> Verdict:
-    """The verdict that findings amount to; each stands in the segment of its index."""
-    findings = tuple(finding for _, finding in found)
-    wanted = [(index, finding) for index, finding in found if finding.action == "redact"]
-    if wanted:
-        editable = _editable({one.pointer for _, one in wanted}, segments, body)
-        stuck = next((finding for index, finding in wanted if index not in editable), None)
-        if stuck is not None:
-            reason = f"found `{stuck.kind}` in the name of a member, where it cannot be replaced: rename the member"
-            return Verdict(Decision.DENY, by=NAME, rule=stuck.rule, reason=reason, findings=findings)
-    edits = tuple(Edit(one.pointer, one.start, one.end, replacement(one.kind)) for _, one in wanted)
+def _verdict(findings: Sequence[Finding]) -> Verdict:
+    """The verdict that findings amount to."""
+    wanted = [one for one in findings if one.action == "redact"]
+    stuck = next((one for one in wanted if one.fixed), None)
+    if stuck is not None:
+        reason = f"found `{stuck.kind}` in a name, where it cannot be replaced: use another name"
+        return Verdict(Decision.DENY, by=NAME, rule=stuck.rule, reason=reason, findings=tuple(findings))
+    edits = tuple(Edit(one.pointer, one.start, one.end, replacement(one.kind)) for one in wanted)
     return replace(summary(findings), edits=edits)
 
 
 def _editable(pointers: AbstractSet[str], segments: Sequence[Segment], body: Body) -> frozenset[int]:
-    """Indexes of the segments at `pointers` that are values; a name has the pointer of its value and stands before."""
+    """Indexes of the segments at `pointers` that are values and steer nothing.
+
+    The name of a member has the pointer of its value and stands before it.
+    """
     last = {one.pointer: index for index, one in enumerate(segments) if one.pointer in pointers}
     return frozenset(
-        index for pointer, index in last.items() if jsontree.at(body.value, pointer) == segments[index].text
+        index
+        for pointer, index in last.items()
+        if not segments[index].fixed and jsontree.at(body.value, pointer) == segments[index].text
     )
 
 

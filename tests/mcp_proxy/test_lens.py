@@ -102,3 +102,20 @@ async def test_base64_is_no_text_and_words_in_its_place_are() -> None:
         assert found["/result/content/1/data"] is Role.RESULT
         assert found["/result/content/2/data"] is Role.RESULT
         assert "/id" not in found
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "steering"),
+    [
+        ("tools/call", {"name": "t", "arguments": {"name": "x"}}, {"/params/name"}),
+        ("resources/read", {"uri": "x://y"}, {"/params/uri"}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "p"}}, {"/params/ref/name"}),
+    ],
+)
+async def test_what_a_request_is_about_leaves_as_it_came_or_not_at_all(
+    method: str, params: Any, steering: set[str]
+) -> None:
+    async with staged(OpenGate()) as (_, proxy, client):
+        await client.call(method, params)
+        segments = proxy.gate.admitted[0].request.segments
+        assert {one.pointer for one in segments if one.fixed} == steering

@@ -1,5 +1,6 @@
 """What the stage asks for: actions by kind and tenant, edits that fit, and refusal where it cannot be sure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,6 +124,15 @@ async def test_the_name_of_a_member_cannot_be_replaced_so_the_body_is_refused(de
         verdict = await stage(detector).judge(exchange(body), Phase.REQUEST)
         assert verdict.decision is Decision.DENY
         assert "123" not in verdict.reason
+
+
+async def test_what_steers_a_call_cannot_be_replaced_so_it_is_refused(detector: Detector) -> None:
+    uri = "db://people/123-45-6789"
+    asked = exchange({"uri": uri})
+    body = Body(asked.request.value, lens=lambda value: [Segment("/uri", Role.ARGUMENT, uri, fixed=True)])
+    verdict = await stage(detector).judge(replace(asked, request=body), Phase.REQUEST)
+    assert (verdict.decision, verdict.edits) == (Decision.DENY, ())
+    assert [one.fixed for one in verdict.findings] == [True]
 
 
 async def test_a_dangerous_argument_is_held_where_it_is_called_and_only_noted_elsewhere(detector: Detector) -> None:
