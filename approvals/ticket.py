@@ -98,6 +98,11 @@ class Ticket:
         """What the call would be made with."""
         return self.bound.get("arguments")
 
+    @property
+    def beside(self) -> Json:
+        """What else of the message the decision covers; nothing where a call has only arguments."""
+        return self.bound.get("beside")
+
     def field(self, name: str) -> str:
         """A text member of the bound call, `server` for example, or nothing."""
         return jsontree.as_text(self.bound.get(name))
@@ -125,7 +130,9 @@ def binding(exchange: Exchange, policy_version: str) -> JsonObject:
     made again has others.
     """
     principal, resource = exchange.principal, exchange.resource
+    others = beside(exchange)
     return {
+        **({"beside": others} if others else {}),
         "version": 1,
         "action": exchange.action.value,
         "server": resource.server,
@@ -152,6 +159,14 @@ def subject(exchange: Exchange) -> Json:
         return exchange.arguments
     params = jsontree.as_object(jsontree.at(exchange.request.value, "/params"))
     return {name: value for name, value in params.items() if name != "_meta"}
+
+
+def beside(exchange: Exchange) -> JsonObject:
+    """What a tool call carries beside its arguments and can do as much: answers to the server's questions, a task."""
+    if exchange.action is not Action.TOOL_CALL:
+        return {}
+    params = jsontree.as_object(jsontree.at(exchange.request.value, "/params"))
+    return {name: value for name, value in params.items() if name not in ("_meta", "name", "arguments")}
 
 
 def draft(tag: Tag, ticket: Ticket, **more: Value) -> Draft:

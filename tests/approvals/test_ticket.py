@@ -65,6 +65,21 @@ def test_any_change_of_the_call_is_another_call(other: Exchange) -> None:
     assert digest(other) != digest(tool_call())
 
 
+def test_what_goes_along_with_the_arguments_is_covered_too() -> None:
+    call = tool_call()
+    value = jsontree.as_object(call.request.value)
+    params = jsontree.as_object(value["params"])
+
+    def carrying(**more: Json) -> Exchange:
+        return replace(call, request=Body({**value, "params": {**params, **more}}))
+
+    answered = carrying(inputResponses={"sure": {"action": "accept"}}, requestState="s")
+    assert digest(answered) not in (digest(call), digest(carrying(task={"ttl": 1})))
+    assert ticket_of(answered).beside == {"inputResponses": {"sure": {"action": "accept"}}, "requestState": "s"}
+    assert digest(carrying(_meta={"progressToken": 1})) == digest(call)
+    assert ticket_of(call).beside is None
+
+
 def test_another_version_of_the_policy_is_another_call() -> None:
     assert digest(tool_call(), "v2") != digest(tool_call(), "v1")
 
