@@ -108,6 +108,8 @@ class Endpoint:
     def _exchange(self, visit: Visit, principal: Principal, asked: Asked, target: Target) -> Exchange:
         signs = Signs(headers=visit.headers, body=as_object(asked.body.value))
         facts: dict[str, Json] = {"plane": "llm", "transport": "http", "stream": asked.stream, "path": self._path}
+        if not self._operation.metered:
+            facts["metered"] = False
         if trace := trace_id(signs):
             facts["trace_id"] = trace
         if client := _CLIENT.match(visit.headers.get("user-agent", "")):

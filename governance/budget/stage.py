@@ -146,10 +146,12 @@ class BudgetStage:
 
     def _most(self, exchange: Exchange) -> Amount:
         """The most a call may use, as far as can be told before; money is `None` where no price is known."""
-        if exchange.action not in _PAID:
+        if not _is_paid(exchange):
             return Amount(0, 0, 1)
         request = jsontree.as_object(exchange.request.value)
-        asked = next((value for name in _LIMITS if isinstance(value := request.get(name), int)), DEFAULT_OUTPUT)
+        # Of several limits a server takes the one it knows, so the highest counts.
+        limits = [int(value) for name in _LIMITS if isinstance(value := request.get(name), int | float)]
+        asked = max(limits, default=DEFAULT_OUTPUT)
         answers = request.get("n")
         answers = answers if isinstance(answers, int) and not isinstance(answers, bool) and answers > 1 else 1
         output = max(asked, 0) * answers if exchange.action is Action.LLM_GENERATE else 0
@@ -160,9 +162,9 @@ class BudgetStage:
     def _used(self, exchange: Exchange, outcome: Outcome, reserved: Amount) -> Amount:
         """What a call really used, also if its answer was withheld; what nobody knows stays as reserved."""
         tokens = outcome.input_tokens + outcome.output_tokens
-        if outcome.status == "refused" and not tokens:
+        if outcome.status == "refused" and not tokens and exchange.response is None:
             return Amount()
-        if exchange.action not in _PAID:
+        if not _is_paid(exchange):
             return reserved
         if not tokens:
             return Amount(0, 0, 1) if outcome.status == "error" else reserved
@@ -171,6 +173,11 @@ class BudgetStage:
 
     def _refuse(self, rule: str, reason: str) -> Verdict:
         return Verdict(Decision.DENY, by=self.name, rule=rule, reason=reason)
+
+
+def _is_paid(exchange: Exchange) -> bool:
+    """Whether tokens are paid for: not by tools, nor where a model's provider only counts them."""
+    return exchange.action in _PAID and exchange.facts.get("metered") is not False
 
 
 def _scope(budget: Budget, exchange: Exchange) -> str:

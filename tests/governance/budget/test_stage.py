@@ -1,6 +1,7 @@
 """Ceilings hold under concurrency, are settled by real use, and cost nothing where there are none."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -102,6 +103,28 @@ async def test_a_refused_call_gives_everything_back(store: Store, clock: ManualC
     await judged(stage, call)
     await stage.settle(call, Outcome("refused"))
     assert await used(store, "session:ses_1") == Amount(0, 0, 0)
+
+
+async def test_a_call_that_was_made_counts_although_its_answer_was_withheld(store: Store, clock: ManualClock) -> None:
+    stage = stage_of(store, clock, Budget(scope="session", per="session", calls=1))
+    call = tool_call(1)
+    assert await judged(stage, call) is ALLOWED
+    await stage.settle(replace(call, response=Body({"result": {}})), Outcome("refused"))
+    assert (await judged(stage, tool_call(2))).rule == "budget.exceeded"
+
+
+async def test_the_highest_of_several_limits_is_reserved(store: Store, clock: ManualClock) -> None:
+    stage = stage_of(store, clock, Budget(scope="session", per="session", tokens=5000))
+    verdict = await judged(stage, model_call(max_completion_tokens=1, max_tokens=6000.0))
+    assert verdict.rule == "budget.exceeded"
+
+
+async def test_an_operation_that_nobody_pays_for_reserves_no_tokens(store: Store, clock: ManualClock) -> None:
+    stage = stage_of(store, clock, Budget(scope="session", per="session", tokens=10, calls=2))
+    call = replace(model_call(max_tokens=6000), facts={"metered": False})
+    assert await judged(stage, call) is ALLOWED
+    await stage.settle(call, Outcome("ok"))
+    assert (await used(store, "session:ses_1")) == Amount(0, 0, 1)
 
 
 async def test_a_call_whose_use_nobody_knows_stays_reserved(store: Store, clock: ManualClock) -> None:
