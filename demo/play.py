@@ -140,7 +140,7 @@ class Play:
 
     async def _decide(self, ticket: str) -> None:
         if self.manual:
-            self.story.saw("you", f"open {self.house.console}, then Approvals, and approve")
+            self.story.link("open this, go to Approvals, and decide:", self.house.console)
             return
         await self.house.ask_console("POST", f"/tickets/{ticket}/approve", {"reason": "looks right"})
         self.story.saw("person", "approves")
@@ -178,7 +178,7 @@ def _telling(event: dict[str, Any]) -> bool:
 def _row(event: dict[str, Any]) -> tuple[str, ...]:
     what = event.get("tool") or event.get("model") or event.get("action", "")
     rule = event.get("rule") or ", ".join(event.get("classification", ()))
-    return event["at"][11:23], event["event_type"], what, event.get("policy_decision", ""), rule
+    return event["at"][11:19], event["event_type"], what, event.get("policy_decision", ""), rule
 
 
 async def perform(story: Story, *, manual: bool) -> None:

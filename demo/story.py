@@ -78,6 +78,11 @@ class Story:
             shown.add_row(*(escape(cell) for cell in row))
         self._console.print(Padding(shown, (0, 3)))
 
+    def link(self, what: str, address: str) -> None:
+        """Something to open: the address stays in one piece, whatever the width."""
+        self._console.print(f"   [bold]{escape(what)}[/bold]")
+        self._console.print(f"   {escape(address)}", soft_wrap=True)
+
     def note(self, what: str) -> None:
         """Something on the way."""
         self._console.print(f"[dim]{escape(what)}[/dim]")
