@@ -5,12 +5,22 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
-from gateway.dialects.speech import count, event_value, is_opaque, model_and_stream, words
+from gateway.dialects.speech import (
+    count,
+    each,
+    event_value,
+    is_opaque,
+    message_words,
+    model_and_stream,
+    request_words,
+    words,
+)
 from governance import jsontree
 from governance.exchange import Body, Role, Segment
-from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
+from governance.jsontree import Json, JsonObject, as_object, as_text
 from governance.sse import SseEvent, encode
 
+_MEMBERS = {"system": Role.SYSTEM, "tools": Role.DEFINITION}
 _ROLES = {"system": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 _TYPES = {
     400: "invalid_request_error",
@@ -152,30 +162,17 @@ def _counted(said: JsonObject, before: Usage) -> Usage:
 
 
 def _request(value: Json) -> Iterator[Segment]:
-    for name, child in as_object(value).items():
-        pointer = f"/{jsontree.escape(name)}"
-        if name == "messages":
-            for place, message in enumerate(as_list(child)):
-                yield from _message(message, f"{pointer}/{place}")
-        else:
-            yield Segment(pointer, Role.OTHER, name)
-            role = {"system": Role.SYSTEM, "tools": Role.DEFINITION}.get(name, Role.OTHER)
-            yield from words(child, pointer, role, fixed=name == "model")
+    return request_words(value, _MEMBERS, _message)
 
 
 def _message(message: Json, pointer: str) -> Iterator[Segment]:
-    if not isinstance(message, dict):
-        yield from words(message, pointer, Role.OTHER)
-        return
-    role = _ROLES.get(as_text(message.get("role")), Role.OTHER)
-    for name, child in message.items():
-        here = f"{pointer}/{jsontree.escape(name)}"
-        yield Segment(here, role, name)
-        if name == "content" and isinstance(child, list):
-            for place, block in enumerate(child):
-                yield from _block(block, f"{here}/{place}", role)
-        else:
-            yield from words(child, here, role)
+    return message_words(message, pointer, _ROLES, _member)
+
+
+def _member(name: str, child: Json, pointer: str, role: Role) -> Iterator[Segment]:
+    if name == "content" and isinstance(child, list):
+        return each(child, pointer, lambda block, here: _block(block, here, role))
+    return words(child, pointer, role)
 
 
 def _block(block: Json, pointer: str, role: Role) -> Iterator[Segment]:
@@ -192,7 +189,7 @@ def _block(block: Json, pointer: str, role: Role) -> Iterator[Segment]:
 
 
 def _answer(value: Json) -> Iterator[Segment]:
-    yield from _message(value, "")
+    return _message(value, "")
 
 
 def _delta(said: JsonObject) -> Iterator[Piece]:

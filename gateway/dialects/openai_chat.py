@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
-from gateway.dialects.speech import count, event_value, model_and_stream, words
+from gateway.dialects.speech import count, each, event_value, message_words, model_and_stream, request_words, words
 from governance import jsontree
 from governance.exchange import Body, Role, Segment
 from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
@@ -19,6 +19,7 @@ _ROLES = {
     "tool": Role.RESULT,
     "function": Role.RESULT,
 }
+_MEMBERS = {"tools": Role.DEFINITION, "functions": Role.DEFINITION}
 _CALLS = ("tool_calls", "function_call")
 _TYPES = {401: "authentication_error", 403: "permission_error", 409: "conflict_error", 429: "rate_limit_error"}
 _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
@@ -173,39 +174,37 @@ class ChatReader:
 
 
 def _request(value: Json) -> Iterator[Segment]:
-    for name, child in as_object(value).items():
-        pointer = f"/{jsontree.escape(name)}"
-        if name == "messages":
-            for place, message in enumerate(as_list(child)):
-                yield from _message(message, f"{pointer}/{place}")
-        else:
-            yield Segment(pointer, Role.OTHER, name)
-            role = Role.DEFINITION if name in ("tools", "functions") else Role.OTHER
-            yield from words(child, pointer, role, fixed=name == "model")
+    return request_words(value, _MEMBERS, _message)
 
 
 def _message(message: Json, pointer: str) -> Iterator[Segment]:
-    if not isinstance(message, dict):
-        yield from words(message, pointer, Role.OTHER)
-        return
-    role = _ROLES.get(as_text(message.get("role")), Role.OTHER)
-    for name, child in message.items():
-        here = f"{pointer}/{jsontree.escape(name)}"
-        yield Segment(here, role, name)
-        yield from words(child, here, Role.ARGUMENT if name in _CALLS else role)
+    return message_words(message, pointer, _ROLES, _member)
+
+
+def _member(name: str, child: Json, pointer: str, role: Role) -> Iterator[Segment]:
+    return words(child, pointer, Role.ARGUMENT if name in _CALLS else role)
 
 
 def _answer(value: Json) -> Iterator[Segment]:
-    for name, child in as_object(value).items():
+    if not isinstance(value, dict):
+        yield from words(value, "", Role.OTHER)
+        return
+    for name, child in value.items():
         pointer = f"/{jsontree.escape(name)}"
-        if name != "choices":
+        if name == "choices":
+            yield from each(child, pointer, _choice)
+        else:
             yield Segment(pointer, Role.OTHER, name)
             yield from words(child, pointer, Role.OTHER)
-            continue
-        for place, choice in enumerate(as_list(child)):
-            for member, below in as_object(choice).items():
-                here = f"{pointer}/{place}/{jsontree.escape(member)}"
-                yield from _message(below, here) if member == "message" else words(below, here, Role.OTHER)
+
+
+def _choice(choice: Json, pointer: str) -> Iterator[Segment]:
+    if not isinstance(choice, dict):
+        yield from words(choice, pointer, Role.OTHER)
+        return
+    for name, child in choice.items():
+        here = f"{pointer}/{jsontree.escape(name)}"
+        yield from _message(child, here) if name == "message" else words(child, here, Role.OTHER)
 
 
 def _pieces(chunk: JsonObject) -> list[Piece]:

@@ -5,14 +5,14 @@ opaque is looked at.
 """
 
 import re
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias, cast
 
 import jiter
 
 from governance import jsontree
 from governance.exchange import Role, Segment
-from governance.jsontree import Json, MalformedError
+from governance.jsontree import Json, MalformedError, as_object, as_text
 
 _OPAQUE = frozenset(
     ("data", "file_data", "signature", "encrypted_content", "encrypted_index", "thoughtSignature", "b64_json")
@@ -34,6 +34,44 @@ def words(value: Json, pointer: str, role: Role, *, fixed: bool = False) -> Iter
     for here, text, is_name in jsontree.walk(value, pointer):
         if text and (is_name or not is_opaque(here.rpartition("/")[2], text)):
             yield Segment(here, role, text, fixed)
+
+
+Tell: TypeAlias = Callable[[Json, str], Iterator[Segment]]
+"""Finds the words of one value at a pointer."""
+TellMember: TypeAlias = Callable[[str, Json, str, Role], Iterator[Segment]]
+"""Finds the words of one member of a message: its name, its value, where it stands, and whose message it is."""
+
+
+def request_words(value: Json, roles: Mapping[str, Role], message: Tell) -> Iterator[Segment]:
+    """The words of a request: those of each of its `messages`, and of its other members in the role they have."""
+    for name, child in as_object(value).items():
+        pointer = f"/{jsontree.escape(name)}"
+        if name == "messages":
+            yield from each(child, pointer, message)
+        else:
+            yield Segment(pointer, Role.OTHER, name)
+            yield from words(child, pointer, roles.get(name, Role.OTHER), fixed=name == "model")
+
+
+def message_words(message: Json, pointer: str, roles: Mapping[str, Role], member: TellMember) -> Iterator[Segment]:
+    """The words of a message, in the role that it names."""
+    if not isinstance(message, dict):
+        yield from words(message, pointer, Role.OTHER)
+        return
+    role = roles.get(as_text(message.get("role")), Role.OTHER)
+    for name, child in message.items():
+        here = f"{pointer}/{jsontree.escape(name)}"
+        yield Segment(here, role, name)
+        yield from member(name, child, here, role)
+
+
+def each(value: Json, pointer: str, tell: Tell) -> Iterator[Segment]:
+    """The words of each item of a list; all there are where something else stands in its place."""
+    if not isinstance(value, list):
+        yield from words(value, pointer, Role.OTHER)
+        return
+    for place, item in enumerate(value):
+        yield from tell(item, f"{pointer}/{place}")
 
 
 def is_opaque(name: str, text: str) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from gateway.dialects.dialect import Problem
 from gateway.dialects.openai_chat import OpenAiChat
 from governance.exchange import Body, Role, Segment
-from governance.jsontree import MalformedError
+from governance.jsontree import Json, MalformedError
 
 CHAT = OpenAiChat()
 
@@ -97,3 +97,8 @@ def test_an_error_has_the_shape_that_clients_read() -> None:
     error = {"message": "no", "type": "permission_error", "param": None, "code": "denied", "wicket": {"rule": "r"}}
     assert orjson.loads(CHAT.error(problem, "id")) == {"error": error}
     assert CHAT.error_event(problem, "id") == b"data: " + CHAT.error(problem, "id") + b"\n\n"
+
+
+@pytest.mark.parametrize("odd", [["hidden"], "hidden", {"choices": {"0": "hidden"}}, {"choices": ["hidden"]}])
+def test_an_answer_of_another_shape_is_looked_at_all_the_same(odd: Json) -> None:
+    assert "hidden" in {one.text for one in CHAT.answer(orjson.dumps(odd)).segments}
