@@ -3,15 +3,17 @@
 The rules are the SDK's pure functions; here they are put in order and their words become ours. Nothing is sent here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
+    MCP_METHOD_HEADER,
     MCP_NAME_HEADER,
     MCP_PARAM_HEADER_PREFIX,
     NAME_BEARING_METHODS,
     InboundLadderRejection,
     classify_inbound_request,
+    decode_header_value,
     encode_header_value,
     find_duplicated_routing_header,
     find_invalid_x_mcp_header,
@@ -76,6 +78,7 @@ def check_modern(message: Message, headers: Mapping[str, str], lines: Iterable[t
         raise MalformedMessageError("a response cannot be posted in this revision")
     if message.is_notification:
         _raise_if(unsupported_protocol_version_rejection(headers.get(VERSION_HEADER, "")), None)
+        _refuse_unlike(message, headers)
         return
     _refuse_repeated(message, lines)
     found = classify_inbound_request(message.value, headers=headers)
@@ -85,6 +88,7 @@ def check_modern(message: Message, headers: Mapping[str, str], lines: Iterable[t
         raise MalformedMessageError(
             "this `method` is not part of this revision", code=METHOD_NOT_FOUND, request_id=message.id
         )
+    _refuse_unlike(message, headers)
 
 
 def status_of(response: Message, status: int) -> int:
@@ -99,7 +103,8 @@ def status_of(response: Message, status: int) -> int:
 class ParamHeaders:
     """The arguments that are repeated in `Mcp-Param-*` headers (SEP-2243), by the schemas of the catalog.
 
-    A tool that was never listed is not known: its headers are forwarded, and the server checks them.
+    A header may only repeat what stands in the arguments, because those are judged and headers are not. Whether a tool
+    that was never listed wants it there is for the server to check.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -125,10 +130,19 @@ class ParamHeaders:
         Raises:
             MalformedMessageError: they do.
         """
+        arguments = jsontree.as_object(message.params.get("arguments"))
         schema = self._schema(server, message)
+        known: set[str] = set()
         if schema is not None:
-            arguments = jsontree.as_object(message.params.get("arguments"))
             _raise_if(validate_mcp_param_headers(schema, arguments, headers), message)
+            known = {_PREFIX + name.lower() for name in x_mcp_header_map(schema).values()}
+        others = [text for name, text in headers.items() if name.startswith(_PREFIX) and name not in known]
+        if others and not {decode_header_value(text) for text in others} <= set(_scalars(arguments)):
+            raise MalformedMessageError(
+                "an `Mcp-Param-` header repeats nothing that stands in the arguments",
+                code=HEADER_MISMATCH,
+                request_id=message.id,
+            )
 
     def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The headers that fit an edited message. What cannot be told is left out, so that nothing removed leaks."""
@@ -142,6 +156,34 @@ class ParamHeaders:
             repeated = mcp_param_headers(x_mcp_header_map(schema), arguments)
             kept |= {header.lower(): text for header, text in repeated.items()}
         return kept
+
+
+def _refuse_unlike(message: Message, headers: Mapping[str, str]) -> None:
+    """Refuse headers about something else than the message, which is all that is judged."""
+    if headers.get(MCP_METHOD_HEADER, message.method) != message.method:
+        what = MCP_METHOD_HEADER
+    elif MCP_NAME_HEADER in headers and message.params.get(NAME_BEARING_METHODS.get(message.method, "")) is None:
+        what = MCP_NAME_HEADER
+    else:
+        return
+    raise MalformedMessageError(
+        f"the `{what}` header does not match the message", code=HEADER_MISMATCH, request_id=message.id
+    )
+
+
+def _scalars(arguments: Json) -> Iterator[str]:
+    """Every scalar of the arguments as a header shows it."""
+    stack: list[Json] = [arguments]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+        elif isinstance(node, bool):
+            yield "true" if node else "false"
+        elif node is not None:
+            yield str(node)
 
 
 def _refuse_repeated(message: Message, lines: Iterable[tuple[str, str]]) -> None:

@@ -31,8 +31,11 @@ from mcp_proxy.link import (
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
 
 SESSION = "mcp-session-id"
-END_TO_END = frozenset({"mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id"})
-PARAM_PREFIX = "mcp-param-"
+END_TO_END: Mapping[Era, tuple[frozenset[str], tuple[str, ...]]] = {
+    Era.LEGACY: (frozenset({"mcp-protocol-version", "last-event-id"}), ()),
+    Era.MODERN: (frozenset({"mcp-protocol-version", "mcp-method", "mcp-name"}), ("mcp-param-",)),
+}
+"""Headers that are passed on, by name and by prefix: what an era knows, because only that was checked."""
 _BOTH = "application/json, text/event-stream"
 _ANSWER_HEADERS = ("retry-after", "allow")
 _KEEP_ALIVE_SECONDS = 4
@@ -199,7 +202,8 @@ class HttpLink:
         self._open.discard(response)
 
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        kept = {name: text for name, text in headers.items() if name in END_TO_END or name.startswith(PARAM_PREFIX)}
+        known, prefix = END_TO_END[self._era]
+        kept = {name: text for name, text in headers.items() if name in known or name.startswith(prefix)}
         if self._session:
             kept[SESSION] = self._session
         return kept

@@ -3,7 +3,7 @@
 import pytest
 
 from governance.jsontree import JsonObject
-from mcp_proxy.eras import ParamHeaders, era_of, status_of
+from mcp_proxy.eras import ParamHeaders, check_modern, era_of, status_of
 from mcp_proxy.link import Era
 from mcp_proxy.message import MalformedMessageError, Message
 from tests.mcp_proxy.harness import SeenTools
@@ -58,7 +58,26 @@ async def test_a_header_must_equal_its_argument() -> None:
 
 async def test_an_unlisted_tool_is_left_to_its_server() -> None:
     rules = ParamHeaders(SeenTools())
-    rules.check("up", call({"region": "eu"}), {"mcp-param-region": "us"})
+    rules.check("up", call({"region": "eu", "n": [3, True]}), {"mcp-param-a": "eu", "mcp-param-b": "3"})
+
+
+async def test_a_header_says_nothing_that_the_arguments_do_not() -> None:
+    for rules in (ParamHeaders(SeenTools()), await known(SCHEMA)):
+        for text in ("secret", "=?base64?c2VjcmV0?=", "=?base64?!?="):
+            with pytest.raises(MalformedMessageError) as refused:
+                rules.check("up", call({"region": "eu"}), {"mcp-param-region": "eu", "mcp-param-other": text})
+            assert refused.value.code == -32020
+        with pytest.raises(MalformedMessageError):
+            rules.check("up", call({}, "tools/list"), {"mcp-param-region": "eu"})
+
+
+@pytest.mark.parametrize(
+    "headers", [{"mcp-method": "notifications/other"}, {"mcp-name": "secret"}, {"mcp-method": "secret"}]
+)
+def test_a_notification_has_no_headers_about_something_else(headers: dict[str, str]) -> None:
+    note = Message.build({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+    with pytest.raises(MalformedMessageError):
+        check_modern(note, {"mcp-protocol-version": "2026-07-28", **headers}, [])
 
 
 async def test_headers_are_rewritten_from_the_edited_body() -> None:
