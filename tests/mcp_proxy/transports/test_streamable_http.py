@@ -41,6 +41,19 @@ async def staged(
             yield proxy, RawClient(http, proxy.at("up"))
 
 
+def slow_server() -> tuple[RawUpstream, anyio.Event, anyio.Event]:
+    """A server, what it sets when a call has arrived, and what it waits for before it answers."""
+    upstream, arrived, goes_on = RawUpstream(), anyio.Event(), anyio.Event()
+
+    async def handler(call: Call) -> None:
+        arrived.set()
+        await goes_on.wait()
+        await call.reply(call.result({}))
+
+    upstream.handlers["tools/call"] = handler
+    return upstream, arrived, goes_on
+
+
 async def test_another_keys_session_is_unknown() -> None:
     async with staged(RawUpstream()) as (_, client), raw_client("wk_bob") as http:
         await client.initialize()
@@ -113,15 +126,7 @@ async def test_a_message_to_a_server_that_is_down_is_told_so() -> None:
 
 
 async def test_a_silent_call_becomes_a_stream_that_is_kept_open(clock: ManualClock) -> None:
-    upstream = RawUpstream()
-    arrived, goes_on = anyio.Event(), anyio.Event()
-
-    async def handler(call: Call) -> None:
-        arrived.set()
-        await goes_on.wait()
-        await call.reply(call.result({}))
-
-    upstream.handlers["tools/call"] = handler
+    upstream, arrived, goes_on = slow_server()
     async with staged(upstream, clock=clock) as (_, client):
         await client.initialize()
         async with anyio.create_task_group() as group:
@@ -192,15 +197,7 @@ async def test_a_modern_client_that_leaves_cancels_the_call_upstream() -> None:
 
 
 async def test_a_legacy_client_that_leaves_cancels_nothing() -> None:
-    upstream = RawUpstream()
-    arrived, goes_on = anyio.Event(), anyio.Event()
-
-    async def handler(call: Call) -> None:
-        arrived.set()
-        await goes_on.wait()
-        await call.reply(call.result({}))
-
-    upstream.handlers["tools/call"] = handler
+    upstream, arrived, goes_on = slow_server()
     async with staged(upstream) as (proxy, client):
         await client.initialize()
         async with anyio.create_task_group() as group:
