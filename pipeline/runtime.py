@@ -31,7 +31,6 @@ from governance.config.secrets import Secrets
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector, open_detector
 from governance.detect.stage import DetectStage
-from governance.exchange import Exchange
 from governance.identity.directory import Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
@@ -118,47 +117,36 @@ def _assemble(
     identity: Identity,
     console: str,
 ) -> Runtime:
-    approvals = config.approvals
-    tickets = SqlTickets(store, audit, Announcer(endpoints(approvals), console) if approvals.webhooks else None)
-    desk = Desk(tickets, clock, Manners(approvals.timeout_seconds, approvals.wait_seconds, console))
+    desk = _desk(config, clock, store, audit, console)
     loop = LoopStage(config.loop, clock=clock)
     kills = KillSwitch(SqlKills(store, audit, clock, _begin_anew(loop)), audit, clock, on_kill=_close_tickets(desk))
     runs = SqlRuns(store)
     roll = Roll(runs, clock)
-    detector = open_detector(config.detect.engine)
+    detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
-    catalog = Catalog(SqlDefinitions(store, clock))
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
-    listed = stages.default_stages(
-        stages.Organs(
-            kill=KillStage(kills),
-            identity=IdentityStage(identity),
-            catalog=CatalogStage(),
-            detect=DetectStage(detector, actions),
-            policy=policy,
-            loop=loop,
-            budget=budget,
-        )
+    checks = stages.Organs(
+        kill=KillStage(kills),
+        identity=IdentityStage(identity),
+        catalog=CatalogStage(),
+        detect=DetectStage(detector, actions),
+        policy=policy,
+        loop=loop,
+        budget=budget,
     )
-
-    def stream(exchange: Exchange) -> StreamGuard:
-        return StreamGuard(detector, actions, exchange.principal.tenant)
-
-    guard = Guard(
-        Organs(
-            stages=listed,
-            audit=audit,
-            desk=desk,
-            kills=kills,
-            clock=clock,
-            sight=policy,
-            roll=roll,
-            stream=stream,
-            utilization=budget.utilization,
-            masked_content=config.audit.content == "masked",
-        )
+    organs = Organs(
+        stages=stages.default_stages(checks),
+        audit=audit,
+        desk=desk,
+        kills=kills,
+        clock=clock,
+        sight=policy,
+        roll=roll,
+        stream=lambda exchange: StreamGuard(detector, actions, exchange.principal.tenant),
+        utilization=budget.utilization,
+        masked_content=config.audit.content == "masked",
     )
     return Runtime(
         config=config,
@@ -169,14 +157,21 @@ def _assemble(
         keys=SqlKeys(store, audit, clock),
         policies=policies,
         detector=detector,
-        catalog=catalog,
+        catalog=Catalog(SqlDefinitions(store, clock)),
         prices=prices,
         desk=desk,
         kills=kills,
         runs=runs,
         roll=roll,
-        guard=guard,
+        guard=Guard(organs),
     )
+
+
+def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: str) -> Desk:
+    approvals = config.approvals
+    announcer = Announcer(endpoints(approvals), console) if approvals.webhooks else None
+    manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console)
+    return Desk(SqlTickets(store, audit, announcer), clock, manners)
 
 
 def _close_tickets(desk: Desk) -> Callable[[Kill], Awaitable[None]]:

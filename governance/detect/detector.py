@@ -7,6 +7,7 @@ happens then is `governance/detect/stage.py` for whole bodies and `pipeline/stre
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from governance.detect.engine import Choice, Engine, Fired, Gate, characters, open_engine
@@ -44,7 +45,7 @@ def join(texts: Sequence[str]) -> str:
 class Detector:
     """A set of rules, ready to be looked for."""
 
-    def __init__(self, rules: Sequence[Rule], choice: Choice = "auto") -> None:
+    def __init__(self, rules: Sequence[Rule], choice: Choice = "auto", cache: Path | None = None) -> None:
         """Compile `rules`; takes some hundred milliseconds, so do it off the path of requests.
 
         Raises:
@@ -59,7 +60,7 @@ class Detector:
         gates += [Gate(pattern) for pattern in ESCAPE_GATES]
         self._runs = range(len(gates), len(gates) + len(RUN_GATES))
         gates += [Gate(pattern) for pattern in RUN_GATES]
-        self._engine: Engine = open_engine(gates, choice)
+        self._engine: Engine = open_engine(gates, choice, cache)
 
     @property
     def engine(self) -> str:
@@ -192,6 +193,6 @@ def _finding(hit: Hit, segment: Segment, begin: int) -> Finding:
     )
 
 
-def open_detector(choice: Choice = "auto") -> Detector:
-    """A detector with every family there is."""
-    return Detector(all_families(), choice)
+def open_detector(choice: Choice = "auto", cache: Path | None = None) -> Detector:
+    """A detector with every family there is. `cache` is a directory that keeps compiled patterns."""
+    return Detector(all_families(), choice, cache)

@@ -9,9 +9,12 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import hyperscan
+
+from governance.detect.compiled import database
 
 Choice = Literal["auto", "hyperscan", "re"]
 
@@ -64,14 +67,9 @@ class HyperscanEngine:
 
     name = "hyperscan"
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[gate.pattern.encode() for gate in gates],
-            ids=list(range(len(gates))),
-            elements=len(gates),
-            flags=[hyperscan.HS_FLAG_CASELESS if gate.caseless else 0 for gate in gates],
-        )
+    def __init__(self, gates: Sequence[Gate], cache: Path | None = None) -> None:
+        flags = [hyperscan.HS_FLAG_CASELESS if gate.caseless else 0 for gate in gates]
+        self._database = database([gate.pattern.encode() for gate in gates], flags, cache)
         self._scratch = hyperscan.Scratch(self._database)
         self._cloning = threading.Lock()
         self._own = threading.local()
@@ -116,8 +114,13 @@ class ReEngine:
         return {index: [] for index, pattern in enumerate(self._patterns) if pattern.search(text)}
 
 
-def open_engine(gates: Sequence[Gate], choice: Choice = "auto") -> Engine:
+def open_engine(gates: Sequence[Gate], choice: Choice = "auto", cache: Path | None = None) -> Engine:
     """The engine to use. `auto` takes Hyperscan, or `re` where this machine's processor cannot run it.
+
+    Args:
+        gates: what to look for.
+        choice: which engine.
+        cache: directory that keeps what Hyperscan compiled; none is kept without one.
 
     Raises:
         hyperscan.error: a gate is not in the shared dialect, or Hyperscan was asked for and does not run here.
@@ -125,7 +128,7 @@ def open_engine(gates: Sequence[Gate], choice: Choice = "auto") -> Engine:
     if choice == "re":
         return ReEngine(gates)
     try:
-        return HyperscanEngine(gates)
+        return HyperscanEngine(gates, cache)
     except (hyperscan.ArchitectureError, hyperscan.DatabasePlatformError):
         if choice == "hyperscan":
             raise

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +38,7 @@ POLICY: dict[str, Any] = {
             "reason": "ask first",
         },
         {"id": "never", "match": {"tool": "forbidden"}, "decide": "deny", "reason": "out of bounds"},
+        {"id": "would-refuse", "match": {"args": {"/text": "shadow"}}, "decide": "deny", "mode": "shadow"},
         {"id": "no-secret-model", "match": {"model": "secret-*"}, "decide": "deny", "reason": "not for agents"},
     ],
 }
@@ -94,17 +95,20 @@ class Stack:
         async with httpx2.AsyncClient(headers=headers, timeout=90) as http:
             transport = streamable_http_client(f"{self.mcp}/mcp/{server}", http_client=http)
             async with Client(transport, mode=mode) as client:
+                await client.list_tools()  # as every agent does first
                 yield client
 
-    async def pending(self) -> str:
-        """The id of the oldest ticket that waits, as soon as there is one."""
+    async def pending(self, text: str = "") -> str:
+        """The id of the oldest ticket about `text` that waits, as soon as there is one."""
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {self.admin}"}) as http:
             with anyio.fail_after(20):
                 while True:
                     answer = await http.get(f"{self.gateway}/console/api/tickets", params={"state": "pending"})
                     tickets = cast("dict[str, list[dict[str, Any]]]", answer.json())["tickets"]
-                    if tickets:
-                        return str(tickets[-1]["id"])
+                    for ticket in reversed(tickets):
+                        shown = await http.get(f"{self.gateway}/console/api/tickets/{ticket['id']}")
+                        if text in shown.text:
+                            return str(ticket["id"])
                     await anyio.sleep(0.05)
 
     async def decide(self, ticket: str, decision: str, reason: str = "") -> dict[str, Any]:
@@ -115,10 +119,13 @@ class Stack:
             return cast("dict[str, Any]", answer.json())
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 20) -> None:
     """Wait for something outside this process, which sends no event, to come true."""
     with anyio.fail_after(seconds):
-        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+        while True:
+            now = holds()
+            if now if isinstance(now, bool) else await now:
+                return
             await anyio.sleep(0.02)
 
 
@@ -175,8 +182,9 @@ def running(folder: Path, key: str = "") -> Generator[Stack]:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment(),
         start_new_session=True,
     )  # fmt: skip
+    reader = threading.Thread()
     try:
-        facts = _first_document(process, folder)
+        facts, reader = _first_document(process, folder)
         yield Stack(
             folder, process, f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{mcp}", facts.get("token") or key
         )
@@ -190,10 +198,13 @@ def running(folder: Path, key: str = "") -> Generator[Stack]:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
             raise
+        finally:
+            if reader.is_alive():
+                reader.join(10)
 
 
-def _first_document(process: "subprocess.Popen[bytes]", folder: Path) -> dict[str, Any]:
-    """The JSON document that `wicket up --json` says when both proxies answer."""
+def _first_document(process: "subprocess.Popen[bytes]", folder: Path) -> tuple[dict[str, Any], threading.Thread]:
+    """The JSON document that `wicket up --json` says when both proxies answer, and the thread that reads on."""
     said: list[bytes] = []
     done = threading.Event()
     facts: list[dict[str, Any]] = []
@@ -205,9 +216,11 @@ def _first_document(process: "subprocess.Popen[bytes]", folder: Path) -> dict[st
             with contextlib.suppress(orjson.JSONDecodeError):
                 facts.append(orjson.loads(b"".join(said)))
                 done.set()
+        process.stdout.close()
         done.set()
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     assert done.wait(READY_SECONDS), "wicket up did not become ready"
     assert facts, f"wicket up ended: {b''.join(said).decode()}\n{(folder / 'up.log').read_text()}"
-    return facts[0]
+    return facts[0], reader

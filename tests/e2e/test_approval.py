@@ -1,6 +1,7 @@
 """A held call, a person in a real browser, and exactly one execution."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,7 +11,8 @@ from mcp import Client
 from playwright.async_api import Page, async_playwright
 
 from tests.console.conftest import CHROMIUM, FLAGS
-from tests.e2e.stack import Stack, eventually, text_of
+from tests.e2e.provider import Provider
+from tests.e2e.stack import Stack, configure, eventually, running, text_of
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ async def test_a_call_approved_in_chromium_is_executed_exactly_once(stack: Stack
         page = await browser.new_page()
         await open_page(page, stack, "/console/approvals")
         tasks.start_soon(call)
-        await page.locator(f"a[href$='{await stack.pending()}']").first.click()
+        await page.locator(f"a[href$='{await stack.pending(text)}']").first.click()
         assert text in await page.locator("main").inner_text()
         assert text not in stack.marks()
         await page.get_by_role("button", name="approve", exact=False).first.click()
@@ -67,40 +69,35 @@ async def test_a_denied_call_is_not_executed_and_the_agent_is_told_why(stack: St
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call)
-        await stack.decide(await stack.pending(), "deny", "not on a Friday")
+        await stack.decide(await stack.pending("ask-denied"), "deny", "not on a Friday")
     ((is_error, text),) = results
     assert is_error
     assert "not on a Friday" in text
     assert "ask-denied" not in stack.marks()
 
 
-async def test_an_approval_is_for_one_call_to_the_byte(stack: Stack) -> None:
-    async with stack.tools() as tools, anyio.create_task_group() as tasks:
+async def test_a_call_that_nobody_approves_in_time_is_denied(provider: Provider, tmp_path: Path) -> None:
+    configure(tmp_path, provider.port, approvals={"timeout_seconds": 1, "wait_seconds": 20}, detect={"engine": "re"})
+    with running(tmp_path) as stack:
+        async with stack.tools() as tools:
+            is_error, text = await call_mark(tools, "ask-nobody")
+        assert is_error
+        assert "nobody approved this call in time" in text
+        assert stack.marks() == []
 
-        async def first_try() -> None:
-            with anyio.CancelScope() as scope:
-                scopes.append(scope)
-                await call_mark(tools, "ask-byte-a")
 
-        scopes: list[anyio.CancelScope] = []
-        tasks.start_soon(first_try)
-        ticket = await stack.pending()
-        scopes[0].cancel()
-        await stack.decide(ticket, "approve")
-        with anyio.CancelScope() as changed:
-            tasks.start_soon(deny_next, stack)
-            is_error, text = await call_mark(tools, "ask-byte-b")
+async def test_an_approval_is_for_one_call_to_the_byte(provider: Provider, tmp_path: Path) -> None:
+    configure(tmp_path, provider.port, approvals={"timeout_seconds": 60, "wait_seconds": 0}, detect={"engine": "re"})
+    with running(tmp_path) as stack:
+        async with stack.tools() as tools:
+            is_error, text = await call_mark(tools, "ask-byte-a")
             assert is_error
-            assert "denied" in text
-            changed.cancel()
-        assert "ask-byte-b" not in stack.marks()
-        assert await call_mark(tools, "ask-byte-a") == (False, "marked ask-byte-a")
-    assert stack.marks().count("ask-byte-a") == 1
-
-
-async def deny_next(stack: Stack) -> None:
-    """Deny the next call that waits."""
-    await stack.decide(await stack.pending(), "deny", "this one was not approved")
+            assert "pending" in text
+            await stack.decide(await stack.pending("ask-byte-a"), "approve")
+            assert "pending" in (await call_mark(tools, "ask-byte-b"))[1]
+            assert await call_mark(tools, "ask-byte-a") == (False, "marked ask-byte-a")
+            assert "pending" in (await call_mark(tools, "ask-byte-a"))[1]
+        assert stack.marks() == ["ask-byte-a"]
 
 
 async def test_a_hundred_uses_of_one_approval_make_one_execution(stack: Stack) -> None:
@@ -131,7 +128,7 @@ async def test_a_hundred_uses_of_one_approval_make_one_execution(stack: Stack) -
         async with anyio.create_task_group() as tasks:
             for _ in range(100):
                 tasks.start_soon(use)
-            await stack.decide(await stack.pending(), "approve")
+            await stack.decide(await stack.pending("ask-hundred"), "approve")
             await eventually(lambda: "ask-hundred" in stack.marks(), 60)
             tasks.start_soon(_deny_everything, stack)
             await eventually(lambda: len(answers) == 100, 60)

@@ -1,5 +1,6 @@
 """The main job, end to end: model calls and tool calls judged by one pipeline, and a log that proves it."""
 
+import json
 from dataclasses import replace
 
 import anthropic
@@ -9,7 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from tests.e2e.provider import Provider
-from tests.e2e.stack import PROVIDER_KEY, Stack, text_of
+from tests.e2e.stack import POLICY, PROVIDER_KEY, Stack, eventually, text_of
 
 
 async def ask(stack: Stack, text: str, *, model: str = "gpt-4o-mini", session: str = "story-1") -> ChatCompletion:
@@ -104,6 +105,37 @@ async def approve_everything(stack: Stack) -> None:
     """A person who says yes to everything."""
     while True:
         await stack.decide(await stack.pending(), "approve")
+
+
+async def test_a_rule_in_shadow_mode_only_says_what_it_would_do(stack: Stack) -> None:
+    async with stack.tools(session="shadowed") as tools:
+        assert not (await tools.call_tool("mark", {"text": "shadow"})).is_error
+    run = next(one for one in stack.cli("sessions", "list") if "shadowed" in str(one))
+    admitted = stack.cli("audit", "show", "--session", run["id"], "--type", "exchange.admitted")
+    assert admitted[0]["shadow"] == ["would-refuse: deny"]
+
+
+async def test_rules_change_without_a_restart(stack: Stack) -> None:
+    file = stack.folder / "policy.yaml"
+    before = file.read_text()
+    new_rule = {"id": "brand-new", "match": {"tool": "count"}, "decide": "deny", "reason": "since a moment ago"}
+    async with stack.tools() as tools:
+
+        async def is_refused() -> bool:
+            return bool((await tools.call_tool("count", {})).is_error)
+
+        async def is_allowed() -> bool:
+            return not await is_refused()
+
+        assert await is_allowed()
+        file.write_text("rules: [this is: not: a policy")
+        file.write_text(json.dumps({**POLICY, "rules": [*POLICY["rules"], new_rule]}))
+        await eventually(is_refused)
+        file.write_text("rules: [this is: not: a policy")
+        await eventually(lambda: bool(stack.cli("audit", "show", "--type", "policy.rejected")))
+        assert await is_refused()
+        file.write_text(before)
+        await eventually(is_allowed)
 
 
 async def test_the_log_verifies_and_names_neither_content_nor_keys(stack: Stack, provider: Provider) -> None:

@@ -1,0 +1,61 @@
+"""Compiled patterns, kept beside the secrets so that a process starts in a moment instead of a second or two.
+
+What is kept belongs to these patterns, this library and this processor; anything else is compiled anew. The file is
+believed because the directory is: whoever can write there can read the keys.
+"""
+
+import contextlib
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import hyperscan
+
+
+def database(expressions: Sequence[bytes], flags: Sequence[int], cache: Path | None) -> "hyperscan.Database":
+    """The block-mode database of some patterns, from `cache` where it is there and fits.
+
+    Raises:
+        hyperscan.error: a pattern is not in its dialect, or the library does not run on this processor.
+    """
+    if cache is None:
+        return _compile(expressions, flags)
+    told = repr((version("hyperscan"), platform.machine(), _processor(), expressions, flags))
+    file = cache / f"patterns-{hashlib.sha256(told.encode()).hexdigest()[:32]}.hsdb"
+    with contextlib.suppress(OSError, hyperscan.error):
+        return hyperscan.loadb(file.read_bytes(), hyperscan.HS_MODE_BLOCK)  # pyright: ignore[reportArgumentType] - it takes bytes, its stub says bytearray
+    made = _compile(expressions, flags)
+    with contextlib.suppress(OSError):
+        _keep(file, hyperscan.dumpb(made))
+    return made
+
+
+def _compile(expressions: Sequence[bytes], flags: Sequence[int]) -> "hyperscan.Database":
+    made = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    numbers = list(range(len(expressions)))
+    made.compile(expressions=list(expressions), ids=numbers, elements=len(expressions), flags=list(flags))
+    return made
+
+
+def _processor() -> str:
+    """What the processor can do: the library compiles for it."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return ""
+
+
+def _keep(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for its owner only; what older versions left behind goes."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(content)
+    Path(name).replace(file)
+    for other in file.parent.glob("patterns-*.hsdb"):
+        if other != file:
+            other.unlink(missing_ok=True)

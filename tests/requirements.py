@@ -1,0 +1,162 @@
+"""Which capability is shown by which tests.
+
+An id stands here only when a test really exercises it through the running product or through both of its proxies.
+`docs/capabilities.md` is made from this table (`make docs`); `tests/test_requirements.py` holds it both ways.
+"""
+
+from typing import NamedTuple
+
+
+class Shown(NamedTuple):
+    """A capability, in a few words, and the tests that show it."""
+
+    what: str
+    tests: tuple[str, ...]
+
+
+STORY = "tests/e2e/test_story.py::"
+APPROVAL = "tests/e2e/test_approval.py::"
+KILL = "tests/e2e/test_kill.py::"
+TAMPER = "tests/e2e/test_tampering.py::"
+UP = "tests/wicket/test_up.py::"
+
+REQUIREMENTS: dict[str, Shown] = {
+    "K1": Shown(
+        "two cooperating processes, an LLM proxy and an MCP proxy, on one policy and audit core",
+        (STORY + "test_model_calls_and_tool_calls_of_one_run_stand_on_one_timeline",),
+    ),
+    "K2": Shown(
+        "MCP over stdio, SSE and streamable HTTP, on the agent's side and on the server's side",
+        (
+            "tests/mcp_proxy/transports/test_streamable_http.py::test_official_clients_and_servers_meet_through_the_proxy",
+            "tests/mcp_proxy/transports/test_sse.py::test_an_old_official_client_reaches_an_old_official_server",
+            "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
+            "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
+        ),
+    ),
+    "K3": Shown(
+        "agent sessions correlated across both processes",
+        (STORY + "test_model_calls_and_tool_calls_of_one_run_stand_on_one_timeline",),
+    ),
+    "K4": Shown("loop detection", (STORY + "test_a_loop_is_stopped",)),
+    "K5": Shown(
+        "tool-argument scanning",
+        ("tests/mcp_proxy/test_governed.py::test_a_number_in_the_arguments_is_redacted_before_it_leaves",),
+    ),
+    "K6": Shown(
+        "kill a session by its id, effective in both processes",
+        (KILL + "test_a_killed_run_is_refused_in_both_processes_within_a_second_under_load",),
+    ),
+    "K7": Shown(
+        "human-approval queue with webhooks",
+        (
+            APPROVAL + "test_a_denied_call_is_not_executed_and_the_agent_is_told_why",
+            "tests/approvals/webhook/test_courier.py::test_a_receiver_with_the_reference_library_believes_a_message",
+        ),
+    ),
+    "K8": Shown(
+        "approve and deny tool calls on a web page",
+        (APPROVAL + "test_a_call_approved_in_chromium_is_executed_exactly_once",),
+    ),
+    "K9": Shown(
+        "registered as an MCP server in agents' configs",
+        ("tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",),
+    ),
+    "A1": Shown(
+        "`POST /v1/chat/completions` for any OpenAI SDK with only the base URL changed",
+        (STORY + "test_a_model_call_reaches_the_provider_with_the_providers_key",),
+    ),
+    "A11": Shown(
+        "streaming passed on while tokens and latency are recorded",
+        (
+            STORY + "test_a_stream_reaches_the_client_whole",
+            "tests/gateway/test_carriage.py::test_each_chunk_leaves_as_soon_as_it_comes",
+        ),
+    ),
+    "A12": Shown(
+        "`POST /v1/messages` for Anthropic SDKs (same wire)",
+        (STORY + "test_the_messages_wire_is_served_to_its_own_client",),
+    ),
+    "A16": Shown("`/v1/models` in both shapes", ("tests/gateway/test_app.py::test_models_are_listed_in_both_shapes",)),
+    "A17": Shown(
+        "byte-stable pass-through on the same wire",
+        (
+            "tests/gateway/test_endpoint.py::test_bodies_pass_byte_for_byte_both_ways",
+            "tests/mcp_proxy/test_fidelity.py::test_arguments_arrive_byte_for_byte",
+        ),
+    ),
+    "E1": Shown(
+        "gateway keys; provider keys never leave the gateway",
+        (
+            STORY + "test_a_model_call_reaches_the_provider_with_the_providers_key",
+            STORY + "test_a_client_without_a_key_is_told_so",
+            "tests/gateway/test_endpoint.py::test_the_provider_sees_its_key_and_nothing_of_the_client",
+        ),
+    ),
+    "F1": Shown(
+        "every message, tool argument and tool result scanned in its own structure",
+        (
+            STORY + "test_an_ssn_never_reaches_the_provider",
+            "tests/mcp_proxy/test_governed.py::test_a_number_in_the_arguments_is_redacted_before_it_leaves",
+            "tests/mcp_proxy/test_governed.py::test_a_number_in_the_result_is_redacted_before_it_arrives",
+        ),
+    ),
+    "F3": Shown(
+        "block, redact or log per tenant and kind",
+        (STORY + "test_an_ssn_never_reaches_the_provider",),
+    ),
+    "G1": Shown(
+        "an event for each decision and outcome, with who, what, cost, findings and policy version",
+        (
+            STORY + "test_model_calls_and_tool_calls_of_one_run_stand_on_one_timeline",
+            "tests/gateway/test_governed.py::test_a_call_is_written_down_before_and_after",
+        ),
+    ),
+    "G2": Shown("HMAC-SHA256 over event and previous hash", (TAMPER + "test_one_change_is_told_with_its_event",)),
+    "G3": Shown(
+        "committed before the answer leaves",
+        ("tests/gateway/test_carriage.py::test_the_last_bytes_leave_only_when_the_outcome_is_durable",),
+    ),
+    "G4": Shown(
+        "`audit verify` offline, with exit codes",
+        (
+            TAMPER + "test_a_whole_log_verifies",
+            TAMPER + "test_a_cut_tail_is_told_by_a_noted_head",
+            TAMPER + "test_an_empty_log_is_not_a_verified_one",
+        ),
+    ),
+    "H1": Shown(
+        "policy on tool, server, tenant, arguments, annotations",
+        (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
+    ),
+    "H2": Shown(
+        "the same rules hide tools in lists",
+        (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
+    ),
+    "H3": Shown("loops: the same call N times, cycles, rate", (STORY + "test_a_loop_is_stopped",)),
+    "H5": Shown(
+        "approval gate with time-out, default deny",
+        (APPROVAL + "test_a_call_that_nobody_approves_in_time_is_denied",),
+    ),
+    "H6": Shown(
+        "approval bound to the exact call, used once, re-checked at execution",
+        (
+            APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
+            APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
+            "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "I1": Shown(
+        "one order of checks for both proxies",
+        ("tests/pipeline/test_passage.py::test_the_decision_is_durable_before_anything_is_forwarded",),
+    ),
+    "I2": Shown(
+        "running in minutes with one provider key; audit on from the start",
+        (
+            UP + "test_the_first_run_sets_up_and_answers_on_both_ports",
+            STORY + "test_the_log_verifies_and_names_neither_content_nor_keys",
+        ),
+    ),
+    "I5": Shown("shadow mode for rules", (STORY + "test_a_rule_in_shadow_mode_only_says_what_it_would_do",)),
+    "I7": Shown("hot reload; the last good policy stays on error", (STORY + "test_rules_change_without_a_restart",)),
+}
