@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage faults bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -42,6 +42,10 @@ imports: .venv/.developing ## check that imports run down only
 	$(BIN)/lint-imports
 
 check: lint types imports coverage ## everything that must hold before a change is taken
+
+faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened
+	@WICKET_KILLS=$${WICKET_KILLS:-200} $(BIN)/pytest tests/e2e/test_faults.py --durations=1 \
+	  -o log_cli=true --log-cli-level=INFO $(ARGS)
 
 bench: .venv/.developing ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m bench $(ARGS)

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -99,7 +99,10 @@ class Victim:
     async def serves(self) -> None:
         """Wait until it answers. A new connection: what an earlier process said counts for nothing."""
         async with httpx.AsyncClient(timeout=PATIENCE) as http:
-            assert (await http.get(self.address + self._health)).status_code == 200
+            try:
+                assert (await http.get(self.address + self._health)).status_code == 200
+            except httpx.TransportError as error:
+                raise AssertionError(f"{self.name} does not serve: see {self._folder / self.name}.log") from error
 
     def stop(self) -> int:
         """Ask it to end, and give its socket back; returns its exit code."""
@@ -255,6 +258,10 @@ class Evidence:
     def decision(self, text: str) -> str | None:
         """The exchange that was admitted to leave this mark."""
         return self.admitted.get(digest(text))
+
+    def unfinished(self, marks: Iterable[str]) -> int:
+        """How many marks there are whose call was cut down before its outcome was written."""
+        return sum(self.decision(text) not in self.completed for text in marks)
 
     def is_sent(self, raw: bytes) -> bool:
         """Whether a request that the provider got was admitted."""

@@ -17,7 +17,7 @@ from tests.e2e.faults import Clients, Evidence, Notes, Victim, digest, head, kil
 from tests.e2e.provider import Provider
 from tests.e2e.stack import configure, run_cli
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("faults")
 
 KILLS = "WICKET_KILLS"
 PIPED_LEDGER = Path(__file__).with_name("faults_ledger.py")
@@ -41,7 +41,10 @@ def folder(provider: Provider, tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-async def test_no_kill_at_any_moment_loses_or_invents_anything(folder: Path, provider: Provider) -> None:
+async def test_no_kill_at_any_moment_loses_or_invents_anything(
+    folder: Path, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "httpx")  # it would say a line for every call
     kills = int(os.environ.get(KILLS, "12"))
     database = folder / ".wicket/wicket.db"
     key = json.loads(run_cli(folder, "init").stdout)["token"]
@@ -49,9 +52,7 @@ async def test_no_kill_at_any_moment_loses_or_invents_anything(folder: Path, pro
     notes = Notes()
     clients = Clients(victims[0].address, victims[1].address, key, notes)
     try:
-        victims[0].start()
-        for victim in victims[1:]:
-            await victims[0].serves()
+        for victim in victims:
             victim.start()
         async with anyio.create_task_group() as load:
             for call, name in clients.all():
@@ -88,10 +89,13 @@ def judge(notes: Notes, evidence: Evidence, folder: Path, provider: Provider) ->
     ledger = (folder / "ledger").read_text().splitlines()
     piped = [line.split(" ") for line in (folder / "piped").read_text().splitlines()]
     marks = ledger + [text for text, _ in piped]
+    log.info("deaths: %s", ", ".join(f"{count} x {how}" for how, count in sorted(notes.deaths.items())))
     log.info(
-        "%s; %d events, %d marks, %d model calls seen by the provider, %d answers heard, %d calls unheard",
-        ", ".join(f"{count} x {how}" for how, count in sorted(notes.deaths.items())),
-        len(evidence.hashes), len(marks), len(provider.seen), len(notes.models) + len(notes.tools), notes.lost,
+        "%d events, %d marks (%d cut down before their outcome was written, %d decided and never left), "
+        "%d model calls that the provider saw, %d answers heard, %d calls unheard",
+        len(evidence.hashes), len(marks), evidence.unfinished(marks),
+        len(evidence.admitted.keys() - {digest(text) for text in marks}),
+        len(provider.seen), len(notes.models) + len(notes.tools), notes.lost,
     )  # fmt: skip
     # no side effect without a durable decision before it
     assert [text for text in marks if evidence.decision(text) is None] == []
