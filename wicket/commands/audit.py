@@ -20,7 +20,7 @@ from wicket.exits import CommandError, Exit
 from wicket.office import Office, in_office
 from wicket.terminal import table
 
-_COLUMNS = ("seq", "at", "event_type", "session_id", "model", "tool", "decision", "rule")
+_COLUMNS = ("seq", "at", "event_type", "session_id", "model", "tool", "policy_decision", "rule")
 
 
 def show(situation: Situation) -> Exit:
