@@ -154,8 +154,10 @@ class App:
         return Incoming(scope, receive, send, principal, server, headers, lines), front
 
     def _principal(self, scope: AsgiScope, headers: Mapping[str, str]) -> Principal:
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        key = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key")
+        sent = headers.get("authorization", "")
+        kind, _, token = sent.partition(" ")
+        # Whatever was sent as a credential is tried as one: a wrong key must never pass for none at all.
+        key = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key") or sent or None
         peer = scope.get("client") or ("", 0)
         user = headers.get(self._organs.header_user.lower(), "") if self._organs.header_user else ""
         try:

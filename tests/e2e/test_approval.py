@@ -14,6 +14,8 @@ from tests.console.conftest import CHROMIUM, FLAGS
 from tests.e2e.provider import Provider
 from tests.e2e.stack import Stack, configure, eventually, running, text_of
 
+pytestmark = pytest.mark.xdist_group("e2e-approval")
+
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:

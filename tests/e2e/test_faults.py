@@ -17,6 +17,8 @@ from tests.e2e.faults import Clients, Evidence, Notes, Victim, digest, head, kil
 from tests.e2e.provider import Provider
 from tests.e2e.stack import configure, run_cli
 
+pytestmark = pytest.mark.xdist_group("e2e-faults")
+
 log = logging.getLogger("faults")
 
 KILLS = "WICKET_KILLS"

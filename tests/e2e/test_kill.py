@@ -7,6 +7,8 @@ import pytest
 from tests.e2e.provider import Provider
 from tests.e2e.stack import Stack, eventually, text_of
 
+pytestmark = pytest.mark.xdist_group("e2e-kill")
+
 
 async def ask(stack: Stack, session: str) -> None:
     async with stack.model(session) as model:

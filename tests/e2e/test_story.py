@@ -12,6 +12,8 @@ from openai.types.chat import ChatCompletion
 from tests.e2e.provider import Provider
 from tests.e2e.stack import POLICY, PROVIDER_KEY, Stack, eventually, text_of
 
+pytestmark = pytest.mark.xdist_group("e2e-story")
+
 
 async def ask(stack: Stack, text: str, *, model: str = "gpt-4o-mini", session: str = "story-1") -> ChatCompletion:
     """One model call with the official client."""
@@ -46,7 +48,7 @@ async def test_the_messages_wire_is_served_to_its_own_client(stack: Stack, provi
     assert provider.keys[-1] == PROVIDER_KEY
 
 
-async def test_a_denied_model_is_refused_with_rule_and_reason(stack: Stack) -> None:
+async def test_a_denied_model_is_hidden_with_rule_and_reason(stack: Stack) -> None:
     with pytest.raises(openai.PermissionDeniedError) as refused:
         await ask(stack, "hi", model="secret-1")
     assert "no-secret-model" in str(refused.value)
@@ -121,21 +123,21 @@ async def test_rules_change_without_a_restart(stack: Stack) -> None:
     new_rule = {"id": "brand-new", "match": {"tool": "count"}, "decide": "deny", "reason": "since a moment ago"}
     async with stack.tools() as tools:
 
-        async def is_refused() -> bool:
-            return bool((await tools.call_tool("count", {})).is_error)
+        async def is_hidden() -> bool:
+            return "count" not in {tool.name for tool in (await tools.list_tools()).tools}
 
-        async def is_allowed() -> bool:
-            return not await is_refused()
+        async def is_listed() -> bool:
+            return not await is_hidden()
 
-        assert await is_allowed()
+        assert await is_listed()
         file.write_text("rules: [this is: not: a policy")
         file.write_text(json.dumps({**POLICY, "rules": [*POLICY["rules"], new_rule]}))
-        await eventually(is_refused)
+        await eventually(is_hidden)
         file.write_text("rules: [this is: not: a policy")
         await eventually(lambda: bool(stack.cli("audit", "show", "--type", "policy.rejected")))
-        assert await is_refused()
+        assert (await tools.call_tool("count", {})).is_error
         file.write_text(before)
-        await eventually(is_allowed)
+        await eventually(is_listed)
 
 
 async def test_the_log_verifies_and_names_neither_content_nor_keys(stack: Stack, provider: Provider) -> None:

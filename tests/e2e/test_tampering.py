@@ -11,6 +11,8 @@ from tests.e2e.provider import Provider
 from tests.e2e.stack import Stack, configure, run_cli, running
 from tests.e2e.test_kill import ask
 
+pytestmark = pytest.mark.xdist_group("e2e-tampering")
+
 
 @pytest.fixture(scope="module")
 def recorded(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Stack:
