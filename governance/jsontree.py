@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from itertools import chain
 from typing import NamedTuple, TypeAlias, cast
 
 import jiter
@@ -83,26 +82,32 @@ def strings(value: Json, max_depth: int = MAX_DEPTH) -> list[str]:
     level: list[Json] = [value]
     depth = 0
     while level:
-        found += [node for node in level if type(node) is str]
-        others = [node for node in level if type(node) is not str]
-        objects = [node for node in others if type(node) is dict]
-        arrays = [node for node in others if type(node) is list]
-        _refuse_inexact([node for node in others if type(node) is int or type(node) is float])
-        depth += 1 if objects or arrays else 0
-        if depth > max_depth:
+        below: list[Json] = []
+        nested = False
+        for node in level:
+            if isinstance(node, str):
+                found.append(node)
+            elif isinstance(node, dict):
+                nested = True
+                found += node
+                below += node.values()
+            elif isinstance(node, list):
+                nested = True
+                below += node
+            elif node is not None:
+                _refuse_inexact(node)
+        if nested and depth == max_depth:
             raise MalformedError(f"nested deeper than {max_depth} levels")
-        found += chain.from_iterable(objects)
-        level = [*chain.from_iterable(arrays), *chain.from_iterable(map(dict[str, Json].values, objects))]
+        level, depth = below, depth + 1
     return found
 
 
-def _refuse_inexact(numbers: list[int | float]) -> None:
-    for number in numbers:
-        if isinstance(number, float):
-            if not math.isfinite(number):
-                raise MalformedError("a number is out of range: send it as a string")
-        elif not -(2**63) <= number < 2**64:
-            raise MalformedError("an integer is beyond 64 bits: send it as a string")
+def _refuse_inexact(number: float) -> None:
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            raise MalformedError("a number is out of range: send it as a string")
+    elif not -(2**63) <= number < 2**64:
+        raise MalformedError("an integer is beyond 64 bits: send it as a string")
 
 
 def dump(value: Json) -> bytes:

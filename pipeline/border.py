@@ -6,6 +6,7 @@ refusal looks like on the wire is decided by the proxy that hands in `render`.
 """
 
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -95,6 +96,7 @@ class Border:
         return BadRequestError(403, "origin", "requests from web pages of other origins are refused")
 
 
+@lru_cache(maxsize=256)
 def _host_name(authority: bytes) -> str:
     """The host of `host[:port]` in lower case, brackets kept; empty where it is not plainly that."""
     try:

@@ -62,9 +62,12 @@ def served(sqlite_url: str) -> Iterator[Served]:
         serving.result(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """Chromium. On CI a missing one is a failure."""
+    """Chromium. On CI a missing one is a failure.
+
+    Its driver keeps an event loop running in this thread, so it must not outlive a test: others bring their own.
+    """
     if shutil.which(CHROMIUM) is None:
         assert not ON_CI, f"{CHROMIUM} is missing"
         pytest.skip(f"no {CHROMIUM}")
