@@ -28,7 +28,7 @@ REQUIREMENTS: dict[str, Shown] = {
     "K2": Shown(
         "MCP over stdio, SSE and streamable HTTP, on the agent's side and on the server's side",
         (
-            "tests/mcp_proxy/transports/test_streamable_http.py::test_official_clients_and_servers_meet_through_the_proxy",
+            "tests/mcp_proxy/transports/test_official_peers.py::test_official_clients_and_servers_meet_through_the_proxy",
             "tests/mcp_proxy/transports/test_sse.py::test_an_old_official_client_reaches_an_old_official_server",
             "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
             "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",

@@ -11,7 +11,7 @@ from tests.requirements import REQUIREMENTS
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def tests_in(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     """The names of the tests of a file."""
     tree = ast.parse(path.read_text())
     return {
@@ -25,7 +25,7 @@ def tests_in(path: Path) -> set[str]:
 def test_a_capability_is_shown_by_tests_that_exist(capability: str) -> None:
     for named in REQUIREMENTS[capability].tests:
         file, _, test = named.partition("::")
-        assert test in tests_in(ROOT / file), named
+        assert test in names_in(ROOT / file), named
 
 
 def test_every_end_to_end_test_shows_something_or_says_that_it_does_not() -> None:
@@ -40,7 +40,7 @@ def test_every_end_to_end_test_shows_something_or_says_that_it_does_not() -> Non
     missing = [
         f"{path.relative_to(ROOT)}::{test}"
         for path in sorted((ROOT / "tests/e2e").glob("test_*.py"))
-        for test in tests_in(path)
+        for test in names_in(path)
         if f"{path.relative_to(ROOT)}::{test}" not in shown and test not in failures
     ]
     assert missing == []

@@ -48,7 +48,7 @@ async def test_the_messages_wire_is_served_to_its_own_client(stack: Stack, provi
     assert provider.keys[-1] == PROVIDER_KEY
 
 
-async def test_a_denied_model_is_hidden_with_rule_and_reason(stack: Stack) -> None:
+async def test_a_denied_model_is_refused_with_rule_and_reason(stack: Stack) -> None:
     with pytest.raises(openai.PermissionDeniedError) as refused:
         await ask(stack, "hi", model="secret-1")
     assert "no-secret-model" in str(refused.value)

@@ -8,7 +8,7 @@ from governance.detect.actions import Actions
 from governance.detect.families import all_families
 
 ROOM = Path(families.__file__).parent
-FRAME = {"__init__", "actions", "detector", "engine", "families", "reading", "rule", "stage", "views"}
+FRAME = {"__init__", "actions", "compiled", "detector", "engine", "families", "reading", "rule", "stage", "views"}
 DOCS = ROOM.parents[1] / "docs" / "detect.md"
 
 
