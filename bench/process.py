@@ -52,8 +52,11 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float
     while time.monotonic() < deadline:  # noqa: TID251 - as above
         if process.poll() is not None:
             break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
-            return
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            # A socket may listen before its process serves: only an answer counts.
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            if connection.recv(1):
+                return
         time.sleep(0.05)  # noqa: TID251 - nothing to wait on but the port
     tail = log.read_text(errors="replace")[-800:]
     raise TimeoutError(f"{process.args} does not listen on {port}:\n{tail}")
