@@ -4,6 +4,8 @@ Everything here is a frozen value. What may be done with an exchange is judged b
 done by the guard (`pipeline/guard.py`); this file knows nothing of either, nor of any wire format.
 """
 
+import functools
+import itertools
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +20,20 @@ from governance.verdict import Edit, Finding
 
 
 def new_id(at: datetime) -> str:
-    """A fresh exchange id. It begins with the time, so that the newest stand together in an index."""
-    return f"exc_{int(at.timestamp() * 1000):011x}{secrets.token_hex(8)}"
+    """A fresh exchange id. It begins with the time, so that the newest stand together in an index.
+
+    The rest tells processes and exchanges apart. It is no secret, and asking the system for random bytes each time
+    would give the interpreter lock away in the middle of every request.
+    """
+    return f"exc_{int(at.timestamp() * 1000):011x}{_of_this_process()}{next(_COUNT) & 0xFFFFFFFF:08x}"
+
+
+@functools.cache
+def _of_this_process() -> str:
+    return secrets.token_hex(4)
+
+
+_COUNT = itertools.count()
 
 
 class Action(StrEnum):

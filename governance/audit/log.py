@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
 
 from governance.audit import keys
 from governance.audit.chain import encode, link, seal
 from governance.audit.columns import columns
 from governance.audit.event import AuditError, Draft, Receipt
 from governance.clock import Clock, rfc3339
-from governance.store import ConflictError, Store, StoreError, Work
+from governance.store import ConflictError, Pen, Store, StoreError, Work
 
 _OWN = ("at", "event_type", "writer")
 
@@ -98,22 +97,19 @@ class _Chain:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def flush(self, connection: Connection, items: Sequence[_Entry]) -> Sequence[Receipt]:
+    def flush(self, pen: Pen, items: Sequence[_Entry]) -> Sequence[Receipt]:
         """Write the entries behind the head, and move the head.
 
-        The head is read from the table each time, because another process may have moved it. All this is done on the
-        driver's own cursor: SQLAlchemy would cost a third of the time, and this is the hottest write of all.
+        The head is read from the table each time, because another process may have moved it.
         """
-        insert, move = _WRITERS[connection.dialect.name]
-        cursor = connection.connection.cursor()
-        cursor.execute("SELECT seq, hash FROM audit_head WHERE id = 1")
-        head = cursor.fetchone()
+        insert, move = _WRITERS[pen.dialect]
+        pen.cursor.execute("SELECT seq, hash FROM audit_head WHERE id = 1")
+        head = pen.cursor.fetchone()
         if head is None:
             raise StoreError("the table `audit_head` is empty: the log cannot be continued")
         rows = self._chained(head[0], bytes.fromhex(head[1]), items)
-        insert(cursor, rows)
-        cursor.execute(move, (rows[-1].seq, rows[-1].hash))
-        cursor.close()
+        insert(pen.cursor, rows)
+        pen.cursor.execute(move, (rows[-1].seq, rows[-1].hash))
         return [Receipt(row.seq, row.hash) for row in rows]
 
     def _chained(self, seq: int, previous: bytes, items: Sequence[_Entry]) -> list[_Row]:

@@ -16,28 +16,36 @@ from pathlib import Path
 import hyperscan
 
 
-def database(expressions: Sequence[bytes], flags: Sequence[int], cache: Path | None) -> "hyperscan.Database":
+def database(
+    expressions: Sequence[bytes], numbers: Sequence[int], flags: Sequence[int], cache: Path | None, name: str
+) -> "hyperscan.Database":
     """The block-mode database of some patterns, from `cache` where it is there and fits.
+
+    Args:
+        expressions: the patterns.
+        numbers: what each reports when it matches.
+        flags: Hyperscan's flags of each.
+        cache: directory that keeps what was compiled; none is kept without one.
+        name: tells the databases of one cache apart; what an older version left under it goes.
 
     Raises:
         hyperscan.error: a pattern is not in its dialect, or the library does not run on this processor.
     """
     if cache is None:
-        return _compile(expressions, flags)
-    told = repr((version("hyperscan"), platform.machine(), _processor(), expressions, flags))
-    file = cache / f"patterns-{hashlib.sha256(told.encode()).hexdigest()[:32]}.hsdb"
+        return _compile(expressions, numbers, flags)
+    told = repr((version("hyperscan"), platform.machine(), _processor(), expressions, numbers, flags))
+    file = cache / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:32]}.hsdb"
     with contextlib.suppress(OSError, hyperscan.error):
         return hyperscan.loadb(file.read_bytes(), hyperscan.HS_MODE_BLOCK)  # pyright: ignore[reportArgumentType] - it takes bytes, its stub says bytearray
-    made = _compile(expressions, flags)
+    made = _compile(expressions, numbers, flags)
     with contextlib.suppress(OSError):
-        _keep(file, hyperscan.dumpb(made))
+        _keep(file, hyperscan.dumpb(made), name)
     return made
 
 
-def _compile(expressions: Sequence[bytes], flags: Sequence[int]) -> "hyperscan.Database":
+def _compile(expressions: Sequence[bytes], numbers: Sequence[int], flags: Sequence[int]) -> "hyperscan.Database":
     made = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    numbers = list(range(len(expressions)))
-    made.compile(expressions=list(expressions), ids=numbers, elements=len(expressions), flags=list(flags))
+    made.compile(expressions=list(expressions), ids=list(numbers), elements=len(expressions), flags=list(flags))
     return made
 
 
@@ -49,13 +57,13 @@ def _processor() -> str:
     return ""
 
 
-def _keep(file: Path, content: bytes) -> None:
+def _keep(file: Path, content: bytes, name: str) -> None:
     """Write a file whole or not at all, for its owner only; what older versions left behind goes."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent)
+    descriptor, draft = tempfile.mkstemp(dir=file.parent)
     with os.fdopen(descriptor, "wb") as out:
         out.write(content)
-    Path(name).replace(file)
-    for other in file.parent.glob("patterns-*.hsdb"):
+    Path(draft).replace(file)
+    for other in file.parent.glob(f"{name}-*.hsdb"):
         if other != file:
             other.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ that fails raises: "nothing found" is never a failure's answer.
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -29,6 +29,9 @@ class Gate:
     bounded: str = ""
     """Over characters and with every repeat bounded, for one that does; `pattern` where there is none."""
 
+
+Gates = Mapping[int, Gate]
+"""What one engine looks for, by the numbers it reports."""
 
 Fired = dict[int, list[int]]
 """For each gate that matched the byte offsets at which matches end; no offsets means: it could be anywhere."""
@@ -67,9 +70,14 @@ class HyperscanEngine:
 
     name = "hyperscan"
 
-    def __init__(self, gates: Sequence[Gate], cache: Path | None = None) -> None:
-        flags = [hyperscan.HS_FLAG_CASELESS if gate.caseless else 0 for gate in gates]
-        self._database = database([gate.pattern.encode() for gate in gates], flags, cache)
+    def __init__(self, gates: Gates, cache: Path | None = None, *, group: str = "patterns") -> None:
+        self._database = database(
+            [gate.pattern.encode() for gate in gates.values()],
+            list(gates),
+            [hyperscan.HS_FLAG_CASELESS if gate.caseless else 0 for gate in gates.values()],
+            cache,
+            group,
+        )
         self._scratch = hyperscan.Scratch(self._database)
         self._cloning = threading.Lock()
         self._own = threading.local()
@@ -102,33 +110,34 @@ class ReEngine:
 
     name = "re"
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
-        self._patterns = [
-            re.compile(gate.bounded or gate.pattern, re.ASCII | (re.IGNORECASE if gate.caseless else 0))
-            for gate in gates
-        ]
+    def __init__(self, gates: Gates) -> None:
+        self._patterns = {
+            number: re.compile(gate.bounded or gate.pattern, re.ASCII | (re.IGNORECASE if gate.caseless else 0))
+            for number, gate in gates.items()
+        }
 
     def fired(self, data: bytes) -> Fired:
         """The gates that match somewhere in `data`."""
         text = data.decode("utf-8", "surrogatepass")
-        return {index: [] for index, pattern in enumerate(self._patterns) if pattern.search(text)}
+        return {number: [] for number, pattern in self._patterns.items() if pattern.search(text)}
 
 
-def open_engine(gates: Sequence[Gate], choice: Choice = "auto", cache: Path | None = None) -> Engine:
+def open_engine(gates: Gates, choice: Choice = "auto", cache: Path | None = None, *, group: str = "patterns") -> Engine:
     """The engine to use. `auto` takes Hyperscan, or `re` where this machine's processor cannot run it.
 
     Args:
         gates: what to look for.
         choice: which engine.
         cache: directory that keeps what Hyperscan compiled; none is kept without one.
+        group: what the gates are called in the cache, where several engines share it.
 
     Raises:
         hyperscan.error: a gate is not in the shared dialect, or Hyperscan was asked for and does not run here.
     """
-    if choice == "re":
+    if choice == "re" or not gates:  # Hyperscan refuses an empty set; either finds nothing
         return ReEngine(gates)
     try:
-        return HyperscanEngine(gates, cache)
+        return HyperscanEngine(gates, cache, group=group)
     except (hyperscan.ArchitectureError, hyperscan.DatabasePlatformError):
         if choice == "hyperscan":
             raise

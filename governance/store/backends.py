@@ -46,6 +46,10 @@ class Backend(Protocol):
         """A transaction in this process's turn: committed durably at the end, rolled back when something raises."""
         ...
 
+    def plain_batch(self, connection: Connection) -> AbstractContextManager[None]:
+        """The same for what speaks to the driver's own cursor only: SQLAlchemy would cost as much as the statements."""
+        ...
+
     def intact(self, connection: Connection) -> bool:
         """Whether the batch's transaction still stands, with all that was done in it."""
         ...
@@ -113,7 +117,21 @@ class Sqlite:
 
     @contextmanager
     def batch(self, connection: Connection) -> Generator[None]:
-        """A transaction in this process's turn.
+        """A transaction in this process's turn."""
+        with self._turn(), connection.begin():
+            yield
+
+    @contextmanager
+    def plain_batch(self, connection: Connection) -> Generator[None]:
+        """The same on the driver's own connection."""
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        with self._turn(), driver:  # its block ends with a commit, or with a rollback where something was raised
+            driver.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        """This process's turn to write.
 
         SQLite's own busy handler sleeps and tries again, which starves a writer; a blocking lock does not. One lock
         alone would let the process that gives it up take it again before the one it woke: whoever wants it must first
@@ -126,8 +144,7 @@ class Sqlite:
             fcntl.flock(self._turnstile, fcntl.LOCK_UN)
         try:
             self._check_same()
-            with connection.begin():
-                yield
+            yield
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
@@ -247,6 +264,14 @@ class Postgres:
         """
         with connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
+            yield
+
+    @contextmanager
+    def plain_batch(self, connection: Connection) -> Generator[None]:
+        """The same on the driver's own connection."""
+        driver = cast("psycopg.Connection", connection.connection.driver_connection)
+        with driver.transaction():
+            driver.execute("SELECT pg_advisory_xact_lock(%s)", (_TURN,))
             yield
 
     def intact(self, connection: Connection) -> bool:

@@ -19,7 +19,7 @@ from sqlmodel import Session
 from governance.store import schema
 from governance.store.backends import Backend, Sqlite, backend
 from governance.store.failure import DATABASE_ERRORS, failure, reason
-from governance.store.work import Sink, StoreError, Work
+from governance.store.work import Pen, Sink, StoreError, Work
 from governance.store.workers import Job, Worker
 
 T = TypeVar("T")
@@ -190,19 +190,22 @@ def _serving(
 
 
 def _commit(place: Backend, connection: Connection, batch: Sequence[_Write]) -> None:
-    with place.batch(connection):
+    has_works = any(job.work is not None for job in batch)
+    with place.batch(connection) if has_works else place.plain_batch(connection):
         for job in batch:
             if job.work is not None:
                 _run(connection, job, job.work)
                 if not place.intact(connection):
                     # Some errors (a full disk) roll back everything: what earlier works did is gone as well.
                     raise StoreError("the database gave up a transaction")
+        pen = Pen(connection.dialect.name, connection.connection.cursor())
         for sink in dict.fromkeys(job.sink for job in batch if job.sink is not None):
             appended = [job for job in batch if job.sink is sink and job.error is None]
             if not appended:
                 continue
-            for job, proof in zip(appended, sink.flush(connection, [job.item for job in appended]), strict=True):
+            for job, proof in zip(appended, sink.flush(pen, [job.item for job in appended]), strict=True):
                 job.result = proof
+        pen.cursor.close()
 
 
 def _read(connection: Connection, batch: Sequence[_Read]) -> None:

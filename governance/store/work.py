@@ -5,9 +5,9 @@ commits, never waits for anything but the database, and is short, because others
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import Connection
 from sqlmodel import Session
 
 T = TypeVar("T")
@@ -18,10 +18,20 @@ Work: TypeAlias = Callable[[Session], T]
 """Something to do inside a transaction. Whatever it returns or raises reaches the one who awaits it."""
 
 
-class Sink(Protocol[Item_contra, Proof_co]):
-    """Takes all the items of a batch at once, where one statement a row would cost too much."""
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """What a sink writes with: the driver's own cursor, in a transaction that somebody else began and will end."""
 
-    def flush(self, connection: Connection, items: Sequence[Item_contra]) -> Sequence[Proof_co]:
+    dialect: str
+    """`sqlite` or `postgresql`: they mark parameters differently."""
+    cursor: Any
+    """A DB-API 2.0 cursor (PEP 249)."""
+
+
+class Sink(Protocol[Item_contra, Proof_co]):
+    """Takes all the items of a batch at once, where SQLAlchemy, or one statement a row, would cost too much."""
+
+    def flush(self, pen: Pen, items: Sequence[Item_contra]) -> Sequence[Proof_co]:
         """Write the items, in this order, inside the batch's transaction; one proof for each.
 
         Called once a batch, after its works. What it raises fails the whole batch.

@@ -29,6 +29,9 @@ class Job:
 class Worker(Generic[J]):
     """One thread. Everything that is queued when it is free becomes its next batch.
 
+    What is submitted in one turn of the event loop is handed over together: a thread that is woken by the first of
+    many jobs would serve it alone, and the loop and the thread would pass the interpreter lock to and fro for each.
+
     `serve` gets a batch, in the order of submission, and gives each job its `result` or its `error`; it runs in the
     thread and must not raise. `stopped` runs in the thread at the end.
     """
@@ -36,7 +39,9 @@ class Worker(Generic[J]):
     def __init__(
         self, name: str, serve: Callable[[Sequence[J]], None], stopped: Callable[[], None], *, most: int = BATCH
     ) -> None:
-        self._queue: SimpleQueue[J | None] = SimpleQueue()
+        self._submitted: list[J] = []
+        """Jobs of this turn of the loop, not yet handed over."""
+        self._queue: SimpleQueue[list[J] | None] = SimpleQueue()
         self._serve = serve
         self._stopped = stopped
         self._most = most
@@ -49,41 +54,47 @@ class Worker(Generic[J]):
     def submit(self, job: J) -> asyncio.Future[Any]:
         """Queue a job. To be called in the loop that the worker was made in, and not after `close`."""
         job.waiter = waiter = self._loop.create_future()
-        self._queue.put(job)
+        if not self._submitted:
+            self._loop.call_soon(self._hand_over)
+        self._submitted.append(job)
         return waiter
 
     async def close(self) -> None:
         """Serve what is queued, then end. The thread is gone when this returns."""
         if not self.closed:
             self.closed = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
 
+    def _hand_over(self) -> None:
+        if self._submitted:
+            self._queue.put(self._submitted)
+            self._submitted = []
+
     def _run(self) -> None:
         last = False
         while not last:
-            batch, last = self._take()
-            if batch:
+            jobs, last = self._take()
+            for start in range(0, len(jobs), self._most):
+                batch = jobs[start : start + self._most]
                 self._serve(batch)
                 self._tell(_settle, batch)
         self._stopped()
         self._tell(self._ended.set_result, None)
 
     def _take(self) -> tuple[list[J], bool]:
-        first = self._queue.get()
-        if first is None:
+        """Everything that is queued, and whether nothing comes after it."""
+        jobs = self._queue.get()
+        if jobs is None:
             return [], True
-        batch = [first]
         try:
-            while len(batch) < self._most:
-                job = self._queue.get_nowait()
-                if job is None:
-                    return batch, True
-                batch.append(job)
+            while more := self._queue.get_nowait():
+                jobs += more
         except Empty:
-            pass
-        return batch, False
+            return jobs, False
+        return jobs, True
 
     def _tell(self, what: Callable[[Any], None], about: Any) -> None:
         if not self._loop.is_closed():

@@ -29,5 +29,5 @@ def broken_detector(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Dete
             raise hyperscan.ScratchInUseError
 
     broken = Detector(detector.rules[:1])
-    monkeypatch.setattr(broken, "_engine", Broken())
+    monkeypatch.setattr(broken, "_general", Broken())
     return broken

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from governance.detect.engine import Gate, HyperscanEngine
 
-GATES = [Gate("needle"), Gate("thread", caseless=True)]
+GATES = {0: Gate("needle"), 1: Gate("thread", caseless=True)}
 TEXT = b"a needle and a THREAD"
 
 
@@ -24,8 +24,14 @@ def test_it_is_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_other_patterns_are_compiled_anew_and_replace_it(tmp_path: Path) -> None:
     HyperscanEngine(GATES, tmp_path)
-    assert set(HyperscanEngine([Gate("thread")], tmp_path).fired(b"thread")) == {0}
+    assert set(HyperscanEngine({0: Gate("thread")}, tmp_path).fired(b"thread")) == {0}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_databases_of_different_groups_stand_side_by_side(tmp_path: Path) -> None:
+    for group in ("general", "arguments"):
+        HyperscanEngine(GATES, tmp_path, group=group)
+    assert sorted(file.name.partition("-")[0] for file in tmp_path.iterdir()) == ["arguments", "general"]
 
 
 def test_a_damaged_file_is_compiled_anew(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from governance.detect.engine import Engine, Gate, HyperscanEngine, ReEngine, open_engine
 
-GATES = [
-    Gate("secret"),
-    Gate("drop table", caseless=True),
-    Gate(r"\d{3}-\d{2}"),
-    Gate(r"\bword\b"),
-    Gate(r"\w+@\s", bounded=r"\w{1,64}@\s"),
-]
+GATES = {
+    0: Gate("secret"),
+    1: Gate("drop table", caseless=True),
+    2: Gate(r"\d{3}-\d{2}"),
+    3: Gate(r"\bword\b"),
+    4: Gate(r"\w+@\s", bounded=r"\w{1,64}@\s"),
+}
 
 
 @pytest.fixture(params=[HyperscanEngine, ReEngine])
@@ -44,7 +44,8 @@ def test_it_says_which_gates_match(engine: Engine, data: bytes, fired: set[int])
 
 
 def test_classes_mean_the_same_to_both() -> None:
-    gates = [Gate(rf"x{shape}y") for shape in (r"\s", r"\w", r"\d", r"[^\x00]", r"\b \b")]
+    shapes = (r"\s", r"\w", r"\d", r"[^\x00]", r"\b \b")
+    gates = {number: Gate(rf"x{shape}y") for number, shape in enumerate(shapes)}
     fast, slow = HyperscanEngine(gates), ReEngine(gates)
     for code in range(0x500):
         data = f"x{chr(code)}y".encode()
@@ -76,9 +77,14 @@ def test_two_threads_scan_at_once() -> None:
 
 def test_a_gate_outside_the_shared_dialect_is_refused() -> None:
     with pytest.raises(hyperscan.error):
-        open_engine([Gate("(?<=a)b")])
+        open_engine({0: Gate("(?<=a)b")})
 
 
 def test_the_engine_can_be_chosen() -> None:
     assert open_engine(GATES).name == "hyperscan"
     assert open_engine(GATES, "re").name == "re"
+
+
+def test_gates_are_reported_by_the_numbers_they_were_given() -> None:
+    gates = {7: Gate("seven"), 70: Gate("seventy")}
+    assert set(HyperscanEngine(gates).fired(b"seventy")) == set(ReEngine(gates).fired(b"seventy")) == {7, 70}

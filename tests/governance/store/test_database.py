@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from sqlalchemy import Connection
 from sqlmodel import Session, col, func, select
 
-from governance.store import ConflictError, Store, StoreError, open_store
+from governance.store import ConflictError, Pen, Store, StoreError, open_store
 from governance.store.backends import backend
 from governance.store.tables import KillRow, SignalRow
 
@@ -306,10 +305,10 @@ class Words:
     def __init__(self) -> None:
         self.batches: list[Sequence[str]] = []
 
-    def flush(self, connection: Connection, items: Sequence[str]) -> Sequence[str]:
+    def flush(self, pen: Pen, items: Sequence[str]) -> Sequence[str]:
         self.batches.append(items)
         for item in items:
-            connection.exec_driver_sql(f"INSERT INTO signals (topic, version) VALUES ('{item}', 1)")
+            pen.cursor.execute(f"INSERT INTO signals (topic, version) VALUES ('{item}', 1)")
         if "fail" in items:
             raise OSError(28, "No space left on device")
         return [item.upper() for item in items]
