@@ -117,6 +117,8 @@ class StreamRelay:
         return before + own
 
     def _rewritten(self, reading: Reading, changes: dict[str, str]) -> bytes:
+        if spliced := self._reader.splice(reading, changes):
+            return spliced
         jsontree.strings(reading.value)  # what is written anew must be what every parser reads the same way
         return self._reader.write(reading, changes)
 

@@ -13,6 +13,7 @@ from gateway.dialects.speech import (
     message_words,
     model_and_stream,
     request_words,
+    spliced,
     words,
 )
 from governance import jsontree
@@ -115,6 +116,10 @@ class MessagesReader:
         self.failed = self.failed or kind == "error"
         is_last = kind in ("message_stop", "error")
         return Reading(event, value, tuple(_others(said)), ends=ends, is_last=is_last)
+
+    def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
+        """The event's own bytes with one text replaced."""
+        return spliced(reading, changes)
 
     def write(self, reading: Reading, changes: Mapping[str, str]) -> bytes:
         """The event with some texts replaced."""

@@ -112,8 +112,12 @@ class Reader(Protocol):
         """
         ...
 
+    def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
+        """The same as `write` with every other byte as it came; None where that cannot be done for certain."""
+        ...
+
     def write(self, reading: Reading, changes: Mapping[str, str]) -> bytes:
-        """The event with the texts at some pointers replaced."""
+        """The event with the texts at some pointers replaced, written anew from its value."""
         ...
 
     def carry(self, reading: Reading, piece: Piece, text: str) -> bytes:

@@ -5,7 +5,16 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
-from gateway.dialects.speech import count, each, event_value, message_words, model_and_stream, request_words, words
+from gateway.dialects.speech import (
+    count,
+    each,
+    event_value,
+    message_words,
+    model_and_stream,
+    request_words,
+    spliced,
+    words,
+)
 from governance import jsontree
 from governance.exchange import Body, Role, Segment
 from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
@@ -125,6 +134,13 @@ class ChatReader:
         hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
         return Reading(event, value, _pieces(chunk), ends=self._ends(choices), hidden=hidden)
+
+    def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
+        """The chunk's own bytes with one text replaced, unless it also holds probabilities that repeat it."""
+        choices = as_list(as_object(reading.value).get("choices"))
+        if any(as_object(choice).get("logprobs") is not None for choice in choices):
+            return None
+        return spliced(reading, changes)
 
     def write(self, reading: Reading, changes: Mapping[str, str]) -> bytes:
         """The chunk with some texts replaced, and without the probabilities that would repeat the old ones."""

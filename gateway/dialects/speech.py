@@ -10,6 +10,7 @@ from typing import TypeAlias, cast
 
 import jiter
 
+from gateway.dialects.dialect import Reading
 from governance import jsontree
 from governance.exchange import Role, Segment
 from governance.jsontree import Json, MalformedError, as_object, as_text
@@ -100,6 +101,19 @@ def event_value(data: bytes) -> Json:
         return cast("Json", jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True))
     except ValueError:
         return jsontree.parse(data)
+
+
+def spliced(reading: Reading, changes: Mapping[str, str]) -> bytes | None:
+    """The event's own bytes with one text replaced; None where it is not certain which bytes are that text.
+
+    Without a backslash every string of a JSON text stands in it in just one way, so that a quoted text that occurs
+    once can only be the one meant.
+    """
+    if len(changes) != 1 or b"\\" in reading.event.raw:
+        return None
+    ((pointer, text),) = changes.items()
+    old, new = jsontree.dump(jsontree.at(reading.value, pointer)), jsontree.dump(text)
+    return reading.event.raw.replace(old, new) if reading.event.raw.count(old) == 1 else None
 
 
 def model_and_stream(value: Json) -> tuple[str, bool]:
