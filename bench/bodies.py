@@ -11,6 +11,8 @@ from typing import Any
 
 SEED = 20_261_121
 VARIANTS = 64
+CALLS = 1_024
+"""Calls of one MCP session: many more than are under way at once, as no two of those may have the same id."""
 
 _PROSE = (
     "the agent reads a file and then writes the change back to disk before running the tests again while a build "
@@ -97,6 +99,7 @@ def write(path: Path, kind: str) -> int:
         "mcp-modern": lambda: tool_call(source, modern=True),
         "mcp-legacy": lambda: tool_call(source, modern=False),
     }
-    lines = [json.dumps(makers[kind](), separators=(",", ":")) for _ in range(VARIANTS)]
+    count = CALLS if kind.startswith("mcp") else VARIANTS
+    lines = [json.dumps(makers[kind](), separators=(",", ":")) for _ in range(count)]
     path.write_text("\n".join(lines))
     return sum(map(len, lines)) // len(lines)

@@ -96,7 +96,10 @@ class Carriage:
 
     async def _stream(self, passage: Passing, answer: Answer) -> None:
         relay = StreamRelay(
-            self.dialect.reader(self.asked), passage.stream, max_event_bytes=self.upstream.limits.response_bytes
+            self.dialect.reader(self.asked),
+            passage.stream,
+            hide=answer.without_secret,
+            max_event_bytes=self.upstream.limits.response_bytes,
         )
         await self.reply.begin(answer.status, self._headers(passage, answer))
         try:

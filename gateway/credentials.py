@@ -3,11 +3,15 @@
 Whether a key is valid is decided by `governance/identity`.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
+from pipeline.border import BadRequestError
+
 _HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-]{0,64}")
 
 
 def token(headers: Mapping[str, str], query: bytes) -> str | None:
@@ -28,11 +32,25 @@ def token(headers: Mapping[str, str], query: bytes) -> str | None:
     return _from_query(query) if query else None
 
 
-def stripped(query: bytes) -> str:
-    """The query without `key`, as it may go on to the provider."""
-    if not query:
-        return ""
-    return b"&".join(pair for pair in query.split(b"&") if not _is_key(pair)).decode("latin-1")
+def passed(query: bytes, known: frozenset[str]) -> str:
+    """The query as it may go on to the provider: without `key`, and with nothing that nobody judged.
+
+    Args:
+        query: the query string as received.
+        known: the parameters that the wire defines.
+
+    Raises:
+        BadRequestError: it holds a parameter that is not of the wire, or a value that is more than a plain word.
+    """
+    pairs = [pair for pair in query.split(b"&") if pair and not _is_key(pair)] if query else []
+    for pair in pairs:
+        name, _, value = pair.decode("latin-1").partition("=")
+        if name not in known or not _PLAIN.fullmatch(value):
+            told = ", ".join(f"`{one}`" for one in sorted(known)) or "none"
+            raise BadRequestError(
+                400, "query", f"the query may only hold what this wire defines ({told}): leave it out"
+            )
+    return b"&".join(pairs).decode("latin-1")
 
 
 def _from_query(query: bytes) -> str | None:

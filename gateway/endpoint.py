@@ -85,6 +85,7 @@ class Endpoint:
     async def _serve(self, visit: Visit) -> None:
         organs = self._organs
         visit.principal = recognise(organs, visit.scope, visit.headers)
+        query = credentials.passed(cast("bytes", visit.scope["query_string"]), self.dialect.passed_query)
         raw = await read_body(visit.scope, visit.receive, limit=organs.config.limits.body_bytes)
         asked = self.dialect.parse(raw)
         visit.model = asked.model
@@ -97,7 +98,7 @@ class Endpoint:
             target=target,
             asked=asked,
             headers=self._passed(visit.headers),
-            query=credentials.stripped(cast("bytes", visit.scope["query_string"])),
+            query=query,
             reply=visit.reply,
             meter=Meter(organs.prices, self._vocabulary, metered=self._operation.metered),
         )

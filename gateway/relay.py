@@ -12,7 +12,7 @@ from gateway.dialects.dialect import Piece, Reader, Reading, Usage
 from gateway.errors import UpstreamError
 from governance import jsontree
 from governance.jsontree import MalformedError
-from governance.sse import EventTooLargeError, SseEvent, SseParser
+from governance.sse import EventTooLargeError, SseEvent, SseParser, event_of
 
 MOST_CHANNELS = 65_536
 """Running texts of one stream; more is no model's answer."""
@@ -36,12 +36,21 @@ class StreamRelay:
     Args:
         reader: understands the events.
         strand: makes the guard of a channel.
+        hide: takes out of an event what must not leave whatever any rule says (the provider's key).
         max_event_bytes: most bytes one event may have.
     """
 
-    def __init__(self, reader: Reader, strand: Callable[[str], Strand], *, max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        strand: Callable[[str], Strand],
+        *,
+        hide: Callable[[bytes], bytes],
+        max_event_bytes: int,
+    ) -> None:
         self._reader = reader
         self._strand = strand
+        self._hide = hide
         self._parser = SseParser(max_event_bytes)
         self._open: dict[str, tuple[Strand, Reading, Piece]] = {}
         self._opened = 0
@@ -98,7 +107,8 @@ class StreamRelay:
         return b"".join([*rest, *self._tail])
 
     def _pass(self, event: SseEvent) -> bytes:
-        reading = self._reader.read(event)
+        shown = self._hide(event.raw)
+        reading = self._reader.read(event if shown is event.raw else event_of(shown, shown))
         if not reading.pieces and not reading.ends:
             return b"" if reading.hidden else reading.event.raw
         changes: dict[str, str] = {}

@@ -74,7 +74,7 @@ class Answer:
         passed = [(name.lower(), value) for name, value in self._response.raw_headers]
         named = [value.lower() for name, value in passed if name == b"connection"]
         return [
-            (name, self._without_secret(value))
+            (name, self.without_secret(value))
             for name, value in passed
             if name not in _NOT_PASSED
             and not name.startswith(b"x-wicket-")
@@ -90,13 +90,13 @@ class Answer:
         with _translated():
             length = self._response.content_length
             if length is not None and length <= self._limit and "content-encoding" not in self._response.headers:
-                return self._without_secret(await self._response.read())
+                return self.without_secret(await self._response.read())
             held = bytearray()
             async for chunk in self._response.content.iter_any():
                 held += chunk
                 if len(held) > self._limit:
                     raise UpstreamError(502, "provider_answer_too_large", "the provider's answer is beyond the limit")
-            return self._without_secret(bytes(held))
+            return self.without_secret(bytes(held))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes.
@@ -108,7 +108,8 @@ class Answer:
             async for chunk in self._response.content.iter_any():
                 yield chunk
 
-    def _without_secret(self, text: bytes) -> bytes:
+    def without_secret(self, text: bytes) -> bytes:
+        """`text` without the provider's key; `text` itself where the key is not in it."""
         return text.replace(self._secret, _HIDDEN) if self._secret and self._secret in text else text
 
 

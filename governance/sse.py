@@ -98,14 +98,15 @@ class SseParser:
         if self._is_first:
             self._is_first = False
             block = block.removeprefix(_BOM)
-        return _event(block, raw)
+        return event_of(block, raw)
 
     def _check_size(self, size: int) -> None:
         if size > self._limit:
             raise EventTooLargeError(f"an event of the stream is larger than {self._limit} bytes")
 
 
-def _event(block: bytes, raw: bytes) -> SseEvent:
+def event_of(block: bytes, raw: bytes) -> SseEvent:
+    """The event of one block; `raw` is what it stood in, which may begin with more than the block."""
     name, event_id, retry = "", None, None
     data: list[bytes] = []
     for line in block.splitlines():  # on bytes: CR, LF and CR LF only

@@ -49,6 +49,7 @@ class AnthropicMessages:
     )
     passed_headers: frozenset[str] = frozenset(("anthropic-version", "anthropic-beta", "x-app", "idempotency-key"))
     passed_prefixes: tuple[str, ...] = ("x-stainless-", "x-claude-code-")
+    passed_query: frozenset[str] = frozenset(("beta",))
 
     def parse(self, raw: bytes) -> Asked:
         """Read a request; this wire states its usage in every stream."""

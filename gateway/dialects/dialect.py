@@ -138,6 +138,8 @@ class Dialect(Protocol):
     """Names of the client's headers (lower case) that this wire defines and the provider should see."""
     passed_prefixes: tuple[str, ...]
     """The same by prefix."""
+    passed_query: frozenset[str]
+    """Names of the query parameters that this wire defines; with any other a request is refused."""
 
     def parse(self, raw: bytes) -> Asked:
         """Read a request strictly.

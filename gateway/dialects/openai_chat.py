@@ -48,6 +48,7 @@ class OpenAiChat:
     operations: Mapping[str, Operation] = MappingProxyType({"/v1/chat/completions": Operation("/chat/completions")})
     passed_headers: frozenset[str] = frozenset(("openai-beta", "idempotency-key", "x-client-request-id"))
     passed_prefixes: tuple[str, ...] = ("x-stainless-",)
+    passed_query: frozenset[str] = frozenset()
 
     def parse(self, raw: bytes) -> Asked:
         """Read a request; a stream is asked for its usage without changing a byte that was sent."""

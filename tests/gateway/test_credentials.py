@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.credentials import stripped, token
+from gateway.credentials import passed, token
+from pipeline.border import BadRequestError
 
 
 @pytest.mark.parametrize(
@@ -23,16 +24,25 @@ def test_the_first_place_that_holds_a_key_is_taken(headers: dict[str, str], quer
     assert token(headers, query) == found
 
 
+WIRE = frozenset(("beta", "monkey"))
+
+
 @pytest.mark.parametrize(
     ("query", "rest"),
     [
         (b"", ""),
         (b"beta=true", "beta=true"),
         (b"key=a", ""),
-        (b"a=1&key=x&b=%20", "a=1&b=%20"),
+        (b"beta=1&key=x&beta=2", "beta=1&beta=2"),
         (b"KEY=a&%6b%65y=b&+key=c&key", ""),
         (b"monkey=a", "monkey=a"),
     ],
 )
 def test_no_spelling_of_the_key_goes_on(query: bytes, rest: str) -> None:
-    assert stripped(query) == rest
+    assert passed(query, WIRE) == rest
+
+
+@pytest.mark.parametrize("query", [b"note=123-45-6789", b"beta=a%20b", b"beta=" + b"a" * 65, b"%62eta=1", b"beta=\xff"])
+def test_a_query_that_nobody_judged_is_refused(query: bytes) -> None:
+    with pytest.raises(BadRequestError, match="may only hold what this wire defines"):
+        passed(query, WIRE)

@@ -32,7 +32,12 @@ class Open:
 
 def relay(dialect: Dialect, strand: type[Strand] = Open, *, adds_usage: bool = False) -> StreamRelay:
     asked = Asked("m", True, Body({}), adds_usage=adds_usage)
-    return StreamRelay(dialect.reader(asked), lambda _: strand(), max_event_bytes=10_000)
+    return StreamRelay(
+        dialect.reader(asked),
+        lambda _: strand(),
+        hide=lambda text: text.replace(b"sk-secret", b"[provider key]") if b"sk-secret" in text else text,
+        max_event_bytes=10_000,
+    )
 
 
 def through(relay: StreamRelay, *chunks: bytes) -> bytes:
@@ -193,3 +198,13 @@ def test_signatures_pass_as_they_are() -> None:
     signature = "123456789" * 20
     event = message_event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": signature})
     assert event in through(relay(ANTHROPIC, SsnStrand), event, message_event("message_stop"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.wire)
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_the_providers_key_is_taken_out_of_a_stream_however_it_is_cut(dialect: Dialect, size: int) -> None:
+    events = (chat_stream if dialect is OPENAI else message_stream)("the key is sk-secret", " really")
+    stream = b"".join(events)
+    out = through(relay(dialect), *[stream[at : at + size] for at in range(0, len(stream), size)])
+    assert b"sk-secret" not in out
+    assert text_of(out) == "the key is [provider key] really"
