@@ -1,4 +1,4 @@
-"""Request bodies as agents send them: seeded, all different, none compressible to a cache hit.
+"""Request bodies as agents send them: seeded, all different, each with a newest message that was never sent before.
 
 0.3 KB is what benchmarks of gateways usually send; 55 KB is the first turn of a coding agent (a long system prompt,
 eight turns, twenty tools).
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 SEED = 20_261_121
+FRESH = "@@@@@@@@@@@@"
+"""Stands in the newest message of each body; the load puts the number of the request in its place, so that no message
+is sent twice, while the history before it is, as agents send it."""
 VARIANTS = 64
 CALLS = 1_024
 """Calls of one MCP session: many more than are under way at once, as no two of those may have the same id."""
@@ -57,7 +60,7 @@ def tool(source: random.Random, number: int) -> dict[str, Any]:
 
 def small(source: random.Random, *, stream: bool = False) -> dict[str, Any]:
     """0.3 KB: one short question."""
-    question = {"role": "user", "content": text(source, 200)}
+    question = {"role": "user", "content": f"{FRESH} {text(source, 190)}"}
     return {"model": "gpt-4o-mini", "messages": [question], **({"stream": True} if stream else {})}
 
 
@@ -73,14 +76,17 @@ def large(source: random.Random, *, stream: bool = False) -> dict[str, Any]:
             {"role": "tool", "tool_call_id": f"call_{turn}", "content": text(source, 2_200)},
             {"role": "assistant", "content": text(source, 700)},
         ]
-    messages.append({"role": "user", "content": text(source, 300)})
+    messages.append({"role": "user", "content": f"{FRESH} {text(source, 290)}"})
     tools = [tool(source, number) for number in range(20)]
     return {"model": "gpt-4o-mini", "messages": messages, "tools": tools, **({"stream": True} if stream else {})}
 
 
 def tool_call(source: random.Random, *, modern: bool) -> dict[str, Any]:
     """An MCP `tools/call` of about 0.3 KB."""
-    params: dict[str, Any] = {"name": "echo", "arguments": {"text": text(source, 120), "count": source.randint(1, 99)}}
+    params: dict[str, Any] = {
+        "name": "echo",
+        "arguments": {"text": f"{FRESH} {text(source, 110)}", "count": source.randint(1, 99)},
+    }
     if modern:
         params["_meta"] = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",

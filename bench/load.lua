@@ -1,16 +1,25 @@
--- wrk: cycle through the bodies of a file. Arguments: bodies, then pairs of header name and value.
-local requests, turn = {}, 0
+-- wrk: cycle through the bodies of a file, each with a part that was never sent before. Arguments: bodies, then pairs of
+-- header name and value. Where a body holds the marker, the number of the request stands instead, in as many digits.
+local marker = "@@@@@@@@@@@@"
+local heads, tails, turn, sent = {}, {}, 0, 0
 
 function init(args)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   for i = 2, #args, 2 do wrk.headers[args[i]] = args[i + 1] end
-  for line in io.lines(args[1]) do requests[#requests + 1] = wrk.format(nil, nil, nil, line) end
+  for line in io.lines(args[1]) do
+    local text = wrk.format(nil, nil, nil, line)
+    local from, to = text:find(marker, 1, true)
+    heads[#heads + 1] = from and text:sub(1, from - 1) or text
+    tails[#heads] = from and text:sub(to + 1) or false
+  end
+  sent = os.time() % 100000 * 1000000
 end
 
 function request()
-  turn = turn % #requests + 1
-  return requests[turn]
+  turn, sent = turn % #heads + 1, sent + 1
+  if not tails[turn] then return heads[turn] end
+  return heads[turn] .. string.format("%012d", sent) .. tails[turn]
 end
 
 function done(summary, latency, _)

@@ -11,6 +11,7 @@ from governance import jsontree
 from governance.config.models import FindingAction
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector, join
+from governance.detect.memory import CleanTexts
 from governance.exchange import Action, Body, Exchange, Phase, Role, Segment
 from governance.verdict import ALLOWED, Decision, Edit, Finding, Verdict
 
@@ -41,6 +42,7 @@ class DetectStage:
     def __init__(self, detector: Detector, actions: Actions) -> None:
         self.detector = detector
         self.actions = actions
+        self._clean = CleanTexts()
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """What was found in this half of the exchange, and what should happen.
@@ -52,8 +54,10 @@ class DetectStage:
         if body is None:
             return ALLOWED
         arguments = has_new_arguments(exchange.action, phase)
-        text = join(body.strings)
+        unknown = self._clean.sift(body.strings, arguments=arguments)
+        text = join(unknown.texts)
         if self.detector.is_clean(text, arguments=arguments) or not self.detector.hits(text, arguments=arguments):
+            self._clean.keep(unknown)
             return ALLOWED
         segments = body.segments
         found = self.detector.locate(segments, arguments=arguments)
