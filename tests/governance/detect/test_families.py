@@ -8,7 +8,9 @@ from governance.detect.actions import Actions
 from governance.detect.families import all_families
 
 ROOM = Path(families.__file__).parent
-FRAME = {"__init__", "actions", "compiled", "detector", "engine", "families", "reading", "rule", "stage", "views"}
+FRAME = {
+    "__init__", "actions", "compiled", "detector", "engine", "families", "memory", "reading", "rule", "stage", "views",
+}  # fmt: skip
 DOCS = ROOM.parents[1] / "docs" / "detect.md"
 
 
