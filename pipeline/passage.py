@@ -81,7 +81,8 @@ class Passage:
         """The kill that cut this exchange short."""
         self._response = ALLOWED
         self._streams: dict[str, Strand] = {}
-        self._admitted = False
+        self._decided: Tag | None = None
+        """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
         self._settled = False
         self._began = organs.clock.monotonic()
 
@@ -155,7 +156,6 @@ class Passage:
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
         final = _shaded(strongest((verdict, last.winner)), judged)
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
-        self._admitted = True
 
     async def _ask_a_person(self, judged: Judgement) -> str:
         """Hold the call. Returns the id of the ticket that was used up for it."""
@@ -210,9 +210,11 @@ class Passage:
             utilization=self._organs.utilization(self.exchange.id),
             content=self._received if keeps else None,
         )
+        self._decided = tag
         try:
             await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))
         except AuditError as error:
+            self._decided = Tag.EXCHANGE_REFUSED
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
             raise RefusedError(_unwritable(), self.exchange.id) from None
 
@@ -221,11 +223,24 @@ class Passage:
         if self._settled:
             return
         outcome = self._outcome_of(error)
-        if self._admitted:
+        if self._decided is Tag.EXCHANGE_ADMITTED:
             await self._settle(outcome)
-        else:
-            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-                await self._close_stages(outcome)
+            return
+        with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+            await self._close_stages(outcome)
+            if self._decided is None:
+                await self._write_undecided(error)
+
+    async def _write_undecided(self, error: BaseException | None) -> None:
+        """Record an exchange that was given up before anything was decided; nothing of it was forwarded."""
+        verdict = self.cut_by
+        if verdict is None and isinstance(error, Exception):
+            verdict = broken("guard")
+        draft = record.decision(Tag.EXCHANGE_REFUSED, self.exchange, verdict or _left())
+        try:
+            await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))
+        except AuditError as failure:
+            log.error("exchange %s, given up, is not recorded: %s", self.exchange.id, failure)  # noqa: TRY400
 
     def cut(self, verdict: Verdict) -> None:
         """Stop this exchange now: its run was killed."""
@@ -336,6 +351,11 @@ def _not_approved(held: Held, verdict: Verdict) -> Verdict:
     return Verdict(
         Decision.DENY, by="approval", rule=rule, reason=held.reason or verdict.reason, version=verdict.version
     )
+
+
+def _left() -> Verdict:
+    reason = "the client left before it was decided"
+    return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)
 
 
 def _unwritable() -> Verdict:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from governance.exchange import Body, Exchange
@@ -269,3 +270,46 @@ async def test_settling_comes_before_the_last_byte(database_url: str, tmp_path: 
             await passage.settle(Outcome("ok", input_tokens=3))
             assert await world.types() == ["exchange.admitted", "exchange.completed"]
         assert await world.types() == ["exchange.admitted", "exchange.completed"]
+
+
+async def requested(world: World) -> None:
+    """Wait until a person was asked."""
+    while not await world.events("approval.requested"):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_client_that_leaves_before_anything_is_decided_leaves_a_record(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with open_world(database_url, tmp_path, clock, policy(HOLD)) as world:
+        forwarded: list[bytes] = []
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run, world, world.call(), forwarded)
+                await requested(world)
+                scope.cancel()
+        (refused,) = await world.events("exchange.admitted", "exchange.refused")
+        assert (refused["event_type"], refused["rule"], forwarded) == ("exchange.refused", "client.left", [])
+
+
+async def test_a_run_that_is_killed_before_anything_is_decided_leaves_a_record(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with open_world(database_url, tmp_path, clock, policy(HOLD)) as world:
+        forwarded: list[bytes] = []
+        rules: list[str] = []
+
+        async def call() -> None:
+            with pytest.raises(RefusedError) as refused:
+                await run(world, world.call(), forwarded)
+            rules.append(refused.value.verdict.rule)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await requested(world)
+            await world.runtime.kills.kill(Scope.SESSION, "ses_1", reason="enough", actor="anna")
+        (refused,) = await world.events("exchange.admitted", "exchange.refused")
+        assert (rules, forwarded) == (["kill.session"], [])
+        assert (refused["event_type"], refused["policy_decision"], refused["rule"]) == (
+            "exchange.refused", "kill", "kill.session",
+        )  # fmt: skip
