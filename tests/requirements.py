@@ -60,7 +60,10 @@ REQUIREMENTS: dict[str, Shown] = {
     ),
     "K9": Shown(
         "registered as an MCP server in agents' configs",
-        ("tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",),
+        (
+            "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
+            "tests/wicket/connect/test_running.py::test_the_wrapped_command_serves_the_agent_and_leaves_a_record",
+        ),
     ),
     "A1": Shown(
         "`POST /v1/chat/completions` for any OpenAI SDK with only the base URL changed",
@@ -144,6 +147,13 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H22": Shown(
+        "agents' configs written and undone: eight agents",
+        (
+            "tests/wicket/connect/test_connect.py::test_the_original_comes_back_byte_for_byte",
+            "tests/wicket/connect/test_running.py::test_the_wrapped_command_serves_the_agent_and_leaves_a_record",
         ),
     ),
     "I1": Shown(

@@ -18,13 +18,18 @@ from wicket.exits import CommandError, Exit
 from wicket.installation import InstallationError
 from wicket.terminal import Terminal
 
-MODULES = ("up", "gateway", "mcp", "stdio", "setup", "keys", "approvals", "sessions", "audit", "policy", "database")
+MODULES = (
+    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "approvals", "sessions", "audit", "policy",
+    "database",
+)  # fmt: skip
 """The files in `commands/`, in the order in which help and manual show their commands."""
 
 HOMES = {
     "init": "setup",
     "check": "setup",
     "doctor": "setup",
+    "disconnect": "connect",
+    "import": "imports",
     "kill": "sessions",
     "revive": "sessions",
     "db": "database",

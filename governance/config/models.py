@@ -74,7 +74,7 @@ class McpServer(Section):
         default_factory=dict, repr=False, description="Its environment, besides PATH, HOME and the like."
     )
     cwd: str = Field(default="", description="Its working directory.")
-    url: str = Field(default="", description="Address of an HTTP server.")
+    url: str = Field(default="", description="Address of an HTTP server; `file:PATH` where a part of it is a secret.")
     headers: dict[str, str] = Field(
         default_factory=dict, repr=False, description="Headers for it; `${ENV}` and `file:PATH` are expanded."
     )

@@ -20,6 +20,7 @@ FROM_FILE: tuple[Place, ...] = (
     ("secrets", "*"),
     ("providers", "*", "api_key"),
     ("providers", "*", "headers", "*"),
+    ("mcpServers", "*", "url"),
     ("mcpServers", "*", "headers", "*"),
     ("approvals", "webhooks", "*", "secret"),
 )

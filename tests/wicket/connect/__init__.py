@@ -1,0 +1,1 @@
+"""Tests of `wicket connect`, `wicket disconnect` and `wicket import`."""
