@@ -59,7 +59,8 @@ def _processor() -> str:
 
 def _keep(file: Path, content: bytes, name: str) -> None:
     """Write a file whole or not at all, for its owner only; what older versions left behind goes."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in (file.parent.parent, file.parent):  # the first holds secrets, too, and may not be there yet
+        directory.mkdir(mode=0o700, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=file.parent)
     with os.fdopen(descriptor, "wb") as out:
         out.write(content)

@@ -88,7 +88,9 @@ class Examination:
 
     async def make_key(self) -> None:
         """A key for the agent, made inside the container."""
-        _, made = await self.stack.wicket("keys", "create", "--name", "compose-test")
+        code, made = await self.stack.wicket("keys", "create", "--name", "compose-test")
+        if code:
+            raise StackError(f"no key could be made: {made}")
         self.token = made["token"]
 
     async def work(self, when: str) -> None:

@@ -16,10 +16,11 @@ def test_a_kept_database_finds_what_a_fresh_one_finds(tmp_path: Path) -> None:
 
 
 def test_it_is_for_its_owner_only(tmp_path: Path) -> None:
-    HyperscanEngine(GATES, tmp_path / "cache")
-    (file,) = (tmp_path / "cache").iterdir()
+    HyperscanEngine(GATES, tmp_path / "state" / "cache")
+    (file,) = (tmp_path / "state" / "cache").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert file.parent.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_other_patterns_are_compiled_anew_and_replace_it(tmp_path: Path) -> None:
