@@ -8,6 +8,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import anyio
 
@@ -87,7 +88,7 @@ class Carriage:
             raise _key_refused(self.target)
         self.meter.usage = self.dialect.usage(body.value)
         if self.meter.usage is None:
-            self.meter.received = body.strings
+            self.meter.received = list(chain.from_iterable(body.strings))
         judged = (await passage.respond(body)).response or body
         left: Body = judged if judged is body else self.dialect.settled(judged)
         ok = 200 <= answer.status < 300

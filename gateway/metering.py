@@ -6,6 +6,7 @@ One meter for one exchange. Where tokens are limited and paid for is `governance
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ import anyio.to_thread
 from gateway.dialects.dialect import Usage
 from gateway.vocabulary import Vocabulary, VocabularyError
 from governance.exchange import Exchange
+from governance.jsontree import Levels
 from governance.stage import Outcome
 
 log = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ class Meter:
     """Counts about as the model does, where there is such a thing."""
     metered: bool = True
     """Whether the operation is paid for at all."""
-    sent: Sequence[str] = ()
-    """The strings that were sent to the provider; empty = nothing was."""
+    sent: Levels = field(default_factory=list[list[str]])
+    """The strings that were sent to the provider, by levels; empty = nothing was."""
     received: Sequence[str] = ()
     """The strings that came back, as far as they were read."""
     upstream_status: int = 0
@@ -71,7 +73,7 @@ class Meter:
 
     async def _estimated(self) -> Usage:
         known = self.partial
-        went_in = known.input_tokens or await self._count(self.sent)
+        went_in = known.input_tokens or await self._count(list(chain.from_iterable(self.sent)))
         return Usage(
             model=known.model,
             input_tokens=went_in,

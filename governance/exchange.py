@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from governance import jsontree
-from governance.jsontree import Json
+from governance.jsontree import Json, Levels
 from governance.verdict import Edit, Finding
 
 
@@ -155,7 +155,7 @@ class Body:
     __slots__ = ("_lens", "_raw", "_segments", "_strings", "value")
 
     def __init__(
-        self, value: Json, *, raw: bytes | None = None, strings: list[str] | None = None, lens: Lens = every_string
+        self, value: Json, *, raw: bytes | None = None, strings: Levels | None = None, lens: Lens = every_string
     ) -> None:
         self.value = value
         self._raw = raw
@@ -181,8 +181,8 @@ class Body:
         return self._raw
 
     @property
-    def strings(self) -> list[str]:
-        """Every string of the value, names included, in no particular order: for a first look at all of it."""
+    def strings(self) -> Levels:
+        """Every string of the value, names included, level by level: for a first look at all of it."""
         if self._strings is None:
             self._strings = jsontree.strings(self.value)
         return self._strings

@@ -24,11 +24,15 @@ class MalformedError(ValueError):
     """A text that is not JSON, or that parsers read differently. The message is ours and safe to send to a client."""
 
 
+Levels: TypeAlias = list[list[str]]
+"""Every string of a tree, member names included: those of the root first, then those of each level below it."""
+
+
 class Parsed(NamedTuple):
-    """A JSON text read once: its value, and every string in it (member names too), in no particular order."""
+    """A JSON text read once: its value, and every string in it."""
 
     value: Json
-    strings: list[str]
+    strings: Levels
 
 
 def read(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Parsed:
@@ -72,16 +76,17 @@ def _why_malformed(raw: bytes, said: str, max_depth: int) -> str:
     return f"not valid JSON{where}"
 
 
-def strings(value: Json, max_depth: int = MAX_DEPTH) -> list[str]:
-    """Every string of a tree, member names included, level by level; checks depth and numbers on the way.
+def strings(value: Json, max_depth: int = MAX_DEPTH) -> Levels:
+    """Every string of a tree, level by level; checks depth and numbers on the way.
 
     Raises:
         MalformedError: the tree is deeper than `max_depth`, or holds a number that parsers read differently.
     """
-    found: list[str] = []
+    levels: Levels = []
     level: list[Json] = [value]
     depth = 0
     while level:
+        found: list[str] = []
         below: list[Json] = []
         nested = False
         for node in level:
@@ -98,8 +103,10 @@ def strings(value: Json, max_depth: int = MAX_DEPTH) -> list[str]:
                 _refuse_inexact(node)
         if nested and depth == max_depth:
             raise MalformedError(f"nested deeper than {max_depth} levels")
+        if found:
+            levels.append(found)
         level, depth = below, depth + 1
-    return found
+    return levels
 
 
 def _refuse_inexact(number: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from governance import jsontree
-from governance.jsontree import Json, JsonObject
+from governance.jsontree import Json, JsonObject, Levels
 
 RequestId: TypeAlias = str | int
 
@@ -80,7 +80,7 @@ class Message:
     raw: bytes
     """The JSON text as received, without line end."""
     value: JsonObject
-    strings: list[str]
+    strings: Levels
     """Every string in it, for `governance.exchange.Body`."""
     id: RequestId | None
     """None for a notification, and for an error whose request the peer could not tell."""

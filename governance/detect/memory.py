@@ -5,14 +5,20 @@ the same to the letter needs no second look. Only digests are kept, never a text
 was found once is looked for again each time, because its role and the configured action may have changed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-LEAST = 128
-"""Shorter texts are looked through faster than they are remembered."""
+from governance.detect.rule import SEPARATOR
+from governance.jsontree import Levels
+
+LONG = 512
+"""Texts of so many characters are remembered one by one."""
+MANY = 32
+"""So many shorter ones of one level are remembered together: the schemas of tools fill levels of their own."""
+_TOGETHER = b"\xff"
+"""Stands before texts that are remembered together. No text begins with it: it is not UTF-8."""
 MOST = 32_768
-"""Texts remembered since the last time the older half was forgotten: about 8 MB in all."""
+"""Digests remembered since the last time the older half was forgotten: about 8 MB in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +38,32 @@ class CleanTexts:
         self._newer: set[bytes] = set()
         self._older: set[bytes] = set()
 
-    def sift(self, texts: Sequence[str], *, arguments: bool) -> Sifted:
-        """Those of `texts` that are not known to be clean.
-
-        A text that was clean for the rules of arguments too is clean for fewer rules.
-        """
+    def sift(self, levels: Levels, *, arguments: bool) -> Sifted:
+        """Those of the texts that are not known to be clean."""
         unknown: list[str] = []
         digests: list[bytes] = []
-        for text in texts:
-            if len(text) < LEAST:
-                unknown.append(text)
-                continue
-            digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
-            if self._knows(digest) or (not arguments and self._knows(_narrow(digest))):
-                continue
-            unknown.append(text)
-            digests.append(digest if arguments else _narrow(digest))
+        for level in levels:
+            short = [text for text in level if len(text) < LONG]
+            if len(short) != len(level):
+                for text in level:
+                    if len(text) >= LONG:
+                        self._ask(text.encode("utf-8", "surrogatepass"), [text], arguments, unknown, digests)
+            joined = SEPARATOR.join(short)
+            # With a separator inside a text, two lists of texts could have the same digest.
+            if len(short) >= MANY and joined.count(SEPARATOR) == len(short) - 1:
+                self._ask(_TOGETHER + joined.encode("utf-8", "surrogatepass"), short, arguments, unknown, digests)
+            else:
+                unknown += short
         return Sifted(unknown, digests)
+
+    def _ask(self, data: bytes, texts: list[str], arguments: bool, unknown: list[str], digests: list[bytes]) -> None:
+        """Note `texts`, which `data` stands for, as unknown if they are."""
+        digest = sha256(data).digest()
+        narrow = _narrow(digest)
+        # What was clean for the rules of arguments too is clean for fewer rules.
+        if not (self._knows(digest) or (not arguments and self._knows(narrow))):
+            unknown += texts
+            digests.append(digest if arguments else narrow)
 
     def keep(self, sifted: Sifted) -> None:
         """Remember that nothing was found in what was sifted."""

@@ -28,6 +28,7 @@ UPSTREAMS = "tests/compose/upstreams.yaml"
 PROVIDER: dict[str, Any] = {"wire": "openai-chat", "base_url": "http://provider:9000/v1", "auth": "none"}
 LOOK_SECONDS = 0.5
 HEALTHY_SECONDS = 90
+SWEEPS = 3
 
 
 class StackError(Exception):
@@ -161,8 +162,11 @@ async def _sweep() -> None:
         (("volume", "ls", "--quiet", "--filter", label), ("volume", "rm", "--force")),
         (("network", "ls", "--quiet", "--filter", label), ("network", "rm", "--force")),
     ):
-        if found := (await podman(*things)).out.split():
-            await _must(*remove, *found)
+        for attempt in range(SWEEPS):  # podman may lose a race against a container that is just ending
+            found = (await podman(*things)).out.split()
+            if not found:
+                break
+            await (_must if attempt == SWEEPS - 1 else podman)(*remove, *found)
 
 
 async def _must(*words: str) -> None:

@@ -62,7 +62,9 @@ def test_a_hundred_levels_and_the_largest_integers_are_fine() -> None:
 
 @given(trees)
 def test_every_string_is_seen_by_both_walks(tree: Json) -> None:
-    assert sorted(jsontree.strings(tree)) == sorted(text for _, text, _ in jsontree.walk(tree))
+    assert sorted(text for level in jsontree.strings(tree) for text in level) == sorted(
+        text for _, text, _ in jsontree.walk(tree)
+    )
 
 
 @given(trees)
