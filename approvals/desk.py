@@ -39,6 +39,8 @@ class HeldState(StrEnum):
     DENIED = "denied"
     EXPIRED = "expired"
     INVALIDATED = "invalidated"
+    CROWDED = "crowded"
+    """So many calls of this key wait already that nobody was asked."""
     PENDING = "pending"
     """Nobody decided while the call waited. The same call made again attaches to the same ticket."""
 
@@ -67,11 +69,19 @@ class Decided:
     """False: the ticket was decided, used or past its deadline before, and nothing was changed."""
 
 
+class CrowdedError(Exception):
+    """So many calls of a key wait for a person that no more are taken."""
+
+
 class TicketStore(Protocol):
     """Where tickets are kept. Every change writes its audit event in the same transaction."""
 
-    async def open_or_attach(self, ticket: Ticket, now: datetime) -> Ticket:
-        """Keep a new ticket, or return the open one of the same digest."""
+    async def open_or_attach(self, ticket: Ticket, now: datetime, *, most: int) -> Ticket:
+        """Keep a new ticket, or return the open one of the same digest.
+
+        Raises:
+            CrowdedError: `most` tickets of this key are pending already.
+        """
         ...
 
     async def get(self, ticket_id: str) -> Ticket | None:
@@ -122,6 +132,8 @@ class Manners:
     timeout_seconds: float = 300
     wait_seconds: float = 45
     base_url: str = ""
+    most_pending: int = 50
+    """Calls of one key that may wait at the same time: an agent must not bury what a person should see."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,11 @@ class Desk:
         `policy_version` is the verdict's own where none is given.
         """
         ticket = self._ticket(exchange, verdict, verdict.version if policy_version is None else policy_version)
-        ticket = await self._told(ticket) or await self.store.open_or_attach(ticket, self.clock.now())
+        try:
+            ticket = await self._told(ticket) or await self._opened(ticket)
+        except CrowdedError:
+            reason = f"{self.manners.most_pending} calls of this key wait for a person already: wait for those first"
+            return Held(HeldState.CROWDED, "", "", reason, exchange.id)
         with self._waiter(ticket.id) as event:
             # The decision may have been made between attaching and waiting: look again before going to sleep.
             ticket = await self._fresh(ticket)
@@ -242,6 +258,9 @@ class Desk:
             expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
             findings=tuple(sorted({one.kind for one in exchange.findings})),
         )
+
+    async def _opened(self, ticket: Ticket) -> Ticket:
+        return await self.store.open_or_attach(ticket, self.clock.now(), most=self.manners.most_pending)
 
     async def _told(self, asked: Ticket) -> Ticket | None:
         """The refusal that this call has coming: the agent went away before it was decided, and asks again now."""

@@ -8,10 +8,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, func, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from approvals.desk import Decided
+from approvals.desk import CrowdedError, Decided
 from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft
 from approvals.webhook.message import Announcer
 from approvals.webhook.store import keep
@@ -38,7 +38,7 @@ class SqlTickets:
         self._audit = audit
         self._announcer = announcer or Announcer(())
 
-    async def open_or_attach(self, ticket: Ticket, now: datetime) -> Ticket:
+    async def open_or_attach(self, ticket: Ticket, now: datetime, *, most: int) -> Ticket:
         """Keep a new ticket, or return the open one of the same digest."""
         for _ in range(ATTEMPTS):
             found = await self._open(ticket.digest)
@@ -48,7 +48,7 @@ class SqlTickets:
                 await self._move(found, Move.EXPIRE, now)
                 continue
             try:
-                await self._audit.append(draft(Tag.APPROVAL_REQUESTED, ticket), within=self._insertion(ticket))
+                await self._audit.append(draft(Tag.APPROVAL_REQUESTED, ticket), within=self._insertion(ticket, most))
             except ConflictError:
                 continue
             return ticket
@@ -189,9 +189,14 @@ class SqlTickets:
             return False
         return True
 
-    def _insertion(self, ticket: Ticket) -> Work[None]:
+    def _insertion(self, ticket: Ticket, most: int) -> Work[None]:
+        row = _row(ticket)
+        waiting = select(func.count()).where(TicketRow.key_id == row.key_id, TicketRow.state == State.PENDING)
+
         def work(session: Session) -> None:
-            session.add(_row(ticket))
+            if session.exec(waiting).one() >= most:
+                raise CrowdedError
+            session.add(row)
             session.flush()
             self._announce(session, Tag.APPROVAL_REQUESTED, ticket, ticket.requested_at)
 

@@ -11,11 +11,9 @@ from typing import Any
 
 SEED = 20_261_121
 FRESH = "@@@@@@@@@@@@"
-"""Stands in the newest message of each body; the load puts the number of the request in its place, so that no message
-is sent twice, while the history before it is, as agents send it."""
+"""Stands in the newest message of each body and in the id of each call; the load puts the number of the request in its
+place, so that no message is sent twice, while the history before it is, as agents send it."""
 VARIANTS = 64
-CALLS = 1_024
-"""Calls of one MCP session: many more than are under way at once, as no two of those may have the same id."""
 
 _PROSE = (
     "the agent reads a file and then writes the change back to disk before running the tests again while a build "
@@ -92,7 +90,7 @@ def tool_call(source: random.Random, *, modern: bool) -> dict[str, Any]:
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},
         }
-    return {"jsonrpc": "2.0", "id": source.randint(1, 10**9), "method": "tools/call", "params": params}
+    return {"jsonrpc": "2.0", "id": f"call-{FRESH}", "method": "tools/call", "params": params}
 
 
 def write(path: Path, kind: str) -> int:
@@ -105,7 +103,6 @@ def write(path: Path, kind: str) -> int:
         "mcp-modern": lambda: tool_call(source, modern=True),
         "mcp-legacy": lambda: tool_call(source, modern=False),
     }
-    count = CALLS if kind.startswith("mcp") else VARIANTS
-    lines = [json.dumps(makers[kind](), separators=(",", ":")) for _ in range(count)]
+    lines = [json.dumps(makers[kind](), separators=(",", ":")) for _ in range(VARIANTS)]
     path.write_text("\n".join(lines))
     return sum(map(len, lines)) // len(lines)

@@ -1,25 +1,28 @@
--- wrk: cycle through the bodies of a file, each with a part that was never sent before. Arguments: bodies, then pairs of
--- header name and value. Where a body holds the marker, the number of the request stands instead, in as many digits.
+-- wrk: cycle through the bodies of a file. Arguments: bodies, then pairs of header name and value. Wherever a body holds
+-- the marker, the number of the request stands instead, in as many digits: no two requests are the same.
 local marker = "@@@@@@@@@@@@"
-local heads, tails, turn, sent = {}, {}, 0, 0
+local texts, turn, sent = {}, 0, 0
 
 function init(args)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   for i = 2, #args, 2 do wrk.headers[args[i]] = args[i + 1] end
   for line in io.lines(args[1]) do
-    local text = wrk.format(nil, nil, nil, line)
-    local from, to = text:find(marker, 1, true)
-    heads[#heads + 1] = from and text:sub(1, from - 1) or text
-    tails[#heads] = from and text:sub(to + 1) or false
+    local text, parts, from = wrk.format(nil, nil, nil, line), {}, 1
+    while true do
+      local start, stop = text:find(marker, from, true)
+      parts[#parts + 1] = text:sub(from, (start or 0) - 1)
+      if not start then break end
+      from = stop + 1
+    end
+    texts[#texts + 1] = parts
   end
   sent = os.time() % 100000 * 1000000
 end
 
 function request()
-  turn, sent = turn % #heads + 1, sent + 1
-  if not tails[turn] then return heads[turn] end
-  return heads[turn] .. string.format("%012d", sent) .. tails[turn]
+  turn, sent = turn % #texts + 1, sent + 1
+  return table.concat(texts[turn], string.format("%012d", sent))
 end
 
 function done(summary, latency, _)

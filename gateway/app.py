@@ -65,6 +65,11 @@ class Runtime(Protocol):
         ...
 
     @property
+    def strangers(self) -> AuditLog:
+        """The same for those that anybody can cause, without a key."""
+        ...
+
+    @property
     def clock(self) -> Clock:
         """Time."""
         ...
@@ -85,7 +90,7 @@ async def open_gateway(runtime: Runtime, *, mounts: Mapping[str, AsgiApp] | None
     """
     config = runtime.config
     routes = Routes(config.providers)
-    refusals = Refusals(runtime.audit)
+    refusals = Refusals(runtime.audit, runtime.strangers)
     presence = Presence()
     async with open_upstream(config.limits) as upstream, anyio.create_task_group() as tasks:
         tasks.start_soon(presence.run)

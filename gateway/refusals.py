@@ -23,10 +23,12 @@ class Refusals:
     """Where they are written."""
 
     audit: AuditLog
+    strangers: AuditLog
+    """For those that anybody can cause, without a key."""
 
     async def border(self, path: str, problem: BadRequestError) -> None:
         """A request that the border turned away; `path` is the client's own, so it is not kept."""
-        await self._write(Tag.REQUEST_MALFORMED, {"plane": "llm", "code": problem.code})
+        await self._write(self.strangers, Tag.REQUEST_MALFORMED, {"plane": "llm", "code": problem.code})
 
     async def endpoint(
         self, path: str, failure: Failure, code: str, principal: Principal | None, model: str = ""
@@ -38,10 +40,11 @@ class Refusals:
         if _MODEL.fullmatch(model):
             fields["model"] = model
         unknown = isinstance(failure, UnknownKeyError)
-        await self._write(Tag.REQUEST_UNAUTHENTICATED if unknown else Tag.REQUEST_MALFORMED, fields)
+        audit = self.strangers if principal is None else self.audit
+        await self._write(audit, Tag.REQUEST_UNAUTHENTICATED if unknown else Tag.REQUEST_MALFORMED, fields)
 
-    async def _write(self, tag: Tag, fields: dict[str, Value]) -> None:
+    async def _write(self, audit: AuditLog, tag: Tag, fields: dict[str, Value]) -> None:
         try:
-            await self.audit.append(Draft(tag, fields))
+            await audit.append(Draft(tag, fields))
         except AuditError as error:
             log.error("a refused request is not in the audit log: %s", error)  # noqa: TRY400 - no trace in the log

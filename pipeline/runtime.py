@@ -18,6 +18,7 @@ from approvals.webhook.courier import Courier
 from approvals.webhook.message import Announcer, endpoints
 from approvals.webhook.store import SqlDeliveries
 from governance.audit.event import AuditError, Draft, Tag
+from governance.audit.flood import Bounded
 from governance.audit.log import Journal
 from governance.budget.prices import Prices
 from governance.budget.stage import BudgetStage
@@ -57,6 +58,8 @@ class Runtime:
     clock: Clock
     store: Store
     audit: Journal
+    strangers: Bounded
+    """Where it is written down that somebody was turned away who need not have a key."""
     identity: Identity
     keys: SqlKeys
     policies: Policies
@@ -96,12 +99,14 @@ async def open_runtime(
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
-            for task in (policies.follow, identity.run, runtime.desk.watch, runtime.kills.watch, courier.watch):
+            watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
+            for task in (policies.follow, identity.run, *watches):
                 tasks.start_soon(task)
             try:
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
+        await runtime.strangers.tell()
         try:
             await audit.append(Draft(Tag.PROCESS_STOPPED, {"process": process}))
         except AuditError as error:
@@ -153,6 +158,7 @@ def _assemble(
         clock=clock,
         store=store,
         audit=audit,
+        strangers=Bounded(audit, clock),
         identity=identity,
         keys=SqlKeys(store, audit, clock),
         policies=policies,
@@ -170,7 +176,7 @@ def _assemble(
 def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: str) -> Desk:
     approvals = config.approvals
     announcer = Announcer(endpoints(approvals), console) if approvals.webhooks else None
-    manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console)
+    manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console, approvals.most_pending)
     return Desk(SqlTickets(store, audit, announcer), clock, manners)
 
 

@@ -115,7 +115,7 @@ def record_refused(runtime: Runtime, plane: str) -> Record:
     async def record(_path: str, problem: BadRequestError) -> None:
         tag = Tag.REQUEST_UNAUTHENTICATED if problem.status == 401 else Tag.REQUEST_MALFORMED
         try:
-            await runtime.audit.append(Draft(tag, {"plane": plane, "code": problem.code}))
+            await runtime.strangers.append(Draft(tag, {"plane": plane, "code": problem.code}))
         except AuditError as error:
             log.error("a refused request is not in the audit log: %s", error)  # noqa: TRY400 - a trace says nothing here
 

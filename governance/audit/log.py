@@ -3,6 +3,7 @@
 What goes into an event, and what is masked in it, is decided by the pipeline. How the chain is made is `chain.py`.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from governance.clock import Clock, rfc3339
 from governance.store import ConflictError, Pen, Store, StoreError, Work
 
 _OWN = ("at", "event_type", "writer")
+_MOST_ROWS = 64
+"""Rows of one statement in SQLite."""
 
 
 class _Entry(NamedTuple):
@@ -122,7 +125,19 @@ class _Chain:
 
 
 def _insert_into_sqlite(cursor: Any, rows: Sequence[_Row]) -> None:
-    cursor.executemany("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    """Many rows in one statement: the driver lets other threads run at every step, and a step a row is a race a row."""
+    start = 0
+    while start < len(rows):
+        # Powers of two, so that a handful of prepared statements serves every number of rows.
+        count = min(_MOST_ROWS, 1 << ((len(rows) - start).bit_length() - 1))
+        cursor.execute(_inserting(count), [value for row in rows[start : start + count] for value in row])
+        start += count
+
+
+@functools.cache
+def _inserting(count: int) -> str:
+    row = "(" + ", ".join("?" * len(_Row._fields)) + ")"
+    return "INSERT INTO audit_events VALUES " + ", ".join([row] * count)  # noqa: S608 - only question marks
 
 
 def _insert_into_postgres(cursor: Any, rows: Sequence[_Row]) -> None:

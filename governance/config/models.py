@@ -173,6 +173,9 @@ class Approvals(Section):
     base_url: str = Field(
         default="", description="Address of the console as people reach it; default: the gateway's own."
     )
+    most_pending: int = Field(
+        default=50, ge=1, le=10_000, description="Calls of one key that may wait for a person; more are refused."
+    )
     webhooks: tuple[Webhook, ...] = ()
 
 

@@ -67,6 +67,21 @@ async def test_another_call_gets_a_ticket_of_its_own(desk: Desk) -> None:
     assert (await desk.hold(tool_call(), replace(HOLD, version="v2"))).ticket != first.ticket
 
 
+async def test_a_key_with_too_many_waiting_calls_asks_nobody(
+    tickets: SqlTickets, clock: ManualClock, ledger: Ledger
+) -> None:
+    desk = Desk(tickets, clock, Manners(wait_seconds=0, most_pending=2))
+    first = await desk.hold(tool_call(), HOLD)
+    await desk.hold(tool_call({"n": 2}), HOLD)
+    crowded = await desk.hold(tool_call({"n": 3}), HOLD)
+    assert (crowded.state, crowded.ticket) == (HeldState.CROWDED, "")
+    assert crowded.reason == "2 calls of this key wait for a person already: wait for those first"
+    assert (await desk.hold(tool_call(), HOLD)).ticket == first.ticket
+    await desk.deny(first.ticket, by="ann", reason="no")
+    assert (await desk.hold(tool_call({"n": 3}), HOLD)).state is HeldState.PENDING
+    assert ledger.tags().count(Tag.APPROVAL_REQUESTED) == 3
+
+
 async def test_an_approved_call_made_again_may_run_once(desk: Desk, ledger: Ledger) -> None:
     await approved(desk, (await desk.hold(tool_call(), HOLD)).ticket)
     held = await desk.hold(tool_call(id="exc_2"), HOLD)

@@ -22,6 +22,9 @@ from tests.conftest import ManualClock
 
 T = TypeVar("T")
 
+MOST = 1_000
+"""More than these tests open."""
+
 
 class Tickets(RuleBasedStateMachine):
     """Opens, decides, uses and ages tickets of three calls, beside a model that only knows the table of moves."""
@@ -70,7 +73,7 @@ class Tickets(RuleBasedStateMachine):
         for one in standing:
             if self.expect(one.id, Move.EXPIRE):
                 standing = []
-        got = self.run(self.tickets.open_or_attach(fresh, now))
+        got = self.run(self.tickets.open_or_attach(fresh, now, most=MOST))
         if standing:
             assert got.id == standing[0].id
         else:
@@ -134,7 +137,7 @@ async def test_a_list_is_of_one_tenant_and_newest_first(tickets: SqlTickets, clo
     for number in range(3):
         clock.advance(1)
         fresh = replace(ticket_of(tool_call({"n": number})), id=f"tkt_{number}", requested_at=clock.now())
-        await tickets.open_or_attach(fresh, clock.now())
+        await tickets.open_or_attach(fresh, clock.now(), most=MOST)
     assert [one.id for one in await tickets.tickets(tenant="acme", limit=2)] == ["tkt_2", "tkt_1"]
     assert await tickets.tickets(tenant="umbrella") == []
     assert await tickets.tickets([State.APPROVED]) == []
@@ -142,7 +145,7 @@ async def test_a_list_is_of_one_tenant_and_newest_first(tickets: SqlTickets, clo
 
 async def test_a_ticket_comes_back_as_it_was_kept(tickets: SqlTickets) -> None:
     kept = replace(ticket_of(tool_call({"text": "\u202e\x00 ❤"})), findings=("pii.ssn", "secret.aws"))
-    await tickets.open_or_attach(kept, kept.requested_at)
+    await tickets.open_or_attach(kept, kept.requested_at, most=MOST)
     assert await tickets.get(kept.id) == kept
 
 
@@ -150,14 +153,16 @@ async def test_the_pulse_beats_when_something_changes(tickets: SqlTickets) -> No
     still = await tickets.pulse()
     assert await tickets.pulse() == still
     kept = ticket_of(tool_call())
-    await tickets.open_or_attach(kept, kept.requested_at)
+    await tickets.open_or_attach(kept, kept.requested_at, most=MOST)
     assert await tickets.pulse() != still
 
 
 async def test_a_form_changed_in_the_table_cannot_be_used(tickets: SqlTickets) -> None:
     kept = replace(ticket_of(tool_call()), state=State.APPROVED)
     await tickets.open_or_attach(
-        replace(kept, form=kept.form.replace("/tmp/a", "/tmp/b"), state=State.PENDING), kept.requested_at
+        replace(kept, form=kept.form.replace("/tmp/a", "/tmp/b"), state=State.PENDING),
+        kept.requested_at,
+        most=MOST,
     )
     now = kept.requested_at
     decided = await tickets.decide(kept.id, Move.APPROVE, by="ann", reason="", now=now, expires_at=kept.expires_at)

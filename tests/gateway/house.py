@@ -106,6 +106,10 @@ class House:
         return self
 
     @property
+    def strangers(self) -> "House":
+        return self
+
+    @property
     def audit(self) -> "House":
         return self
 

@@ -1,0 +1,65 @@
+"""Events that anybody can cause without a key: written one by one up to a rate, and counted beyond it.
+
+Each event is a durable write. Without a bound, whoever reaches a port could fill the disk and slow down everybody
+else. No refusal is lost: those that were not written one by one stand as a number in the next event.
+"""
+
+import logging
+from collections import Counter
+from typing import Any
+
+import anyio
+
+from governance.audit.event import AuditError, AuditLog, Draft, Receipt, Tag
+from governance.clock import Clock
+from governance.store.work import Work
+
+log = logging.getLogger(__name__)
+
+PER_SECOND = 20
+BURST = 100
+TOLD_SECONDS = 1.0
+"""How soon a number is written when nothing else comes."""
+UNWRITTEN = Receipt(-1, "")
+"""What stands for the receipt of an event that was only counted."""
+
+
+class Bounded:
+    """An audit log for such events. It passes on what the rate allows."""
+
+    def __init__(self, audit: AuditLog, clock: Clock) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._left = float(BURST)
+        self._filled = clock.monotonic()
+        self._omitted: Counter[Tag] = Counter()
+
+    async def append(self, draft: Draft, within: Work[Any] | None = None) -> Receipt:
+        """Make an event durable, or count it where too many came.
+
+        Raises:
+            AuditError: as `AuditLog.append`.
+        """
+        now = self._clock.monotonic()
+        self._left, self._filled = min(BURST, self._left + (now - self._filled) * PER_SECOND), now
+        if self._left < 1:
+            self._omitted[draft.tag] += 1
+            return UNWRITTEN
+        self._left -= 1
+        return await self._audit.append(draft, within)
+
+    async def watch(self) -> None:
+        """Write down now and then how many were only counted. Never returns."""
+        while True:
+            await anyio.sleep(TOLD_SECONDS)
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Write down how many of each kind were only counted since the last time."""
+        omitted, self._omitted = self._omitted, Counter()
+        for tag, count in omitted.items():
+            try:
+                await self._audit.append(Draft(tag, {"code": "flood", "count": count}))
+            except AuditError as error:
+                self._omitted[tag] += count
+                log.error("%d refused requests are not in the audit log yet: %s", count, error)  # noqa: TRY400
