@@ -48,6 +48,7 @@ faults: .venv/.developing ## kill both processes under load, 200 times or WICKET
 	  -o log_cli=true --log-cli-level=INFO $(ARGS)
 
 bench: .venv/.developing ## measure, and write docs/benchmarks.md
+	@.ci/prepare tools wrk:wrk nginx:nginx-light
 	$(BIN)/python -m bench $(ARGS)
 
 demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual waits for you to click
