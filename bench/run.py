@@ -1,11 +1,11 @@
 """`make bench`: every proxy under the same load, one after another, and the table that comes of it.
 
-The proxy has one core, the load and the mock upstream have the other. Each cell is the median of several short runs;
-the runs of the proxies alternate, so that a slow minute of the machine meets all of them.
+The proxies share one core, on which only one of them works at a time; the load and the mock upstream have the other.
+Each cell is the median of several short runs; the runs of the proxies alternate, so that a slow minute of the machine
+meets all of them.
 """
 
 import argparse
-import contextlib
 import json
 import platform
 import statistics
@@ -72,76 +72,102 @@ def scenes() -> Iterable[Scene]:
     yield Scene("MCP over HTTP to a stdio server", ("mcp",), None, (wicket_target.MCP_STDIO, *MCP_STDIO_PEERS))
 
 
+@dataclass
+class Stand:
+    """One proxy that is running, and how it is asked."""
+
+    peer: Peer
+    place: Place
+    result: Result
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def prepared(self, kind: str) -> tuple[Path, dict[str, str]]:
+        """The file of bodies of a kind, and the headers that go with them."""
+        headers = dict(self.peer.headers(self.place))
+        if kind == "mcp":
+            texts, more = mcp.prepare(self.url, headers, self.place.folder)
+            return texts, headers | more
+        texts = self.place.folder / f"{kind}.jsonl"
+        bodies.write(texts, kind)
+        return texts, headers
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.place.port}{self.peer.path}"
+
+
 def play(scene: Scene, settings: Settings, folder: Path) -> list[Result]:
-    """Measure every proxy of a scene, and the upstream alone."""
-    results: list[Result] = []
+    """Measure every proxy of a scene, and the upstream alone; all run at once, and one after another is asked."""
     with ExitStack() as stack:
         port = free_port()
+        stands: list[Stand] = []
+        failed: list[Result] = []
         if scene.upstream is not None:
             command = [*scene.upstream, str(port)]
-            log = folder / "upstream.log"
-            stack.enter_context(running(command, core=load.LOAD_CORE, port=port, log=log, cwd=ROOT))
+            stack.enter_context(running(command, core=load.LOAD_CORE, port=port, log=folder / "upstream.log", cwd=ROOT))
             direct = Peer("no proxy", lambda _place: [], scene.proxies[0].path if scene.name == "LLM" else "/mcp")
-            results.append(_measure(direct, Place(port, port, folder), scene, settings))
-        wanted = [
-            peer
-            for peer in scene.proxies
-            if not settings.only or any(one in peer.name.lower() for one in settings.only)
-        ]
-        results += [_start_and_measure(peer, port, scene, settings, folder) for peer in wanted]
-    return results
+            stands.append(Stand(direct, Place(port, port, folder), Result(direct.name, direct.version)))
+        for peer in scene.proxies:
+            if settings.only and not any(one in peer.name.lower() for one in settings.only):
+                continue
+            try:
+                stands.append(_started(peer, port, folder, stack))
+            except (TimeoutError, OSError, RuntimeError) as error:
+                settings.say(f"{peer.name}: {error}")
+                failed.append(_not_started(peer, scene))
+        for kind in scene.kinds:
+            _measure(kind, stands, settings)
+        for stand in stands:
+            if stand.process is not None:
+                stand.result.megabytes = resident_megabytes(stand.process)
+        return [stand.result for stand in stands] + failed
 
 
-def _start_and_measure(peer: Peer, upstream: int, scene: Scene, settings: Settings, folder: Path) -> Result:
+def _started(peer: Peer, upstream: int, folder: Path, stack: ExitStack) -> Stand:
     home = folder / peer.name.split(" ")[0].lower()
     home.mkdir(exist_ok=True)
     place = Place(free_port(), upstream, home)
-    try:
-        command = peer.command(place)
-        with running(
-            command, core=PROXY_CORE, port=place.port, log=home / "log", cwd=ROOT, environ=peer.environ
-        ) as process:
-            result = _measure(peer, place, scene, settings)
-            result.megabytes = resident_megabytes(process)
-            return result
-    except (TimeoutError, OSError, RuntimeError) as error:
-        settings.say(f"{peer.name}: {error}")
-        failed = Result(peer.name, peer.version)
-        failed.failures = {(kind, count): "did not start" for kind in scene.kinds for count in CONNECTIONS}
-        return failed
+    process = stack.enter_context(
+        running(peer.command(place), core=PROXY_CORE, port=place.port, log=home / "log", cwd=ROOT, environ=peer.environ)
+    )
+    return Stand(peer, place, Result(peer.name, peer.version), process)
 
 
-def _measure(peer: Peer, place: Place, scene: Scene, settings: Settings) -> Result:
-    result = Result(peer.name, peer.version)
-    url = f"http://127.0.0.1:{place.port}{peer.path}"
-    for kind in scene.kinds:
-        headers = dict(peer.headers(place))
-        if kind == "mcp":
-            kind_file, more = mcp.prepare(url, headers, place.folder)
-            headers |= more
-        else:
-            kind_file = place.folder / f"{kind}.jsonl"
-            bodies.write(kind_file, kind)
-        for count in CONNECTIONS:
-            _fill(result, (kind, count), url, kind_file, headers, settings)
-    return result
+def _not_started(peer: Peer, scene: Scene) -> Result:
+    failed = Result(peer.name, peer.version)
+    failed.failures = {(kind, count): "did not start" for kind in scene.kinds for count in CONNECTIONS}
+    return failed
 
 
-def _fill(
-    result: Result, cell: tuple[str, int], url: str, texts: Path, headers: dict[str, str], settings: Settings
+def _measure(kind: str, stands: list[Stand], settings: Settings) -> None:
+    prepared = [(stand, *stand.prepared(kind)) for stand in stands]
+    for count in CONNECTIONS:
+        cell = (kind, count)
+        for turn in range(settings.rounds + 1):
+            for stand, texts, headers in prepared:
+                _run(stand, cell, texts, headers, seconds=settings.seconds if turn else 1, counts=turn > 0)
+        for stand in stands:
+            rates = [figure.rate for figure in stand.result.cells.get(cell, ())]
+            told = f"{statistics.median(rates):9,.0f} requests/s" if rates else stand.result.failures.get(cell, "")
+            settings.say(f"{stand.peer.name:36} {kind:8} {count:3} connections  {told}")
+
+
+def _run(
+    stand: Stand, cell: tuple[str, int], texts: Path, headers: dict[str, str], *, seconds: float, counts: bool
 ) -> None:
-    kind, count = cell
-    with contextlib.suppress(LoadError):  # warm up: the first answer of some takes longer than this
-        load.run(url, texts, connections=count, seconds=1, headers=headers)
+    """One run. The first of a cell warms up and does not count: the first answer of some takes longer than it."""
+    if cell in stand.result.failures:
+        return
     try:
-        for _ in range(settings.rounds):
-            figure = load.run(url, texts, connections=count, seconds=settings.seconds, headers=headers)
-            result.cells.setdefault(cell, []).append(figure)
-        rate = statistics.median(one.rate for one in result.cells[cell])
-        settings.say(f"{result.name:36} {kind:8} {count:3} connections  {rate:9,.0f} requests/s")
+        figure = load.run(stand.url, texts, connections=cell[1], seconds=seconds, headers=headers)
     except LoadError as error:
-        result.failures[cell] = str(error)
-        settings.say(f"{result.name:36} {kind:8} {count:3} connections  {error}")
+        if counts:
+            stand.result.failures[cell] = str(error)
+            stand.result.cells.pop(cell, None)
+        return
+    if counts:
+        stand.result.cells.setdefault(cell, []).append(figure)
 
 
 def machine() -> dict[str, str]:
