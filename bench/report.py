@@ -15,10 +15,10 @@ TITLES = {
 INTRO = """# Benchmarks
 
 Made by `make bench`: the proxy under test has one core, `wrk` and a mock upstream that answers at once have the
-other; the proxies take turns, run by run. Wicket runs with everything on: key check, all detectors, 50 policy rules, loop detection, kill switch, and the
-strict audit log (two durable commits for each exchange, on SQLite with `synchronous=FULL`). The peers run with their
-own defaults and govern nothing. Bodies are seeded; the newest message of each was never sent before, the history before
-it was, as agents send it. Absolute figures belong to this machine; the
+other; the proxies take turns, run by run. Wicket runs with everything on: key check, all detectors, 50 policy rules,
+loop detection, kill switch, and the strict audit log (two durable commits for each exchange, on SQLite with
+`synchronous=FULL`). The peers run with their own defaults and govern nothing. Bodies are seeded; the newest message of
+each was never sent before, the history before it was, as agents send it. Absolute figures belong to this machine; the
 ratios are what to compare.
 """
 
