@@ -2,7 +2,7 @@
 
 import sys
 
-from wicket.cli import main
+from wicket.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -51,9 +51,7 @@ EPILOG = "Exit codes and everything else: docs/cli.md"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    word = given[0] if given else ""
-    home = HOMES.get(word, word)
-    commands = commands_in((home,) if home in MODULES else MODULES)
+    commands = commands_for(given)
     cut = given.index("--") if "--" in given else len(given)
     parsing = parser(commands)
     options = parsing.parse_args(given[:cut])
@@ -75,6 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         messages, code = explain(error)
         terminal.complain(messages)
         return code
+
+
+def commands_for(arguments: Sequence[str]) -> list[Command]:
+    """The commands that a command line may mean: those of one file where its first word says which, or all."""
+    word = arguments[0] if arguments else ""
+    home = HOMES.get(word, word)
+    return commands_in((home,) if home in MODULES else MODULES)
 
 
 def commands_in(modules: Sequence[str]) -> list[Command]:

@@ -4,12 +4,11 @@ Results go to standard output; progress and complaints to standard error, progre
 """
 
 import contextlib
+import importlib
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
-
-from rich.console import Console
 
 from console.visible import pieces
 from governance.jsontree import Json
@@ -52,7 +51,8 @@ class Terminal:
         if self.as_json or not self.err.isatty():
             yield
             return
-        with Console(file=self.err).status(what):
+        # Not at the top of the file: drawing takes longer to load than most commands run, and few ever need it.
+        with importlib.import_module("wicket.spinner").spinning(self.err, what):
             yield
 
 

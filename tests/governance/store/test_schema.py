@@ -1,10 +1,13 @@
 """Tables are made and brought up to date by whoever comes first, and never by a program too old."""
 
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
@@ -27,6 +30,32 @@ async def opens(url: str, **options: bool) -> Store:
 
 def test_an_empty_database_gets_its_tables_once(database_url: str) -> None:
     assert upgrade(database_url) == upgrade(database_url) == "0001"
+
+
+def test_the_name_of_a_migration_tells_its_version(next_migrations: Path) -> None:
+    scripts = ScriptDirectory(str(next_migrations))
+
+    for script in scripts.walk_revisions():
+        assert Path(script.path).name.startswith(f"v{script.revision}_")
+    place = backend(f"sqlite:///{next_migrations.parent / 'new.db'}")
+    assert prepare(place, migrate=True, migrations=next_migrations) == scripts.get_current_head() == "0002"
+    place.close()
+
+
+OPENING = """
+import sys
+from governance.store.schema import upgrade
+
+print(upgrade(sys.argv[1]), "alembic" in sys.modules)
+"""
+
+
+def test_alembic_is_loaded_only_where_there_is_something_to_migrate(database_url: str) -> None:
+    def opened() -> str:
+        command = [sys.executable, "-c", OPENING, database_url]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+    assert [opened(), opened()] == ["0001 True", "0001 False"]
 
 
 def test_many_openers_of_an_empty_database_do_not_race(database_url: str) -> None:
