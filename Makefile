@@ -8,6 +8,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv || echo .uv/bin/uv)
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+PACKAGES := approvals console gateway governance mcp_proxy pipeline sessions wicket
 WORKERS ?= 3
 ARGS ?=
 
@@ -69,6 +70,8 @@ clean: ## remove what was built; your configuration and records stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- environments ------------------------------------------------------------------------------------------------------
+# Everything is compiled at once, on all cores. Otherwise both proxies compile the same at their first start, and again
+# at every start where Python was told to write no bytecode.
 
 .uv/bin/uv:
 	@echo "bringing uv into .uv" >&2
@@ -76,9 +79,11 @@ clean: ## remove what was built; your configuration and records stay
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.installed: pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --frozen --quiet --no-dev --inexact
+	@$(UV) sync --frozen --quiet --no-dev --inexact --compile-bytecode
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
 .venv/.developing: pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --compile-bytecode
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@ .venv/.installed
