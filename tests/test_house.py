@@ -16,6 +16,7 @@ ALL = (
     + sorted((ROOT / "tests").rglob("*.py"))
     + sorted((ROOT / "bench").rglob("*.py"))
     + sorted((ROOT / "demo").rglob("*.py"))
+    + sorted((ROOT / "docs").rglob("*.py"))
 )
 MAX_FILE = 400
 MAX_FUNCTION = 60
