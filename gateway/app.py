@@ -201,7 +201,7 @@ class Gateway:
     async def _listed(self, scope: AsgiScope, reply: Reply, name: str | None) -> None:
         dialect = spoken_by(scope)
         try:
-            principal = recognise(self._organs, scope, lowered(scope))
+            principal = await recognise(self._organs, scope, lowered(scope))
             if name is None:
                 shape = anthropic_list if dialect is _ANTHROPIC else openai_list
                 value = shape(await self._listing.models(principal))

@@ -84,7 +84,7 @@ class Endpoint:
 
     async def _serve(self, visit: Visit) -> None:
         organs = self._organs
-        visit.principal = recognise(organs, visit.scope, visit.headers)
+        visit.principal = await recognise(organs, visit.scope, visit.headers)
         query = credentials.passed(cast("bytes", visit.scope["query_string"]), self.dialect.passed_query)
         raw = await read_body(visit.scope, visit.receive, limit=organs.config.limits.body_bytes)
         asked = self.dialect.parse(raw)
@@ -154,7 +154,7 @@ async def tell(reply: Reply, dialect: Dialect, problem: Problem, request_id: str
         await reply.whole(problem.status, headers_of(problem, request_id), dialect.error(problem, request_id))
 
 
-def recognise(organs: Organs, scope: AsgiScope, headers: Mapping[str, str]) -> Principal:
+async def recognise(organs: Organs, scope: AsgiScope, headers: Mapping[str, str]) -> Principal:
     """Who is asking.
 
     Raises:
@@ -164,7 +164,7 @@ def recognise(organs: Organs, scope: AsgiScope, headers: Mapping[str, str]) -> P
     client = cast("tuple[str, int] | None", scope.get("client"))
     user_header = organs.config.identity.header_user
     user = headers.get(user_header.lower(), "") if user_header else ""
-    return organs.identity.principal(token, peer=client[0] if client else "", user=user)
+    return await organs.identity.recognise(token, peer=client[0] if client else "", user=user)
 
 
 def lowered(scope: AsgiScope) -> dict[str, str]:

@@ -4,7 +4,7 @@ The shape of the body belongs to the dialect the client speaks. Nothing crosses 
 """
 
 from gateway.dialects.dialect import Problem
-from governance.identity.directory import IdentityStaleError, UnknownKeyError
+from governance.identity.directory import IdentityStaleError, InsufficientScopeError, UnknownKeyError
 from governance.jsontree import MalformedError
 from governance.stage import RefusedError
 from governance.verdict import Decision
@@ -74,6 +74,8 @@ def problem_of(failure: Failure) -> Problem:
             return Problem(failure.status, failure.code, str(failure), retry_after=failure.retry_after)
         case UnknownModelError():
             return Problem(404, "model_not_found", str(failure))
+        case InsufficientScopeError():
+            return Problem(403, "insufficient_scope", str(failure))
         case UnknownKeyError():
             return Problem(401, "invalid_api_key", str(failure))
         case IdentityStaleError():
@@ -88,6 +90,8 @@ def headers_of(problem: Problem, request_id: str) -> list[tuple[bytes, bytes]]:
         (b"request-id", request_id.encode()),
         (b"x-wicket-exchange", request_id.encode()),
     ]
+    if problem.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="wicket"'))
     if problem.retry_after:
         headers.append((b"retry-after", b"%d" % problem.retry_after))
     if problem.allow:

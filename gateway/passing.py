@@ -46,6 +46,10 @@ class Guarding(Protocol):
 class Recognising(Protocol):
     """Who is asking (`governance/identity/directory.py`)."""
 
+    async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        """The principal behind a key or access token; raises `UnknownKeyError` or `IdentityStaleError`."""
+        ...
+
     def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
         """The principal behind a key; raises `UnknownKeyError` or `IdentityStaleError`."""
         ...

@@ -7,7 +7,7 @@ It authenticates, routes, and answers what was refused unread. Messages are carr
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -21,6 +21,7 @@ from mcp_proxy import errors
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.protected_resource import WELL_KNOWN, ChallengeError, ProtectedResource
 from mcp_proxy.relay import Gate, Kills, Place, Relay, by_evidence
 from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
@@ -38,8 +39,8 @@ _ORDINARY = frozenset({"session", "sessions", "method", "upstream", "refused"})
 class Identity(Protocol):
     """Who is asking (`governance.identity.directory.Identity`)."""
 
-    def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
-        """The principal behind a key."""
+    async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        """The principal behind a key or access token."""
         ...
 
 
@@ -66,6 +67,8 @@ class Organs:
     """Writes a refused request into the audit log: `(path, problem)`."""
     header_user: str = ""
     """Trusted header that names the person, if one is configured."""
+    resource: ProtectedResource = field(default_factory=ProtectedResource)
+    """What strangers are told about how to get in."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
 
@@ -118,7 +121,10 @@ class App:
             if scope["path"] == "/health":
                 await _answer(sender, 200, b'{"status":"ok"}')
                 return
-            incoming, front = self._admit(scope, receive, sender)
+            if scope["path"].startswith(WELL_KNOWN):
+                await _describe(self._organs.resource, scope, sender)
+                return
+            incoming, front = await self._admit(scope, receive, sender)
             await front.serve(incoming)
         except MalformedMessageError as error:
             await self._organs.record(scope["path"], _unread(error))
@@ -127,12 +133,13 @@ class App:
             if problem.status != _LEFT:
                 if problem.code not in _ORDINARY:
                     await self._organs.record(scope["path"], problem)
-                await self._tell(sender, errors.bad_request(problem))
+                challenge = problem.challenge if isinstance(problem, ChallengeError) else ""
+                await self._tell(sender, errors.bad_request(problem), challenge)
         except Exception:
             log.exception("a request could not be answered")
             await self._tell(sender, errors.bad_request(BadRequestError(500, "internal", "the proxy failed")))
 
-    def _admit(self, scope: AsgiScope, receive: Receive, send: Send) -> tuple[Incoming, Front]:
+    async def _admit(self, scope: AsgiScope, receive: Receive, send: Send) -> tuple[Incoming, Front]:
         """The request with its sender and its server.
 
         Raises:
@@ -145,7 +152,7 @@ class App:
         headers = dict(lines)
         if len(headers) != len(lines):
             _refuse_repeated(lines)
-        principal = self._principal(scope, headers)
+        principal = await self._principal(scope, headers)
         name, _, rest = scope["path"].removeprefix("/mcp/").partition("/")
         server = self._servers.get(name) if scope["path"].startswith("/mcp/") else None
         front = self._fronts.get(rest)
@@ -153,7 +160,7 @@ class App:
             raise BadRequestError(404, "server", "no such server here: the path is `/mcp/{server}`")
         return Incoming(scope, receive, send, principal, server, headers, lines), front
 
-    def _principal(self, scope: AsgiScope, headers: Mapping[str, str]) -> Principal:
+    async def _principal(self, scope: AsgiScope, headers: Mapping[str, str]) -> Principal:
         sent = headers.get("authorization", "")
         kind, _, token = sent.partition(" ")
         # Whatever was sent as a credential is tried as one: a wrong key must never pass for none at all.
@@ -161,15 +168,15 @@ class App:
         peer = scope.get("client") or ("", 0)
         user = headers.get(self._organs.header_user.lower(), "") if self._organs.header_user else ""
         try:
-            return self._organs.identity.principal(key, peer=peer[0], user=user)
+            return await self._organs.identity.recognise(key, peer=peer[0], user=user)
         except UnknownKeyError as error:
-            raise BadRequestError(401, "unauthenticated", str(error)) from None
+            raise self._organs.resource.challenge(error, scope["path"], has_key=key is not None) from None
         except IdentityStaleError as error:
             raise BadRequestError(503, "identity", str(error)) from None
 
-    async def _tell(self, sender: "_Sender", answer: errors.Answer) -> None:
+    async def _tell(self, sender: "_Sender", answer: errors.Answer, challenge: str = "") -> None:
         if not sender.started:
-            await _answer(sender, answer.status, answer.message.raw)
+            await _answer(sender, answer.status, answer.message.raw, challenge)
 
 
 class _Sender:
@@ -186,10 +193,20 @@ class _Sender:
         return self._send(message)
 
 
-async def _answer(send: Callable[[AsgiScope], Awaitable[None]], status: int, body: bytes) -> None:
+async def _describe(
+    resource: ProtectedResource, scope: AsgiScope, send: Callable[[AsgiScope], Awaitable[None]]
+) -> None:
+    """Answer whoever asks which issuers' tokens are believed here; nobody needs a key for that."""
+    metadata = resource.metadata(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
+    if metadata is None:
+        raise BadRequestError(404, "method", "there is nothing at this path")
+    await _answer(send, 200, b"" if scope["method"] == "HEAD" else metadata)
+
+
+async def _answer(send: Callable[[AsgiScope], Awaitable[None]], status: int, body: bytes, challenge: str = "") -> None:
     headers: Headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if status == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="wicket"'))
+    if challenge:
+        headers.append((b"www-authenticate", challenge.encode("ascii", "replace")))
     if status == 405:
         headers.append((b"allow", b"POST"))
     if status == 503:

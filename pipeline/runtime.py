@@ -35,6 +35,7 @@ from governance.detect.stage import DetectStage
 from governance.identity.directory import Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
+from governance.identity.tokens import open_tokens
 from governance.policy.holder import Policies, PolicyEvent, open_policies
 from governance.policy.stage import PolicyStage
 from governance.store import Store, open_store
@@ -89,18 +90,18 @@ async def open_runtime(
     Raises:
         StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
     """
-    async with open_store(config.database) as store:
+    async with open_store(config.database) as store, open_tokens(config.identity.oauth, clock) as tokens:
         audit = Journal(store, secrets.master, clock, writer=process)
         await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
         policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
-        identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token)
+        identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token, tokens)
         await identity.refresh()
         runtime = _assemble(config, clock, store, audit, policies, identity, console)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
-            for task in (policies.follow, identity.run, *watches):
+            for task in (policies.follow, identity.run, *watches, *((tokens.run,) if tokens else ())):
                 tasks.start_soon(task)
             try:
                 yield runtime

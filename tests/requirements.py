@@ -19,6 +19,7 @@ APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 UP = "tests/wicket/test_up.py::"
+RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
     "K1": Shown(
@@ -94,6 +95,15 @@ REQUIREMENTS: dict[str, Shown] = {
             STORY + "test_a_model_call_reaches_the_provider_with_the_providers_key",
             STORY + "test_a_client_without_a_key_is_told_so",
             "tests/gateway/test_endpoint.py::test_the_provider_sees_its_key_and_nothing_of_the_client",
+        ),
+    ),
+    "E13": Shown(
+        "MCP: OAuth 2.1 resource server, audience checked; the client's token is never passed upstream",
+        (
+            RESOURCE + "test_the_official_client_signs_in_through_the_front",
+            RESOURCE + "test_the_token_never_goes_upstream",
+            RESOURCE + "test_a_session_is_found_by_later_tokens_of_its_principal_and_by_nobody_else",
+            "tests/governance/identity/test_tokens.py::test_a_token_that_says_the_wrong_thing_is_refused",
         ),
     ),
     "F1": Shown(

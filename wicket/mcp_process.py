@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.errors import render
+from mcp_proxy.protected_resource import ProtectedResource
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
@@ -26,6 +27,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         hosts=config.hosts,
         record=record_refused(runtime, "mcp"),
         header_user=config.identity.header_user,
+        resource=ProtectedResource(config.identity.oauth),
         place=runtime.roll.place,
     )
     jitter = secrets.SystemRandom().random

@@ -3,12 +3,12 @@
 Pure: it looks at a `Config` and speaks. Whether a server answers or a port is free is for `wicket doctor`.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from typing import TypeAlias
-from urllib.parse import SplitResult, urlsplit
 
+from governance.config import oauth_checks
+from governance.config.addresses import bad_address, is_loopback
 from governance.config.document import Document, Place, Problem
 from governance.config.models import Config
 
@@ -22,17 +22,12 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]")
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether binding `host` leaves a service reachable from this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def problems(config: Config, document: Document) -> list[Problem]:
     """What is wrong with `config`, each with its line."""
-    complaints = (*_providers(config), *_servers(config), *_fronts(config), *_rest(config))
+    complaints = (
+        *_providers(config), *_servers(config), *_fronts(config), *oauth_checks.front(config.identity.oauth),
+        *_rest(config),
+    )  # fmt: skip
     return [document.problem(*complaint) for complaint in complaints]
 
 
@@ -50,7 +45,7 @@ def _providers(config: Config) -> Iterator[Complaint]:
     for name, provider in config.providers.items():
         if not _NAME.fullmatch(name):
             yield ("providers", name), "is not a usable name", _NAME_MEND
-        if what := _bad_address(provider.base_url):
+        if what := bad_address(provider.base_url):
             yield ("providers", name, "base_url"), what, _ADDRESS_MEND
 
 
@@ -65,7 +60,7 @@ def _servers(config: Config) -> Iterator[Complaint]:
             yield place, "has neither `command` nor `url`", "add `command` for stdio or `url` for HTTP"
         elif server.type and (server.type == "stdio") != bool(server.command):
             yield (*place, "type"), "does not fit", "`stdio` goes with `command`, the others with `url`"
-        elif server.url and (what := _bad_address(server.url)):
+        elif server.url and (what := bad_address(server.url)):
             yield (*place, "url"), what, _ADDRESS_MEND
 
 
@@ -89,19 +84,5 @@ def _rest(config: Config) -> Iterator[Complaint]:
         if budget.usd is None and budget.tokens is None and budget.calls is None:
             yield ("budgets", index), "sets no ceiling", "add `usd`, `tokens` or `calls`"
     for index, webhook in enumerate(config.approvals.webhooks):
-        if what := _bad_address(webhook.url):
+        if what := bad_address(webhook.url):
             yield ("approvals", "webhooks", index, "url"), what, _ADDRESS_MEND
-
-
-def _bad_address(url: str) -> str:
-    """What is wrong with an HTTP address, or nothing."""
-    try:
-        parts: SplitResult = urlsplit(url)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        return "is not an address"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "must be an `http://` or `https://` address"
-    if parts.username or parts.password:
-        return "must not hold a user name or password"
-    return "must not hold `#`" if parts.fragment else ""

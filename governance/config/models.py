@@ -7,15 +7,12 @@ description, because `docs/config.md` is made from them.
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from governance.config.authorization import OAuth
+from governance.config.section import Section
 
 FindingAction = Literal["log", "redact", "hold", "deny"]
-
-
-class Section(BaseModel):
-    """A part of the file. An unknown key is an error: a mistyped setting must not be silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Listen(Section):
@@ -91,6 +88,7 @@ class Identity(Section):
     stale_seconds: float = Field(
         default=60, gt=0, description="Keys that could not be read again for this long are no longer believed."
     )
+    oauth: OAuth = OAuth()
 
 
 class Secrets(Section):

@@ -1,4 +1,4 @@
-"""Who is asking: from the key on a request to the principal it stands for.
+"""Who is asking: from the key or access token on a request to the principal it stands for.
 
 All keys are held in memory and read again every second, so that the database is never on the way of a request. It
 does not judge what the principal may do; that is `stage.py`.
@@ -12,10 +12,19 @@ from types import MappingProxyType
 import anyio
 
 from governance.clock import Clock
-from governance.config.checks import is_loopback
+from governance.config.addresses import is_loopback
 from governance.config.models import Identity as Settings
 from governance.exchange import Principal
+from governance.identity import tokens
+from governance.identity.access_token import is_jwt
 from governance.identity.keys import LONGEST_TOKEN, Grant, Key, KeyRole, KeyStore, digest
+from governance.identity.refusals import IdentityStaleError, InsufficientScopeError, TokenError, UnknownKeyError
+from governance.identity.tokens import Tokens
+
+__all__ = [
+    "ADMINISTRATOR", "ANONYMOUS", "Identity", "IdentityStaleError", "InsufficientScopeError", "TokenError",
+    "UnknownKeyError",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +41,6 @@ _USER_ASSERTED: Mapping[str, str] = MappingProxyType({**_VERIFIED, "user": "clie
 _UNVERIFIED: Mapping[str, str] = MappingProxyType(dict.fromkeys(_VERIFIED, "client_asserted"))
 
 
-class UnknownKeyError(Exception):
-    """No valid key. The message is ours, the same for every token, and safe to send: answer 401."""
-
-
-class IdentityStaleError(Exception):
-    """Keys could not be read for too long, so nobody can be believed any more: answer 503."""
-
-
 @dataclass(eq=False)
 class Identity:
     """Every key, by its digest and by its id.
@@ -49,12 +50,14 @@ class Identity:
         clock: says what has expired, and how old the knowledge is.
         settings: whether requests without a key may come in, and how long old knowledge holds.
         admin_token: the token of the installation's own administrator; empty = there is none.
+        tokens: access tokens, where the configuration names an issuer of them.
     """
 
     store: KeyStore
     clock: Clock
     settings: Settings
     admin_token: str = field(default="", repr=False)
+    tokens: Tokens | None = None
     _by_digest: Mapping[str, Key] = field(default_factory=dict[str, Key], init=False, repr=False)
     _by_id: Mapping[str, Key] = field(default_factory=dict[str, Key], init=False, repr=False)
     _read_at: float | None = field(default=None, init=False, repr=False)
@@ -109,8 +112,23 @@ class Identity:
             raise UnknownKeyError("an agent's key cannot decide: use the key of an approver or administrator")
         return known
 
+    async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        """The principal that a request comes from, whether it carries a gateway key or an access token.
+
+        Args:
+            token: the key or access token on the request; `None` where it carries none at all.
+            peer: as `principal`.
+            user: as `principal`; the person whom an access token names is not changed by a header.
+
+        Raises:
+            UnknownKeyError, IdentityStaleError: as `principal`, or as `Tokens.recognise`.
+        """
+        if token is not None and self.tokens is not None and is_jwt(token):
+            return await self.tokens.recognise(token)
+        return self.principal(token, peer=peer, user=user)
+
     def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
-        """The principal that a request comes from.
+        """The principal of a gateway key.
 
         Args:
             token: the key on the request; `None` where it carries none at all.
@@ -142,12 +160,14 @@ class Identity:
         )
 
     def grant(self, principal: Principal) -> Grant:
-        """What the key behind a principal grants right now, which may be less than when the request came in.
+        """What the key or token behind a principal grants right now, which may be less than when the request came in.
 
         Raises:
             UnknownKeyError: the key is no longer valid; says why.
             IdentityStaleError: the keys could not be read for too long.
         """
+        if self.tokens is not None and principal.key_id.startswith(tokens.PREFIX):
+            return self.tokens.grant(principal)
         self._refuse_stale()
         if principal.key_id == ANONYMOUS and self.settings.anonymous:
             return Grant()

@@ -133,6 +133,9 @@ class House:
             raise UnknownKeyError("no valid key")
         return Principal("key_test", models=self.models)
 
+    async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+        return self.principal(token, peer=peer, user=user)
+
     @contextlib.asynccontextmanager
     async def passage(self, exchange: Exchange) -> AsyncGenerator[OpenPassage]:
         if refusal := self.refuse(exchange):

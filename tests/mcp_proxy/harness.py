@@ -128,7 +128,7 @@ class SeenTools(Catalog):
 class TwoKeys:
     """Alice and Bob."""
 
-    def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+    async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
         if token not in KEYS:
             raise UnknownKeyError("no valid key")
         return Principal(KEYS[token])

@@ -1,0 +1,52 @@
+"""The settings of OAuth: whose tokens are believed by the fronts.
+
+Models only, as `models.py`, which they are a part of. What is done with them: `governance/identity`.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from governance.config.section import Section
+
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]  # fmt: skip
+"""Signatures that a token may carry: those with a public key only (RFC 8725 section 3.1)."""
+
+
+class Issuer(Section):
+    """An authorization server whose access tokens (JWT, RFC 9068) are believed."""
+
+    issuer: str = Field(description="Its identifier, exactly as the `iss` of its tokens; `https://`, or loopback.")
+    jwks_url: str = Field(
+        default="", description="Where its keys are; default: found through its metadata (RFC 8414, OpenID Connect)."
+    )
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("RS256", "PS256", "ES256", "EdDSA"), description="Signatures that its tokens may carry."
+    )
+    claims: dict[Literal["tenant", "team", "agent", "user"], str] = Field(
+        default_factory=dict[Literal["tenant", "team", "agent", "user"], str],
+        description="Claim that names each of `tenant`, `team`, `agent`, `user`. A token without a claim that is "
+        "named here is refused. Default: `agent` is the client, `user` is `sub`.",
+    )
+
+
+class OAuth(Section):
+    """Access tokens instead of gateway keys: both proxies as an OAuth 2.1 resource server. Off without `issuers`."""
+
+    resource: str = Field(
+        default="",
+        description="Address of the MCP proxy as clients reach it, `https://HOST[:PORT]`. A token for it is good for "
+        "everything, one for `RESOURCE/mcp/NAME` for that server only.",
+    )
+    audiences: tuple[str, ...] = Field(
+        default=(), description="Further values of `aud` that are as good as `resource`."
+    )
+    scopes: tuple[str, ...] = Field(default=(), description="Scopes that every token must have.")
+    issuers: tuple[Issuer, ...] = Field(default=(), description="Whose tokens are believed; none unless given.")
+    leeway_seconds: float = Field(default=30, ge=0, le=300, description="How far clocks may differ.")
+    refresh_seconds: float = Field(default=300, ge=10, description="How often the issuers' keys are read again.")
+    stale_seconds: float = Field(
+        default=3600, ge=60, description="Keys of an issuer that could not be read for this long are not believed."
+    )

@@ -1,0 +1,233 @@
+"""Whom an access token stands for, and which tokens were seen to be good.
+
+A token is verified once and remembered until it ends, by its digest. What makes it good is `access_token.py`, whose
+keys it is held against `keyring.py`. The token itself is kept only where an upstream exchanges it (RFC 8693).
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import anyio
+
+from governance import jsontree
+from governance.clock import Clock
+from governance.config.authorization import Issuer, OAuth
+from governance.exchange import Principal
+from governance.identity import access_token, keyring
+from governance.identity.keyring import Keyring, KeyringError
+from governance.identity.keys import Grant, digest
+from governance.identity.refusals import InsufficientScopeError, TokenError, UnknownKeyError
+from governance.jsontree import Json, JsonObject
+
+log = logging.getLogger(__name__)
+
+PREFIX = "oauth_"
+"""How the key id of a principal begins who came with a token. Those of gateway keys begin with `key_`."""
+MOST = 10_000
+"""Tokens, and principals, that are remembered; beyond it the oldest are forgotten, and verified anew."""
+
+_LONGEST_NAME = 256
+_SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VERIFIED: Mapping[str, str] = MappingProxyType(
+    {"tenant": "verified", "team": "verified", "agent": "verified", "user": "verified"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was verified."""
+
+    principal: Principal
+    ends: float
+    """Seconds since 1970, leeway included."""
+    ring: Keyring
+    thumbprint: str
+    """The key that signed it: once the issuer withdraws it, its tokens are good no more."""
+    token: str = field(default="", repr=False)
+
+    def refuse_unless_good(self, now: float) -> None:
+        if self.ends <= now:
+            raise TokenError("the access token has expired")
+        if not self.ring.holds(self.thumbprint):
+            raise TokenError("the access token is not valid here")
+
+
+class Tokens:
+    """Every token that may still come.
+
+    Args:
+        settings: whose tokens are believed, for what.
+        rings: the keys of each issuer, by its identifier.
+        clock: says what has expired.
+        keep: whether tokens themselves are kept, because an upstream exchanges them.
+    """
+
+    def __init__(self, settings: OAuth, rings: Mapping[str, Keyring], clock: Clock, *, keep: bool = False) -> None:
+        self._settings = settings
+        self.rings = rings
+        self._clock = clock
+        self._keep = keep
+        self._scopes = frozenset(settings.scopes)
+        self._everything = frozenset((settings.resource, f"{settings.resource}/", *settings.audiences)) - {"", "/"}
+        self._by_digest: dict[str, _Known] = {}
+        self._by_principal: dict[str, _Known] = {}
+
+    def __len__(self) -> int:
+        """How many tokens are remembered."""
+        return len(self._by_digest)
+
+    async def recognise(self, token: str) -> Principal:
+        """The principal of an access token.
+
+        Raises:
+            TokenError: it is not good here.
+            InsufficientScopeError: it is, but lacks a scope that is asked of every token.
+            IdentityStaleError: the keys of its issuer cannot be read.
+        """
+        name, now = digest(token), self._clock.now().timestamp()
+        known = self._by_digest.get(name)
+        if known is None:
+            known = await self._verify(token, now)
+            _remember(self._by_digest, name, known)
+        known.refuse_unless_good(now)
+        held = self._by_principal.get(known.principal.key_id)
+        if held is None or held.ends < known.ends:
+            _remember(self._by_principal, known.principal.key_id, known)
+        return known.principal
+
+    def grant(self, principal: Principal) -> Grant:
+        """What a principal who came with a token may do right now.
+
+        Raises:
+            UnknownKeyError: none of the principal's tokens is good any more; says why.
+            IdentityStaleError: the keys of its issuer cannot be read.
+        """
+        self._standing(principal).refuse_unless_good(self._clock.now().timestamp())
+        return Grant(models=principal.models, servers=principal.servers)
+
+    def subject_token(self, principal: Principal) -> str:
+        """The token that a principal came with, to be exchanged for one of an upstream and for nothing else.
+
+        Raises:
+            UnknownKeyError: the principal came without one, or it is not good any more.
+        """
+        known = self._standing(principal)
+        known.refuse_unless_good(self._clock.now().timestamp())
+        if not known.token:
+            raise UnknownKeyError("the access token is not kept")
+        return known.token
+
+    async def run(self) -> None:
+        """Keep the issuers' keys fresh. Never returns; owned by the runtime."""
+        async with anyio.create_task_group() as group:
+            for ring in self.rings.values():
+                group.start_soon(self._follow, ring)
+
+    async def _follow(self, ring: Keyring) -> None:
+        failing = False
+        while True:
+            try:
+                await ring.refresh()
+            except KeyringError as error:
+                if not failing:
+                    log.warning("the keys of issuer %s cannot be read: %s", ring.issuer.issuer, error)
+                failing = True
+            else:
+                if failing:
+                    log.warning("the keys of issuer %s can be read again", ring.issuer.issuer)
+                failing = False
+            await anyio.sleep(keyring.RETRY_SECONDS if failing else self._settings.refresh_seconds)
+
+    def _standing(self, principal: Principal) -> _Known:
+        known = self._by_principal.get(principal.key_id)
+        if known is None:
+            raise UnknownKeyError("no access token of this principal is known")
+        return known
+
+    async def _verify(self, token: str, now: float) -> _Known:
+        unverified = access_token.peek(token)
+        ring = self.rings.get(unverified.issuer)
+        if ring is None:
+            raise TokenError("the access token is not valid here")
+        keys = await ring.candidates(unverified)
+        claims, key = access_token.verified(token, unverified.algorithm, keys)
+        leeway = self._settings.leeway_seconds
+        ends = access_token.expiry(claims, now, leeway) + leeway
+        if claims.get("cnf") is not None:
+            # Whoever stole such a token must not be able to use it (RFC 8705, RFC 9449), and no proof is read here.
+            raise TokenError("the access token is bound to a key, and no proof of it is taken here")
+        models, servers = self._reach(claims)
+        if missing := self._scopes - access_token.scopes(claims):
+            told = ", ".join(f"`{scope}`" for scope in sorted(missing))
+            raise InsufficientScopeError(f"the access token lacks the scope {told}")
+        principal = _principal(ring.issuer, claims, models, servers)
+        return _Known(principal, ends, ring, key.thumbprint, token if self._keep else "")
+
+    def _reach(self, claims: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The models and servers that a token is meant for (RFC 8707, RFC 9068 section 4): its audience, always."""
+        audience = access_token.listed(claims, "aud")
+        if self._everything.intersection(audience):
+            return ("*",), ("*",)
+        prefix = f"{self._settings.resource}/mcp/"
+        named = [one.removeprefix(prefix) for one in audience if one.startswith(prefix)]
+        servers = tuple(name for name in named if _SERVER.fullmatch(name))
+        if not servers:
+            raise TokenError("the access token is meant for another resource (`aud`)")
+        return (), servers
+
+
+@asynccontextmanager
+async def open_tokens(settings: OAuth, clock: Clock, *, keep: bool = False) -> AsyncGenerator[Tokens | None]:
+    """The tokens that `settings` believes in, `None` where it names no issuer. Their keys are kept fresh by `run`."""
+    if not settings.issuers:
+        yield None
+        return
+    async with keyring.client() as client:
+        rings = {one.issuer: Keyring(one, client, clock, settings.stale_seconds) for one in settings.issuers}
+        yield Tokens(settings, rings, clock, keep=keep)
+
+
+def _principal(issuer: Issuer, claims: JsonObject, models: tuple[str, ...], servers: tuple[str, ...]) -> Principal:
+    subject = _text(claims, "sub")
+    client = next((text for name in ("client_id", "azp") if (text := _optional(claims, name))), "")
+    named = {field: _text(claims, claim) for field, claim in issuer.claims.items()}
+    who = jsontree.canonical([issuer.issuer, subject, client])
+    return Principal(
+        key_id=PREFIX + hashlib.sha256(who).hexdigest()[:24],
+        tenant=named.get("tenant", "default"),
+        team=named.get("team", ""),
+        agent=named.get("agent", client),
+        user=named.get("user", subject),
+        models=models,
+        servers=servers,
+        provenance=_VERIFIED,
+    )
+
+
+def _text(claims: Mapping[str, Json], name: str) -> str:
+    """A claim that must be there."""
+    value = _optional(claims, name)
+    if not value:
+        raise TokenError(f"the access token does not say `{name}`")
+    return value
+
+
+def _optional(claims: Mapping[str, Json], name: str) -> str:
+    value = claims.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not value.isprintable():
+        raise TokenError(f"the claim `{name}` of the access token is not a short text")
+    return value
+
+
+def _remember(shelf: dict[str, _Known], name: str, known: _Known) -> None:
+    shelf.pop(name, None)
+    shelf[name] = known
+    while len(shelf) > MOST:
+        del shelf[next(iter(shelf))]
