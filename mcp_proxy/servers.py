@@ -7,7 +7,8 @@ servers is none of this file's business.
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import aiohttp
 import anyio
@@ -21,6 +22,7 @@ from governance.clock import Clock
 from governance.config.models import Config, Limits, McpServer
 from governance.exchange import Principal
 from governance.jsontree import Json, JsonObject
+from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import Condition, Era, Link, Server, UpstreamTimeoutError, UpstreamUnreachableError
 from mcp_proxy.pulse import Pulse, Vitals
 from mcp_proxy.transports.sse import SseServer, Stream, StreamError
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _NOT_STREAMABLE = (400, 404, 405)
 _PROBE_BYTES = 64 * 1024
+NO_CREDENTIALS: Mapping[str, Credential] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +58,27 @@ class Means:
     clock: Clock
     jitter: Callable[[], float]
     """Returns a number from 0 to 1."""
+    credentials: Mapping[str, Credential] = field(default_factory=lambda: NO_CREDENTIALS)
+
+    def credential(self, name: str, entry: McpServer) -> Credential:
+        """What a server is shown besides its headers. There must be one where `auth` says so."""
+        return self.credentials[name] if entry.auth.grant else NOTHING
 
 
 @contextlib.asynccontextmanager
 async def open_servers(
-    config: Config, clock: Clock, jitter: Callable[[], float]
+    config: Config, clock: Clock, jitter: Callable[[], float], credentials: Mapping[str, Credential] = NO_CREDENTIALS
 ) -> AsyncGenerator[Mapping[str, Server]]:
-    """Every configured server by name. None is started before somebody needs it; all are stopped afterwards."""
+    """Every configured server by name. None is started before somebody needs it; all are stopped afterwards.
+
+    Args:
+        config: the configuration.
+        clock: the only source of time.
+        jitter: returns a number from 0 to 1.
+        credentials: what each server is shown that Wicket has to sign in at.
+    """
     async with open_client() as client, anyio.create_task_group() as group:
-        means = Means(client, group, config.limits, clock, jitter)
+        means = Means(client, group, config.limits, clock, jitter, credentials)
         servers = {name: server_of(name, entry, means) for name, entry in config.mcp_servers.items()}
         try:
             yield servers
@@ -112,6 +127,7 @@ class AnyHttpServer:
         self._entry = entry
         self._means = means
         self._pulse = Pulse(name, means.clock, means.jitter)
+        self._carrier = Carrier(means.client, means.credential(name, entry))
         self._asking = anyio.Lock()
         self._chosen: HttpServer | SseServer | None = None
 
@@ -138,7 +154,7 @@ class AnyHttpServer:
         """
         if self._chosen is None:
             async with self._asking:
-                self._chosen = self._chosen or await self._choose()
+                self._chosen = self._chosen or await self._choose(principal)
         return await self._chosen.open(principal, era)
 
     async def aclose(self) -> None:
@@ -147,12 +163,12 @@ class AnyHttpServer:
             await self._chosen.aclose()
         self._pulse.stopped()
 
-    async def _choose(self) -> HttpServer | SseServer:
+    async def _choose(self, principal: Principal) -> HttpServer | SseServer:
         self._pulse.check()
         try:
             with anyio.fail_after(self._means.limits.connect_seconds):
-                refuses = await self._refuses_posts()
-            is_old = refuses and await self._opens_a_stream()
+                refuses = await self._refuses_posts(principal)
+            is_old = refuses and await self._opens_a_stream(principal)
         except TimeoutError:
             self._pulse.failed("it does not answer in time")
             raise UpstreamTimeoutError(f"server `{self.name}` did not answer in time") from None
@@ -164,30 +180,37 @@ class AnyHttpServer:
         log.info("server %s speaks %s", self.name, "HTTP+SSE" if is_old else "Streamable HTTP")
         return (_sse if is_old else _http)(self.name, self._entry, self._means)
 
-    async def _refuses_posts(self) -> bool:
+    async def _refuses_posts(self, principal: Principal) -> bool:
         headers = {
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
             "mcp-protocol-version": LATEST_MODERN_VERSION,
             "mcp-method": "server/discover",
         }
-        async with self._means.client.post(
-            self._entry.url, data=_DISCOVER, headers={**headers, **self._entry.headers}, allow_redirects=False
+        async with await self._carrier.request(
+            principal, "POST", self._entry.url, data=_DISCOVER, headers={**headers, **self._entry.headers}
         ) as response:
             if response.status not in _NOT_STREAMABLE:
                 return False
             return not _is_error(await response.content.read(_PROBE_BYTES))
 
-    async def _opens_a_stream(self) -> bool:
+    async def _opens_a_stream(self, principal: Principal) -> bool:
         with anyio.move_on_after(self._means.limits.connect_seconds), contextlib.suppress(StreamError):
-            stream = await Stream.open(self._means.client, self._entry.url, self._entry.headers, _PROBE_BYTES)
+            stream = await Stream.open(self._carrier, principal, self._entry.url, self._entry.headers, _PROBE_BYTES)
             stream.close()
             return True
         return False
 
 
 def _http(name: str, entry: McpServer, means: Means) -> HttpServer:
-    return HttpServer(name, entry.url, client=means.client, limits=means.limits, headers=entry.headers)
+    return HttpServer(
+        name,
+        entry.url,
+        client=means.client,
+        limits=means.limits,
+        headers=entry.headers,
+        credential=means.credential(name, entry),
+    )
 
 
 def _sse(name: str, entry: McpServer, means: Means) -> SseServer:
@@ -199,6 +222,7 @@ def _sse(name: str, entry: McpServer, means: Means) -> SseServer:
         pulse=Pulse(name, means.clock, means.jitter),
         group=means.group,
         headers=entry.headers,
+        credential=means.credential(name, entry),
     )
 
 

@@ -6,7 +6,7 @@ is decided by the command floor.
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +35,11 @@ from governance.detect.stage import DetectStage
 from governance.identity.directory import Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
-from governance.identity.tokens import open_tokens
+from governance.identity.tokens import Tokens, open_tokens
 from governance.policy.holder import Policies, PolicyEvent, open_policies
 from governance.policy.stage import PolicyStage
 from governance.store import Store, open_store
+from governance.vault.store import SqlVault
 from pipeline import stages
 from pipeline.guard import Guard
 from pipeline.passage import Organs
@@ -63,6 +64,8 @@ class Runtime:
     """Where it is written down that somebody was turned away who need not have a key."""
     identity: Identity
     keys: SqlKeys
+    vault: SqlVault
+    """What upstream servers granted us."""
     policies: Policies
     detector: Detector
     catalog: Catalog
@@ -90,13 +93,14 @@ async def open_runtime(
     Raises:
         StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
     """
-    async with open_store(config.database) as store, open_tokens(config.identity.oauth, clock) as tokens:
+    async with open_store(config.database) as store, _tokens(config, clock) as tokens:
         audit = Journal(store, secrets.master, clock, writer=process)
         await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
         policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token, tokens)
         await identity.refresh()
-        runtime = _assemble(config, clock, store, audit, policies, identity, console)
+        vault = SqlVault(store, audit, clock, secrets.master)
+        runtime = _assemble(config, clock, store, audit, policies, identity, vault, console)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
@@ -121,6 +125,7 @@ def _assemble(
     audit: Journal,
     policies: Policies,
     identity: Identity,
+    vault: SqlVault,
     console: str,
 ) -> Runtime:
     desk = _desk(config, clock, store, audit, console)
@@ -162,6 +167,7 @@ def _assemble(
         strangers=Bounded(audit, clock),
         identity=identity,
         keys=SqlKeys(store, audit, clock),
+        vault=vault,
         policies=policies,
         detector=detector,
         catalog=Catalog(SqlDefinitions(store, clock)),
@@ -172,6 +178,12 @@ def _assemble(
         roll=roll,
         guard=Guard(organs),
     )
+
+
+def _tokens(config: Config, clock: Clock) -> AbstractAsyncContextManager[Tokens | None]:
+    """Access tokens. They are kept only where a server is to get another one in exchange for them."""
+    exchanges = any(server.auth.grant == "token_exchange" for server in config.mcp_servers.values())
+    return open_tokens(config.identity.oauth, clock, keep=exchanges)
 
 
 def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: str) -> Desk:

@@ -60,8 +60,12 @@ class Authority:
     authorized: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """What the authorization endpoint was sent."""
     registered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    breaks: bool = False
+    """Whether the token endpoint fails."""
     refusal: str = ""
     """OAuth error that the token endpoint answers with."""
+    answer: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Members that are put over a usual answer of the token endpoint."""
     lifetime: int = 3600
     scope: str = ""
     rotates: bool = True
@@ -145,6 +149,8 @@ class Authority:
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
         scheme, _, sent = request.headers.get("authorization", "").partition(" ")
         self.forms.append({**form, "auth": base64.b64decode(sent).decode() if scheme == "Basic" else ""})
+        if self.breaks:
+            return Response(status_code=503)
         if self.refusal:
             return JSONResponse({"error": self.refusal}, status_code=400)
         grant, answer = form.get("grant_type", ""), dict[str, Any]()
@@ -166,7 +172,14 @@ class Authority:
         self.issued.append(token)
         scope = {"scope": self.scope} if self.scope else {}
         return JSONResponse(
-            {"access_token": token, "token_type": "Bearer", "expires_in": self.lifetime, **scope, **answer}
+            {
+                "access_token": token,
+                "token_type": "Bearer",
+                "expires_in": self.lifetime,
+                **scope,
+                **answer,
+                **self.answer,
+            }
         )
 
     def _with_refresh(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ KILL = "tests/e2e/test_kill.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 UP = "tests/wicket/test_up.py::"
 RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
+EXCHANGE = "tests/mcp_proxy/credentials/test_exchange.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
     "K1": Shown(
@@ -104,6 +105,9 @@ REQUIREMENTS: dict[str, Shown] = {
             RESOURCE + "test_the_token_never_goes_upstream",
             RESOURCE + "test_a_session_is_found_by_later_tokens_of_its_principal_and_by_nobody_else",
             "tests/governance/identity/test_tokens.py::test_a_token_that_says_the_wrong_thing_is_refused",
+            "tests/mcp_proxy/credentials/test_granted.py::test_a_person_signs_in_once_and_calls_go_through",
+            "tests/mcp_proxy/credentials/test_granted.py::test_wicket_gets_and_renews_a_token_of_its_own",
+            EXCHANGE + "test_each_caller_gets_a_token_in_exchange_and_none_is_forwarded",
         ),
     ),
     "F1": Shown(

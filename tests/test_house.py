@@ -93,6 +93,7 @@ NETWORK = (
     "gateway/upstream.py",
     "mcp_proxy/transports/",
     "mcp_proxy/servers.py",
+    "mcp_proxy/credentials/",
     "approvals/webhook",
     "governance/identity/",
 )

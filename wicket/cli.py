@@ -19,8 +19,8 @@ from wicket.installation import InstallationError
 from wicket.terminal import Terminal
 
 MODULES = (
-    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "approvals", "sessions", "audit", "policy",
-    "database",
+    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "sessions", "audit",
+    "policy", "database",
 )  # fmt: skip
 """The files in `commands/`, in the order in which help and manual show their commands."""
 
@@ -39,6 +39,7 @@ detectors take a second to load, and `up` has to be quick."""
 
 GROUPS = {
     "keys": "make, list, revoke and replace gateway keys",
+    "servers": "sign in at upstream MCP servers, and out",
     "approvals": "see the calls that wait for a person, and decide",
     "sessions": "see the runs of agents",
     "audit": "read and verify the audit log",

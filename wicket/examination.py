@@ -19,6 +19,7 @@ from governance.policy.load import load as load_policy
 from governance.store import StoreError
 from wicket.installation import InstallationError, check_installation
 from wicket.office import open_office
+from wicket.signs import Sign, signs_of
 
 
 class Health(StrEnum):
@@ -48,7 +49,7 @@ async def examine(config_file: Path, clock: Clock) -> list[Finding]:
     config = reading.config
     findings += [*_configuration(reading), *_policies(config), _secrets(config), await _database(config, clock)]
     findings += [_listen("gateway", config.gateway), _listen("mcp", config.mcp)]
-    findings += [*_providers(config), *_servers(config), _engine(config)]
+    findings += [*_providers(config), *_servers(config), *await _signs(config, clock), _engine(config)]
     return findings
 
 
@@ -126,6 +127,15 @@ def _servers(config: Config) -> Iterator[Finding]:
         else:
             text = f"the program `{server.command}` is not there: install it, or give its whole path"
             yield Finding(subject, Health.BAD, text)
+
+
+async def _signs(config: Config, clock: Clock) -> list[Finding]:
+    return [
+        Finding(f"server {name}", Health.WELL, "signed in")
+        if sign is Sign.SIGNED_IN
+        else Finding(f"server {name}", Health.BAD, f"needs a person to sign in: run `wicket servers login {name}`")
+        for name, sign in await signs_of(config, clock)
+    ]
 
 
 def _engine(config: Config) -> Finding:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator
 
 from mcp_proxy.app import Organs, open_app
+from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.errors import render
 from mcp_proxy.protected_resource import ProtectedResource
 from mcp_proxy.servers import open_servers
@@ -31,7 +32,11 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         place=runtime.roll.place,
     )
     jitter = secrets.SystemRandom().random
-    async with open_servers(config, runtime.clock, jitter) as servers, open_app(organs, servers) as app:
+    async with (
+        open_credentials(config, runtime.clock, runtime.vault, runtime.identity.tokens) as credentials,
+        open_servers(config, runtime.clock, jitter, credentials) as servers,
+        open_app(organs, servers) as app,
+    ):
         yield app
 
 

@@ -23,6 +23,7 @@ from governance.config.models import Config
 from governance.config.secrets import Secrets, open_secrets
 from governance.identity.store import SqlKeys
 from governance.store import Store, StoreError, open_store
+from governance.vault.store import SqlVault
 from sessions.killswitch import KillSwitch
 from sessions.store import SqlKills, SqlRuns
 from wicket.addresses import console_address
@@ -45,6 +46,7 @@ class Office:
     desk: Desk
     kills: KillSwitch
     runs: SqlRuns
+    vault: SqlVault
 
 
 @asynccontextmanager
@@ -74,6 +76,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             ),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
             runs=SqlRuns(store),
+            vault=SqlVault(store, audit, clock, secrets.master),
         )
 
 

@@ -10,6 +10,7 @@ from governance.config.models import Config
 from governance.config.secrets import open_secrets
 from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
+from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
@@ -58,22 +59,31 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
         patience = config.limits.upstream_seconds
         relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place)
         organs = Organs(relay, rules, principal, config.limits, record)
-        async with _opened(config, name, command, clock) as server:
+        async with _opened(runtime, name, command, clock) as server:
             return await serve_wrapped(organs, server)
 
 
 @contextlib.asynccontextmanager
-async def _opened(config: Config, name: str, command: Sequence[str], clock: Clock) -> AsyncGenerator[Server]:
+async def _opened(runtime: Runtime, name: str, command: Sequence[str], clock: Clock) -> AsyncGenerator[Server]:
     jitter = randomness.SystemRandom().random
     if not command:
-        async with open_servers(config, clock, jitter) as servers:
+        config = _alone(runtime.config, name)
+        async with (
+            open_credentials(config, clock, runtime.vault, None) as credentials,
+            open_servers(config, clock, jitter, credentials) as servers,
+        ):
             yield servers[name]
         return
-    server = wrapped_server(name, command, limits=config.limits, pulse=Pulse(name, clock, jitter))
+    server = wrapped_server(name, command, limits=runtime.config.limits, pulse=Pulse(name, clock, jitter))
     try:
         yield server
     finally:
         await server.aclose()
+
+
+def _alone(config: Config, name: str) -> Config:
+    """The configuration with one server only, so that nothing is opened for the others."""
+    return config.model_copy(update={"mcp_servers": {name: config.mcp_servers[name]}})
 
 
 def _principal(runtime: Runtime) -> Principal:

@@ -32,6 +32,8 @@ class Tag(StrEnum):
     SESSION_REVIVED = "session.revived"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    SERVER_SIGNED_IN = "server.signed_in"
+    SERVER_SIGNED_OUT = "server.signed_out"
     POLICY_LOADED = "policy.loaded"
     POLICY_REJECTED = "policy.rejected"
     PROCESS_STARTED = "process.started"

@@ -1,6 +1,7 @@
-"""The settings of OAuth: whose tokens are believed by the fronts.
+"""The settings of OAuth: whose tokens are believed by the fronts, and how Wicket gets its own for upstream servers.
 
-Models only, as `models.py`, which they are a part of. What is done with them: `governance/identity`.
+Models only, as `models.py`, which they are a part of. What is done with them: `governance/identity` and
+`mcp_proxy/credentials`.
 """
 
 from typing import Literal
@@ -50,3 +51,39 @@ class OAuth(Section):
     stale_seconds: float = Field(
         default=3600, ge=60, description="Keys of an issuer that could not be read for this long are not believed."
     )
+
+
+class UpstreamAuth(Section):
+    """How Wicket itself signs in at an MCP server. A client's own token is never sent there."""
+
+    grant: Literal["authorization_code", "client_credentials", "token_exchange"] | None = Field(
+        default=None,
+        description="`authorization_code`: a person signs in once (`wicket servers login NAME`); "
+        "`client_credentials`: Wicket as itself; `token_exchange`: for each caller, who must come with an access "
+        "token (RFC 8693). Default: only `headers`.",
+    )
+    issuer: str = Field(
+        default="",
+        description="The authorization server, and the only one that gets the client's secret. Needed with a secret "
+        "and for `token_exchange`; otherwise the MCP server names it.",
+    )
+    client_id: str = Field(
+        default="", description="Id of the client that was registered for Wicket; default: it registers itself."
+    )
+    client_secret: str = Field(
+        default="", repr=False, description="Its secret: `${ENV}` or `file:PATH`, never the secret itself."
+    )
+    client_auth: Literal["client_secret_basic", "client_secret_post"] = Field(
+        default="client_secret_basic", description="How the secret is sent."
+    )
+    client_metadata_url: str = Field(
+        default="",
+        description="Address of a client-id metadata document, used as the id where the authorization server takes it.",
+    )
+    callback_port: int = Field(
+        default=8071, ge=0, le=65535, description="Port of 127.0.0.1 at which a sign-in comes back; 0 = any."
+    )
+    scopes: tuple[str, ...] = Field(
+        default=(), description="Scopes to ask for; default: what the MCP server says it needs."
+    )
+    audience: str = Field(default="", description="`audience` of a token exchange, where the issuer wants one.")

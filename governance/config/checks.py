@@ -5,15 +5,12 @@ Pure: it looks at a `Config` and speaks. Whether a server answers or a port is f
 
 import re
 from collections.abc import Iterator
-from typing import TypeAlias
 
 from governance.config import oauth_checks
 from governance.config.addresses import bad_address, is_loopback
-from governance.config.document import Document, Place, Problem
+from governance.config.document import Document, Problem
 from governance.config.models import Config
-
-Complaint: TypeAlias = tuple[Place, str, str]
-"""Where, what is wrong, and how to mend it."""
+from governance.config.oauth_checks import Complaint
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME_MEND = "use up to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
@@ -62,6 +59,9 @@ def _servers(config: Config) -> Iterator[Complaint]:
             yield (*place, "type"), "does not fit", "`stdio` goes with `command`, the others with `url`"
         elif server.url and (what := bad_address(server.url)):
             yield (*place, "url"), what, _ADDRESS_MEND
+        yield from oauth_checks.upstream(
+            server.auth, server.url, server.headers, (*place, "auth"), has_issuers=bool(config.identity.oauth.issuers)
+        )
 
 
 def _fronts(config: Config) -> Iterator[Complaint]:

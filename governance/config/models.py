@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from governance.config.authorization import OAuth
+from governance.config.authorization import OAuth, UpstreamAuth
 from governance.config.section import Section
 
 FindingAction = Literal["log", "redact", "hold", "deny"]
@@ -75,6 +75,7 @@ class McpServer(Section):
     headers: dict[str, str] = Field(
         default_factory=dict, repr=False, description="Headers for it; `${ENV}` and `file:PATH` are expanded."
     )
+    auth: UpstreamAuth = UpstreamAuth()
     tools: tuple[str, ...] = Field(default=(), description="Tool names known at load, so that policies can be checked.")
 
 

@@ -1,17 +1,21 @@
 """What must hold between the settings of OAuth, beyond the type of each one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from governance.config.addresses import open_address
-from governance.config.authorization import OAuth
+from governance.config.authorization import OAuth, UpstreamAuth
 from governance.config.document import Place
+
+Complaint: TypeAlias = tuple[Place, str, str]
+"""Where, what is wrong, and how to mend it."""
 
 _ADDRESS_MEND = "write `https://HOST/PATH`"
 _PLACE: Place = ("identity", "oauth")
 
 
-def front(oauth: OAuth) -> Iterator[tuple[Place, str, str]]:
+def front(oauth: OAuth) -> Iterator[Complaint]:
     """What is wrong with whose tokens are believed: where, what, and how to mend it."""
     if not oauth.issuers:
         if oauth.resource or oauth.audiences or oauth.scopes:
@@ -24,13 +28,11 @@ def front(oauth: OAuth) -> Iterator[tuple[Place, str, str]]:
     for index, audience in enumerate(oauth.audiences):
         if not audience.strip():
             yield (*_PLACE, "audiences", index), "must not be empty", "write the `aud` of the tokens"
-    for index, scope in enumerate(oauth.scopes):
-        if not scope or any(not 0x21 <= ord(one) <= 0x7E or one in '"\\' for one in scope):
-            yield (*_PLACE, "scopes", index), "is not one scope", "write each scope as an item of its own"
+    yield from _scopes(oauth.scopes, _PLACE)
     yield from _issuers(oauth)
 
 
-def _issuers(oauth: OAuth) -> Iterator[tuple[Place, str, str]]:
+def _issuers(oauth: OAuth) -> Iterator[Complaint]:
     seen: set[str] = set()
     for index, one in enumerate(oauth.issuers):
         place: Place = (*_PLACE, "issuers", index)
@@ -43,3 +45,52 @@ def _issuers(oauth: OAuth) -> Iterator[tuple[Place, str, str]]:
             yield (*place, "jwks_url"), what, _ADDRESS_MEND
         if not one.algorithms:
             yield (*place, "algorithms"), "must not be empty", "leave it out for the usual ones"
+
+
+def upstream(
+    auth: UpstreamAuth, url: str, headers: Collection[str], place: Place, *, has_issuers: bool
+) -> Iterator[Complaint]:
+    """What is wrong with how Wicket signs in at a server.
+
+    Args:
+        auth: the settings.
+        url: address of the server; empty for one that is a program.
+        headers: names of the headers that are configured for it.
+        place: where the settings stand.
+        has_issuers: whether callers may come with access tokens at all.
+    """
+    if auth.grant is None:
+        if auth.model_fields_set:
+            yield (*place, "grant"), "is missing", "say how to sign in, or remove `auth`"
+        return
+    if not url:
+        yield (*place, "grant"), "is for servers with a `url`", "give a program its secrets by `env`"
+    elif what := open_address(url):
+        yield (*place[:-1], "url"), what, _ADDRESS_MEND
+    if any(name.lower() == "authorization" for name in headers):
+        yield (*place, "grant"), "cannot stand beside a header `Authorization`", "keep one of them"
+    if auth.issuer and (what := open_address(auth.issuer)):
+        yield (*place, "issuer"), what, _ADDRESS_MEND
+    metadata = urlsplit(auth.client_metadata_url)
+    if auth.client_metadata_url and (metadata.scheme != "https" or metadata.path in ("", "/")):
+        yield (*place, "client_metadata_url"), "must be an `https://` address with a path", _ADDRESS_MEND
+    yield from _scopes(auth.scopes, place)
+    yield from _client(auth, place)
+    if auth.grant == "token_exchange" and not has_issuers:
+        yield (*place, "grant"), "needs callers with access tokens", "set `identity.oauth`"
+
+
+def _client(auth: UpstreamAuth, place: Place) -> Iterator[Complaint]:
+    needs_secret = auth.grant in ("client_credentials", "token_exchange")
+    if needs_secret and not auth.client_secret:
+        yield (*place, "client_secret"), "is missing", "write `${NAME}` or `file:PATH`"
+    if (needs_secret or auth.client_secret) and not auth.client_id:
+        yield (*place, "client_id"), "is missing", "write the id of the client that was registered for Wicket"
+    if (needs_secret or auth.client_secret) and not auth.issuer:
+        yield (*place, "issuer"), "is missing", "name the authorization server that may see the client's secret"
+
+
+def _scopes(scopes: Sequence[str], place: Place) -> Iterator[Complaint]:
+    for index, scope in enumerate(scopes):
+        if not scope or any(not 0x21 <= ord(one) <= 0x7E or one in '"\\' for one in scope):
+            yield (*place, "scopes", index), "is not one scope", "write each scope as an item of its own"

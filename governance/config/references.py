@@ -22,6 +22,7 @@ FROM_FILE: tuple[Place, ...] = (
     ("providers", "*", "headers", "*"),
     ("mcpServers", "*", "url"),
     ("mcpServers", "*", "headers", "*"),
+    ("mcpServers", "*", "auth", "client_secret"),
     ("approvals", "webhooks", "*", "secret"),
 )
 """Settings that may say `file:PATH`. Not the environment of a server: there `file:` begins ordinary values."""
@@ -29,6 +30,7 @@ FROM_FILE: tuple[Place, ...] = (
 NEVER_LITERAL: tuple[Place, ...] = (
     ("secrets", "*"),
     ("providers", "*", "api_key"),
+    ("mcpServers", "*", "auth", "client_secret"),
     ("approvals", "webhooks", "*", "secret"),
 )
 """Settings that must not stand in the file itself, because the file is shared and committed."""

@@ -8,7 +8,6 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import cast
-from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -19,8 +18,9 @@ from governance.clock import Clock
 from governance.config.addresses import open_address
 from governance.config.authorization import Issuer
 from governance.identity.access_token import PublicKey, Unverified, VerifyingKey
+from governance.identity.metadata import ASK_SECONDS, MetadataError, discover, fetch
 from governance.identity.refusals import IdentityStaleError, TokenError
-from governance.jsontree import Json, JsonObject, MalformedError
+from governance.jsontree import Json, JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +28,8 @@ UNKNOWN_SECONDS = 30.0
 """How often at most a token may make the keys be read again."""
 RETRY_SECONDS = 10.0
 """How soon the background reads again after it failed."""
-_MOST_BYTES = 256 * 1024
 _MOST_KEYS = 100
-_ASK_SECONDS = 10.0
 _LEAST_RSA_BITS = 2048
-
-
-class KeyringError(Exception):
-    """The keys of an issuer cannot be read. The message is ours."""
 
 
 class Keyring:
@@ -90,7 +84,7 @@ class Keyring:
         """Read the keys now.
 
         Raises:
-            KeyringError: they cannot be read; what was known stays known until it is stale.
+            MetadataError: they cannot be read; what was known stays known until it is stale.
         """
         async with self._reading:
             await self._read()
@@ -105,43 +99,24 @@ class Keyring:
                 return
             try:
                 await self._read()
-            except KeyringError as error:
+            except MetadataError as error:
                 log.warning("issuer %s: %s", self.issuer.issuer, error)
 
     async def _read(self) -> None:
         self._tried_at = asked_at = self._clock.monotonic()
-        url = self.issuer.jwks_url or await self._discover()
+        url = self.issuer.jwks_url or await self._found()
         keys = read_keys(await fetch(self._client, url))
         if not keys:
-            raise KeyringError("it publishes no key that could be used")
+            raise MetadataError("it publishes no key that could be used")
         self._keys, self._read_at = keys, asked_at
         self._thumbprints = frozenset(key.thumbprint for key in keys)
 
-    async def _discover(self) -> str:
-        """The address of the keys by the issuer's metadata (RFC 8414 section 3, OpenID Connect Discovery)."""
-        parts = urlsplit(self.issuer.issuer)
-        root, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-        places = (
-            f"{root}/.well-known/oauth-authorization-server{path}",
-            f"{root}{path}/.well-known/openid-configuration",
-            f"{root}/.well-known/openid-configuration{path}",
-        )
-        problem = KeyringError("it has no metadata: set `jwks_url`")
-        for place in dict.fromkeys(places):
-            try:
-                metadata = await fetch(self._client, place)
-            except KeyringError as error:
-                problem = error
-                continue
-            # RFC 8414 section 3.3: metadata that names another issuer must not be used.
-            if metadata.get("issuer") != self.issuer.issuer:
-                problem = KeyringError("its metadata names another issuer")
-                continue
-            url = jsontree.as_text(metadata.get("jwks_uri"))
-            if what := open_address(url):
-                raise KeyringError(f"the `jwks_uri` of its metadata {what}")
-            return url
-        raise problem
+    async def _found(self) -> str:
+        """The address of the keys, by the issuer's metadata."""
+        url = jsontree.as_text((await discover(self._client, self.issuer.issuer)).get("jwks_uri"))
+        if what := open_address(url):
+            raise MetadataError(f"the `jwks_uri` of its metadata {what}")
+        return url
 
     def _is_stale(self) -> bool:
         return self._read_at is None or self._clock.monotonic() - self._read_at > self._stale_seconds
@@ -151,35 +126,9 @@ class Keyring:
             raise IdentityStaleError("the keys of the token's issuer cannot be read: try again later")
 
 
-async def fetch(client: httpx.AsyncClient, url: str) -> JsonObject:
-    """A JSON object from an issuer: no redirects, no more than 256 KiB, in no more than 10 s.
-
-    Raises:
-        KeyringError: there is none.
-    """
-    body = bytearray()
-    try:
-        with anyio.fail_after(_ASK_SECONDS):
-            async with client.stream("GET", url, headers={"accept": "application/json"}) as response:
-                if response.status_code != 200:
-                    raise KeyringError(f"it answered HTTP {response.status_code}")
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > _MOST_BYTES:
-                        raise KeyringError(f"it answered with more than {_MOST_BYTES} bytes")
-        value = jsontree.parse(bytes(body))
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
-        raise KeyringError("it cannot be reached") from None
-    except MalformedError:
-        raise KeyringError("it did not answer with JSON") from None
-    if not isinstance(value, dict):
-        raise KeyringError("it did not answer with a JSON object")
-    return value
-
-
 def client() -> httpx.AsyncClient:
     """What issuers are asked with: no redirects, no proxies from the environment."""
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=_ASK_SECONDS)
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=ASK_SECONDS)
 
 
 def read_keys(document: Mapping[str, Json]) -> Sequence[VerifyingKey]:

@@ -19,8 +19,9 @@ from governance.clock import Clock
 from governance.config.authorization import Issuer, OAuth
 from governance.exchange import Principal
 from governance.identity import access_token, keyring
-from governance.identity.keyring import Keyring, KeyringError
+from governance.identity.keyring import Keyring
 from governance.identity.keys import Grant, digest
+from governance.identity.metadata import MetadataError
 from governance.identity.refusals import InsufficientScopeError, TokenError, UnknownKeyError
 from governance.jsontree import Json, JsonObject
 
@@ -133,7 +134,7 @@ class Tokens:
         while True:
             try:
                 await ring.refresh()
-            except KeyringError as error:
+            except MetadataError as error:
                 if not failing:
                     log.warning("the keys of issuer %s cannot be read: %s", ring.issuer.issuer, error)
                 failing = True

@@ -106,6 +106,17 @@ class KeyRow(SQLModel, table=True):
     last_used_at: str | None = Field(default=None, sa_type=Text, description="About when it was last used.")
 
 
+class GrantRow(SQLModel, table=True):
+    """What an upstream server granted us (`governance/vault`): tokens, and the client they were granted to."""
+
+    __tablename__ = _named("grants")
+
+    server: str = Field(primary_key=True, sa_type=Text, description="Name of the server in the configuration.")
+    sealed: str = Field(sa_type=Text, description="The grant, sealed by a key grown from the master key.")
+    updated_at: str = Field(sa_type=Text, description="When it was granted or renewed.")
+    claimed_until: str = Field(default="", sa_type=Text, description="How long one process has its renewal alone.")
+
+
 class TicketRow(SQLModel, table=True):
     """A call that waits for a person (`approvals/store.py`), and what became of it.
 

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from governance.config.models import Limits
 from governance.exchange import Principal
 from governance.sse import EventTooLargeError, SseEvent, SseParser
+from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import (
     NO_HEADERS,
     Condition,
@@ -47,6 +48,7 @@ class SseServer:
         pulse: Remembers failures and says when it may be tried again.
         group: Owns the readers of the streams.
         headers: Configured headers for every request.
+        credential: What it is shown besides.
     """
 
     transport = "sse"
@@ -61,10 +63,11 @@ class SseServer:
         pulse: Pulse,
         group: TaskGroup,
         headers: Mapping[str, str] = NO_HEADERS,
+        credential: Credential = NOTHING,
     ) -> None:
         self.name = name
         self._url = url
-        self._client = client
+        self._carrier = Carrier(client, credential)
         self._limits = limits
         self._pulse = pulse
         self._group = group
@@ -98,14 +101,16 @@ class SseServer:
         )
         try:
             with anyio.fail_after(self._limits.connect_seconds):
-                stream = await Stream.open(self._client, self._url, self._headers, self._limits.response_bytes)
+                stream = await Stream.open(
+                    self._carrier, principal, self._url, self._headers, self._limits.response_bytes
+                )
         except TimeoutError:
             self._pulse.failed("it does not answer in time")
             raise UpstreamTimeoutError(f"server `{self.name}` did not open its stream in time") from None
         except StreamError as error:
             self._pulse.failed(str(error))
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached: {error}") from None
-        link.wire = SseWire(self, stream)
+        link.wire = SseWire(self, principal, stream)
         self._links.add(link)
         began = self._pulse.started()
         self._pulse.answered()
@@ -118,7 +123,7 @@ class SseServer:
             await link.close()
         self._pulse.stopped()
 
-    async def post(self, url: str, raw: bytes) -> None:
+    async def post(self, principal: Principal, url: str, raw: bytes) -> None:
         """POST one message.
 
         Raises:
@@ -129,9 +134,8 @@ class SseServer:
         )
         headers = {"content-type": "application/json", **self._headers}
         try:
-            async with self._client.post(
-                url, data=raw, headers=headers, allow_redirects=False, timeout=timeout
-            ) as response:
+            response = await self._carrier.request(principal, "POST", url, data=raw, headers=headers, timeout=timeout)
+            async with response:
                 status = response.status
         except TimeoutError:
             raise UpstreamTimeoutError(f"server `{self.name}` did not take the message in time") from None
@@ -142,13 +146,13 @@ class SseServer:
         if not 200 <= status < 300:
             raise UpstreamError(f"server `{self.name}` refused the message with HTTP {status}")
 
-    def post_later(self, url: str, raw: bytes) -> None:
+    def post_later(self, principal: Principal, url: str, raw: bytes) -> None:
         """POST one message that nobody waits for."""
-        self._group.start_soon(self._post_quietly, url, raw)
+        self._group.start_soon(self._post_quietly, principal, url, raw)
 
-    async def _post_quietly(self, url: str, raw: bytes) -> None:
+    async def _post_quietly(self, principal: Principal, url: str, raw: bytes) -> None:
         with contextlib.suppress(UpstreamError):
-            await self.post(url, raw)
+            await self.post(principal, url, raw)
 
     async def _read(self, link: PipedLink, stream: "Stream", began: float) -> None:
         """Deliver what the server sends until its stream ends."""
@@ -171,8 +175,9 @@ class SseServer:
 class SseWire:
     """The wire of a link: one POST a message."""
 
-    def __init__(self, server: SseServer, stream: "Stream") -> None:
+    def __init__(self, server: SseServer, principal: Principal, stream: "Stream") -> None:
         self._server = server
+        self._principal = principal
         self._stream = stream
 
     async def write(self, raw: bytes) -> None:
@@ -181,11 +186,11 @@ class SseWire:
         Raises:
             UpstreamError: the server did not take it.
         """
-        await self._server.post(self._stream.endpoint, raw)
+        await self._server.post(self._principal, self._stream.endpoint, raw)
 
     def post(self, raw: bytes) -> None:
         """POST one message without waiting."""
-        self._server.post_later(self._stream.endpoint, raw)
+        self._server.post_later(self._principal, self._stream.endpoint, raw)
 
     async def close(self) -> None:
         """Close the stream, which ends the session."""
@@ -208,7 +213,7 @@ class Stream:
 
     @classmethod
     async def open(
-        cls, client: aiohttp.ClientSession, url: str, headers: Mapping[str, str], max_bytes: int
+        cls, carrier: Carrier, principal: Principal, url: str, headers: Mapping[str, str], max_bytes: int
     ) -> "Stream":
         """GET the stream and wait for its first event.
 
@@ -216,10 +221,11 @@ class Stream:
             StreamError: it is not the stream of such a server.
         """
         try:
-            response = await client.get(
+            response = await carrier.request(
+                principal,
+                "GET",
                 url,
                 headers={"accept": "text/event-stream", **headers},
-                allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None),
             )
         except (aiohttp.ClientError, OSError):

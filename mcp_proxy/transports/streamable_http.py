@@ -6,7 +6,6 @@ governed is none of this file's business; the front that faces agents is `stream
 """
 
 import contextlib
-import io
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
@@ -17,6 +16,7 @@ from yarl import URL
 from governance.config.models import Limits
 from governance.exchange import Principal
 from governance.sse import EventTooLargeError, SseEvent, SseParser
+from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import (
     NO_HEADERS,
     Condition,
@@ -43,8 +43,6 @@ _KEEP_ALIVE_SECONDS = 4
 _GOODBYE_SECONDS = 5
 _DRAIN_SECONDS = 1
 """How long the end of a stream may take after its response, before the connection is given up."""
-_LARGE = 2**20
-"""A larger body is written piece by piece, so that other calls get their turn."""
 _READ_BUFFER = 2**18
 
 
@@ -77,11 +75,12 @@ class HttpServer:
         client: aiohttp.ClientSession,
         limits: Limits,
         headers: Mapping[str, str] = NO_HEADERS,
+        credential: Credential = NOTHING,
     ) -> None:
         self.name = name
         self.condition = Condition()
         self._url = URL(url)
-        self._client = client
+        self._carrier = Carrier(client, credential)
         self._limits = limits
         self._headers = dict(headers)
         self._links: set[HttpLink] = set()
@@ -92,7 +91,7 @@ class HttpServer:
 
     async def open(self, principal: Principal, era: Era) -> "HttpLink":
         """A link of its own. Nothing is sent yet: over HTTP a link is only a session id that is still to come."""
-        link = HttpLink(self, era)
+        link = HttpLink(self, principal, era)
         if era is Era.LEGACY:
             self._links.add(link)
         return link
@@ -109,20 +108,20 @@ class HttpServer:
         self._links.discard(link)
 
     async def ask(
-        self, verb: str, headers: Mapping[str, str], body: bytes | None, *, patient: bool = False
+        self, principal: Principal, verb: str, headers: Mapping[str, str], body: bytes | None, *, patient: bool = False
     ) -> aiohttp.ClientResponse:
-        """One HTTP request with the configured headers; the caller releases the response.
+        """One HTTP request with the configured headers and credential; the caller releases the response.
 
         Raises:
             UpstreamError: no answer came.
         """
         try:
-            response = await self._client.request(
+            response = await self._carrier.request(
+                principal,
                 verb,
                 self._url,
-                data=body if body is None or len(body) <= _LARGE else io.BytesIO(body),
+                data=body,
                 headers={**headers, **self._headers},
-                allow_redirects=False,
                 timeout=self._patient if patient else self._impatient,
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -147,8 +146,9 @@ class HttpServer:
 class HttpLink:
     """One upstream session, or (modern) none."""
 
-    def __init__(self, server: HttpServer, era: Era) -> None:
+    def __init__(self, server: HttpServer, principal: Principal, era: Era) -> None:
         self._server = server
+        self._principal = principal
         self._era = era
         self._session = ""
         self._closed = False
@@ -195,7 +195,7 @@ class HttpLink:
         if self._session:
             headers = {SESSION: self._session}
             with contextlib.suppress(UpstreamError), anyio.move_on_after(_GOODBYE_SECONDS, shield=True):
-                (await self._server.ask("DELETE", headers, None)).release()
+                (await self._server.ask(self._principal, "DELETE", headers, None)).release()
 
     def ended(self, response: aiohttp.ClientResponse) -> None:
         """A response was read or given up."""
@@ -213,7 +213,7 @@ class HttpLink:
     ) -> aiohttp.ClientResponse:
         if self._closed:
             raise LinkLostError("the session has ended: start a new one")
-        response = await self._server.ask(verb, headers, body, patient=patient)
+        response = await self._server.ask(self._principal, verb, headers, body, patient=patient)
         self._open.add(response)
         return response
 

@@ -14,7 +14,7 @@ from wicket.exits import CommandError, Exit, first_of
 
 PROMISED = """
 up gateway mcp stdio init check doctor kill revive
-keys.create keys.list keys.revoke keys.rotate
+keys.create keys.list keys.revoke keys.rotate servers.list servers.login servers.logout
 approvals.list approvals.show approvals.approve approvals.deny
 sessions.list sessions.show audit.show audit.verify policy.explain policy.test policy.check db.upgrade
 """

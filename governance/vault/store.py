@@ -1,0 +1,97 @@
+"""The table of what upstream servers granted us. Only this file of the room speaks SQL.
+
+What is in it can be read with the master key only; a copy of the database gives nobody access to an upstream.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel import Session, col, delete, or_, select, update
+
+from governance.audit.event import AuditLog, Draft, Tag
+from governance.clock import Clock, rfc3339
+from governance.store import Store
+from governance.store.tables import GrantRow
+from governance.vault.seal import Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A secret as it was kept at one moment."""
+
+    secret: bytes = field(repr=False)
+    version: str = field(repr=False)
+    """Tells it from whatever was kept before and after."""
+
+
+class _GoneError(Exception):
+    """There is nothing to forget: nothing is written."""
+
+
+class SqlVault:
+    """What upstream servers granted, by the name of the server."""
+
+    def __init__(self, store: Store, audit: AuditLog, clock: Clock, master: bytes) -> None:
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+        self._seal = Seal(master)
+
+    async def load(self, server: str) -> Kept | None:
+        """What is kept for a server, or `None`.
+
+        Raises:
+            SealError: it was sealed by another master key.
+            StoreError: the database cannot be read.
+        """
+        query = select(GrantRow.sealed).where(GrantRow.server == server)
+        sealed = await self._store.read(lambda session: session.exec(query).first())
+        return None if sealed is None else Kept(self._seal.open(sealed, server), sealed)
+
+    async def sign_in(self, server: str, secret: bytes, *, actor: str) -> None:
+        """Keep what a person was granted, with its audit event in the same transaction."""
+        draft = Draft(Tag.SERVER_SIGNED_IN, {"server": server, "actor": actor})
+        await self._audit.append(draft, within=lambda session: self._put(session, server, secret))
+
+    async def renew(self, server: str, secret: bytes, *, after: str) -> bool:
+        """Keep the successor of the version `after`, and end the claim; false if something else is kept by now."""
+        change = (
+            update(GrantRow)
+            .where(col(GrantRow.server) == server, col(GrantRow.sealed) == after)
+            .values(sealed=self._seal.close(secret, server), updated_at=rfc3339(self._clock.now()), claimed_until="")
+        )
+        return await self._store.write(lambda session: session.exec(change).rowcount == 1)
+
+    async def claim(self, server: str, until: datetime) -> bool:
+        """Take the renewal of a server for this process alone, until it is renewed or `until`; false if taken."""
+        change = (
+            update(GrantRow)
+            .where(
+                col(GrantRow.server) == server,
+                or_(col(GrantRow.claimed_until) == "", col(GrantRow.claimed_until) < rfc3339(self._clock.now())),
+            )
+            .values(claimed_until=rfc3339(until))
+        )
+        return await self._store.write(lambda session: session.exec(change).rowcount == 1)
+
+    async def release(self, server: str) -> None:
+        """End a claim that came to nothing."""
+        change = update(GrantRow).where(col(GrantRow.server) == server).values(claimed_until="")
+        await self._store.write(lambda session: session.exec(change).rowcount)
+
+    async def forget(self, server: str, *, actor: str) -> bool:
+        """Forget what is kept for a server, with its audit event; false if there is nothing."""
+
+        def remove(session: Session) -> None:
+            if session.exec(delete(GrantRow).where(col(GrantRow.server) == server)).rowcount != 1:
+                raise _GoneError
+
+        try:
+            await self._audit.append(Draft(Tag.SERVER_SIGNED_OUT, {"server": server, "actor": actor}), within=remove)
+        except _GoneError:
+            return False
+        return True
+
+    def _put(self, session: Session, server: str, secret: bytes) -> None:
+        sealed, now = self._seal.close(secret, server), rfc3339(self._clock.now())
+        session.merge(GrantRow(server=server, sealed=sealed, updated_at=now, claimed_until=""))

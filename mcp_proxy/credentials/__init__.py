@@ -1,0 +1,1 @@
+"""What Wicket itself presents to upstream servers, so that nobody else's credentials ever go there."""
