@@ -103,6 +103,7 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             RESOURCE + "test_the_official_client_signs_in_through_the_front",
             RESOURCE + "test_the_token_never_goes_upstream",
+            RESOURCE + "test_a_token_that_came_in_goes_out_as_another_one",
             RESOURCE + "test_a_session_is_found_by_later_tokens_of_its_principal_and_by_nobody_else",
             "tests/governance/identity/test_tokens.py::test_a_token_that_says_the_wrong_thing_is_refused",
             "tests/mcp_proxy/credentials/test_granted.py::test_a_person_signs_in_once_and_calls_go_through",

@@ -113,7 +113,8 @@ def record_refused(runtime: Runtime, plane: str) -> Record:
     """Writes into the audit log that a request was turned away unread; its path is the client's own and not kept."""
 
     async def record(_path: str, problem: BadRequestError) -> None:
-        tag = Tag.REQUEST_UNAUTHENTICATED if problem.status == 401 else Tag.REQUEST_MALFORMED
+        is_stranger = problem.status == 401 or problem.code == "insufficient_scope"
+        tag = Tag.REQUEST_UNAUTHENTICATED if is_stranger else Tag.REQUEST_MALFORMED
         try:
             await runtime.strangers.append(Draft(tag, {"plane": plane, "code": problem.code}))
         except AuditError as error:

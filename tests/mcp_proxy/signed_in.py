@@ -15,11 +15,13 @@ from pydantic import AnyUrl
 from governance.clock import SystemClock
 from governance.identity.keys import Grant, mint
 from mcp_proxy.app import Organs, open_app
+from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.link import Server
 from mcp_proxy.protected_resource import ProtectedResource
 from mcp_proxy.servers import open_servers
 from pipeline.border import BadRequestError
 from tests.authority import Authority
+from tests.mcp_proxy.guarded_upstream import GuardedUpstream
 from tests.mcp_proxy.harness import OpenGate, serving
 from tests.mcp_proxy.raw_upstream import RawUpstream
 from tests.pipeline.world import OPEN_POLICY, World, open_world
@@ -32,6 +34,8 @@ class House(NamedTuple):
     world: World
     authority: Authority
     upstream: RawUpstream
+    shown: list[str]
+    """What the server was shown, where it wants tokens."""
     key: str
     """A gateway key."""
     gate: OpenGate
@@ -46,15 +50,12 @@ class House(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def housed(
-    folder: Path, *, upstream_app: Any = None, entry: Mapping[str, Any] | None = None, **oauth: Any
-) -> AsyncGenerator[House]:
+async def housed(folder: Path, *, exchanges: bool = False, **oauth: Any) -> AsyncGenerator[House]:
     """Everything, for one test, which must be over within 30 seconds.
 
     Args:
         folder: where the database lies.
-        upstream_app: serves in place of the raw upstream.
-        entry: further settings of the server `up`.
+        exchanges: whether the server wants tokens, which callers' tokens are exchanged for.
         oauth: further settings of `identity.oauth`.
     """
     authority, upstream, gate, refused = Authority(), RawUpstream(), OpenGate(), list[BadRequestError]()
@@ -71,10 +72,13 @@ async def housed(
     with anyio.fail_after(30):
         async with contextlib.AsyncExitStack() as stack:
             authority.url = await stack.enter_async_context(serving(authority.app()))
-            behind = await stack.enter_async_context(serving(upstream_app or upstream))
+            guarded = GuardedUpstream(authority, upstream)
+            guarded.url = f"{await stack.enter_async_context(serving(guarded if exchanges else upstream))}/mcp"
             url = await stack.enter_async_context(serving(app))
             believed = {"resource": url, "scopes": ["mcp:use"], "issuers": [{"issuer": authority.url}], **oauth}
-            servers = {"up": {"url": f"{behind}/mcp", "type": "http", **(entry or {})}}
+            client = {"client_id": "wicket", "client_secret": "s", "issuer": authority.url}
+            auth = {"auth": {"grant": "token_exchange", **client}} if exchanges else {}
+            servers = {"up": {"url": guarded.url, "type": "http", **auth}}
             settings: dict[str, Any] = {"identity": {"oauth": believed}, "mcpServers": servers}
             world = await stack.enter_async_context(
                 open_world(f"sqlite:///{folder}/wicket.db", folder, clock, OPEN_POLICY, **settings)
@@ -83,7 +87,10 @@ async def housed(
             made = mint(Grant(), clock.now())
             await core.keys.add(made.key, actor="test")
             await core.identity.refresh()
-            opened = await stack.enter_async_context(open_servers(core.config, clock, lambda: 0.5))
+            credentials = await stack.enter_async_context(
+                open_credentials(core.config, clock, core.vault, core.identity.tokens)
+            )
+            opened = await stack.enter_async_context(open_servers(core.config, clock, lambda: 0.5, credentials))
             organs = Organs(
                 gate=gate,
                 kills=core.kills,
@@ -96,7 +103,7 @@ async def housed(
                 resource=ProtectedResource(core.config.identity.oauth),
             )
             late["app"] = await stack.enter_async_context(open_app(organs, opened))
-            yield House(url, world, authority, upstream, made.token, gate, refused, opened)
+            yield House(url, world, authority, upstream, guarded.shown, made.token, gate, refused, opened)
 
 
 class Shelf:

@@ -1,9 +1,11 @@
 """The MCP proxy as an OAuth resource server: who is told what, who gets in, and that no token goes any further."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from mcp.client import Client
@@ -124,6 +126,22 @@ async def test_the_token_never_goes_upstream(tmp_path: Path):
         for call in house.upstream.calls:
             assert "authorization" not in call.headers
             assert token not in str(call.headers) + str(call.message)
+
+
+async def test_a_token_that_came_in_goes_out_as_another_one(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    async with housed(tmp_path, exchanges=True) as house:
+        token, later = house.token(), house.token(jti="later")
+        assert [(await asked(house, one))[0] for one in (token, later)] == [200, 200]
+        assert house.shown == [f"Bearer {house.authority.issued[0]}"] * 2
+        assert house.authority.forms[0]["subject_token"] == token
+        _, _, body = await asked(house, house.key)
+        assert "not with a gateway key" in body["error"]["message"]
+        told = f"{caplog.text} {body} {await house.world.events()}"
+    on_disk = b"".join([await path.read_bytes() async for path in anyio.Path(tmp_path).glob("wicket.db*")])
+    for secret in (token, later, *house.authority.issued):
+        assert secret not in told
+        assert secret.encode() not in on_disk
 
 
 async def test_a_session_is_found_by_later_tokens_of_its_principal_and_by_nobody_else(tmp_path: Path):
