@@ -1,8 +1,8 @@
 """The OAuth client of the official SDK, driven by hand: it decides what to ask, and this file sends it.
 
 The SDK's provider is a generator of requests. Those for the authorization server are sent with our own checks
-(`authority.py`); the one for the MCP server is sent only to be told what is needed, and never with a token. Loaded
-only where a server needs it, because the SDK takes half a second and 40 MB.
+(`authority.py`); the one for the MCP server is never sent: `knock.py` asks what the server wants. Loaded only where a
+server needs it, because the SDK takes half a second and 40 MB.
 """
 
 import logging
@@ -33,21 +33,10 @@ from governance.jsontree import Json, JsonObject
 from mcp_proxy.credentials import authority
 from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInError
 from mcp_proxy.credentials.grant import Grant, times
+from mcp_proxy.credentials.knock import knock
 from mcp_proxy.credentials.person import Nobody, Person
 
 CLIENT_NAME = "Wicket"
-_INITIALIZE = jsontree.dump(
-    {
-        "jsonrpc": "2.0",
-        "id": "sign-in",
-        "method": "initialize",
-        "params": {
-            "protocolVersion": LATEST_HANDSHAKE_VERSION,
-            "capabilities": {},
-            "clientInfo": {"name": "wicket", "version": "0"},
-        },
-    }
-)
 _REFUSED_FOR_GOOD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 
 
@@ -93,16 +82,8 @@ class Client:
         return await self._run(_Flow(self._name, self._entry, Nobody(), old), None, renew=True)
 
     async def _run(self, flow: "_Flow", refusal: Refusal | None, *, renew: bool) -> Grant:
-        request = httpx2.Request(
-            "POST",
-            self._entry.url,
-            content=_INITIALIZE,
-            headers={
-                "content-type": "application/json",
-                "accept": "application/json, text/event-stream",
-                "mcp-protocol-version": LATEST_HANDSHAKE_VERSION,
-            },
-        )
+        # Never sent: it stands for whatever is sent to the server with the token.
+        request = httpx2.Request("POST", self._entry.url, headers={"mcp-protocol-version": LATEST_HANDSHAKE_VERSION})
         if renew:
             flow.provider.context.token_expiry_time = 1.0
         await flow.restore()
@@ -112,42 +93,33 @@ class Client:
             has_knocked = renew
             while outgoing is not request or not has_knocked:
                 if outgoing is request:
-                    response, has_knocked = await self._challenge(request, refusal), True
+                    response, has_knocked = await self._challenge(flow, request, refusal), True
                 else:
                     response = await self._send(flow, outgoing)
                 outgoing = await steps.asend(response)
             if "authorization" not in request.headers:
                 raise flow.why_not_renewed()
         except StopAsyncIteration:
-            raise CredentialError(f"server `{self._name}` does not ask anybody to sign in: remove `auth`") from None
+            raise CredentialError(f"server `{self._name}` refuses in a way that no sign-in mends") from None
         except (OAuthFlowError, OAuthRegistrationError, OAuthTokenError, ValidationError) as error:
             raise flow.why_not(error) from None
         finally:
             await steps.aclose()
         return flow.grant(self._now())
 
-    async def _challenge(self, request: httpx2.Request, refusal: Refusal | None) -> httpx2.Response:
+    async def _challenge(self, flow: "_Flow", request: httpx2.Request, refusal: Refusal | None) -> httpx2.Response:
         """How the server refuses a request without a token. Where `scopes` are configured, it asks for no others."""
         if refusal is None:
-            headers = {**request.headers, **self._entry.headers}
-            headers.pop("authorization", None)
-            refusal = await self._knock(
-                self._http.build_request("POST", self._entry.url, content=_INITIALIZE, headers=headers)
-            )
+            refusal = await knock(self._http, self._name, self._entry)
+            flow.is_let_in = refusal is None
+            # `auth` says that somebody has to sign in, so a server that asks nobody so far is taken at that word.
+            refusal = refusal or Refusal(401, "")
         challenge = refusal.challenge
         if self._entry.auth.scopes:
             found = httpx2.Response(401, headers={"www-authenticate": challenge}, request=request)
             challenge = _with_scopes(found, self._entry.auth.scopes)
         told = {"www-authenticate": challenge} if challenge else {}
         return httpx2.Response(refusal.status, headers=told, request=request)
-
-    async def _knock(self, request: httpx.Request) -> Refusal:
-        try:
-            response = await self._http.send(request, stream=True)
-            await response.aclose()
-        except (httpx.HTTPError, authority.BlockedError):
-            raise SignInError(f"server `{self._name}` cannot be reached") from None
-        return Refusal(response.status_code, ", ".join(response.headers.get_list("www-authenticate")))
 
     async def _send(self, flow: "_Flow", outgoing: httpx2.Request) -> httpx2.Response:
         if outgoing.method == "POST":
@@ -156,9 +128,7 @@ class Client:
             outgoing.method, str(outgoing.url), content=await outgoing.aread(), headers=dict(outgoing.headers)
         )
         status, body = await authority.send(self._http, self._name, sent)
-        if status >= 400:
-            flow.error = _error_of(body)
-            flow.failed_with = status
+        flow.error, flow.failed_with = (_error_of(body), status) if status >= 400 else ("", 0)
         return httpx2.Response(status, content=body, headers={"content-type": "application/json"}, request=outgoing)
 
 
@@ -170,6 +140,8 @@ class _Flow:
         self.error = ""
         """OAuth error that an authorization server answered with last, if it is one we know the words of."""
         self.failed_with = 0
+        self.is_let_in = False
+        """Whether the server lets everybody in, as far as we asked."""
         self._entry = entry
         self._person = person
         self._old = old
@@ -211,6 +183,8 @@ class _Flow:
 
     def why_not(self, error: Exception) -> CredentialError | SignInError:
         """What to tell when a grant was not got. The SDK's own words stay here: they may repeat what was sent."""
+        if self.is_let_in:
+            return CredentialError(f"server `{self.name}` does not ask anybody to sign in: remove `auth`")
         what = f"`{self.error}`" if self.error else f"HTTP {self.failed_with}" if self.failed_with >= 400 else ""
         said = f" (it answered {what})" if what else ""
         kind = ""
@@ -282,7 +256,7 @@ class _Flow:
     async def _visit(self, url: str) -> None:
         found = self.provider.context.oauth_metadata
         # Specification, "Authorization Code Protection": without PKCE by S256 a sign-in must not go on.
-        if found is not None and "S256" not in (found.code_challenge_methods_supported or []):
+        if found is None or "S256" not in (found.code_challenge_methods_supported or []):
             raise CredentialError(f"the authorization server of `{self.name}` does not offer PKCE with S256")
         self.refuse_other_issuer()
         if what := open_address(url.partition("?")[0]):

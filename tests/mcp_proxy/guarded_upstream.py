@@ -21,10 +21,16 @@ class GuardedUpstream:
     revoked: set[str] = field(default_factory=set[str])
     wants: str = ""
     """A scope without which every request is refused with 403."""
+    is_open: bool = False
+    """Whether requests without a token are let in too."""
+    has_metadata: bool = True
     issuer: str = ""
     """Authorization server that it names; default: its own."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/mcp" and not self.has_metadata:
+            await _answer(send, 404, {})
+            return
         if scope["path"].startswith("/.well-known/oauth-protected-resource"):
             await _answer(
                 send,
@@ -40,7 +46,9 @@ class GuardedUpstream:
         self.shown.append(shown)
         token = shown.removeprefix("Bearer ")
         metadata = f'resource_metadata="{self.url.rpartition("/")[0]}/.well-known/oauth-protected-resource/mcp"'
-        if token not in self.authority.issued or token in self.revoked:
+        if not shown and self.is_open:
+            await self.upstream(scope, receive, send)
+        elif token not in self.authority.issued or token in self.revoked:
             await _answer(send, 401, {}, f'Bearer {metadata}, scope="{self.scope}"')
         elif self.wants:
             await _answer(send, 403, {}, f'Bearer error="insufficient_scope", scope="{self.wants}", {metadata}')

@@ -65,9 +65,18 @@ async def test_an_address_that_is_no_web_address_is_not_shown(tmp_path: Path, cl
         assert stage.person.visited == []
 
 
+async def test_a_server_that_lets_everybody_in_at_first_is_signed_in_at_all_the_same(
+    tmp_path: Path, clock: ManualClock
+):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        stage.guarded.is_open = True
+        grant = await stage.sign_in()
+        assert grant.scope == "files:read files:write"
+
+
 async def test_a_server_that_asks_for_nobody_says_so(tmp_path: Path, clock: ManualClock):
     async with staged(tmp_path, clock, PERSON) as stage:
-        stage.authority.issued.append("")
+        stage.guarded.is_open, stage.guarded.has_metadata = True, False
         assert "does not ask anybody to sign in" in await refused(stage)
 
 
