@@ -26,7 +26,7 @@ CLAIM_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _LOOKS = 200
 AGAIN_SECONDS = 5.0
-"""How soon a renewal that failed is tried again while the old token still works."""
+"""How soon a renewal that failed is tried again."""
 
 
 class Vault(Protocol):
@@ -82,6 +82,8 @@ class Granted:
         self._grant: Grant | None = None
         self._renewing = anyio.Lock()
         self._not_before = 0.0
+        self._tried = ""
+        self._problem: CredentialError | SignInError | None = None
 
     async def headers(self, principal: Principal) -> Mapping[str, str]:
         """The grant, renewed if it is time to.
@@ -118,7 +120,7 @@ class Granted:
         # A client that leaves must not cut this short: a refresh token that was sent may be used up.
         with anyio.CancelScope(shield=True):
             async with self._renewing:
-                if self._grant is not seen:
+                if self._grant is not None and self._grant is not seen:
                     return
                 now = self._clock.now()
                 still_good = seen is not None and not forced and not seen.has_ended(now)
@@ -127,15 +129,23 @@ class Granted:
                 try:
                     self._grant = await self._fresh(seen)
                 except (CredentialError, SignInError) as error:
-                    self._not_before = self._clock.monotonic() + AGAIN_SECONDS
+                    if error is not self._problem:
+                        self._problem, self._not_before = error, self._clock.monotonic() + AGAIN_SECONDS
                     if not still_good:
                         self._grant = None
                         raise
                     log.warning("server %s: %s; the old sign-in still holds", self._name, error)
 
     async def _fresh(self, seen: Grant | None) -> Grant:
-        """What is kept, if that is newer than `seen` and not due; else the next one."""
+        """What is kept, if that is newer than `seen` and not due; else the next one.
+
+        What failed is not tried again at once, or every call would ask the authority; a new sign-in counts at once.
+        """
         kept = await self._source.current()
+        token = kept.access_token if kept is not None else ""
+        if self._problem is not None and token == self._tried and self._clock.monotonic() < self._not_before:
+            raise self._problem.with_traceback(None)
+        self._problem, self._tried = None, token
         is_newer = kept is not None and (seen is None or kept.access_token != seen.access_token)
         if kept is not None and is_newer and not kept.is_due(self._clock.now()):
             return kept

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from mcp_proxy.credentials.credential import CredentialError, SignInError
+from mcp_proxy.credentials.granted import AGAIN_SECONDS
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.servers import open_servers
 from tests.conftest import ManualClock
@@ -123,6 +124,26 @@ async def test_a_refresh_token_that_is_not_taken_asks_for_a_person(tmp_path: Pat
         assert await stage.ask()
 
 
+async def test_every_call_that_waited_for_a_renewal_is_told_why_it_failed(tmp_path: Path, clock: ManualClock):
+    told: list[str] = []
+    async with staged(tmp_path, clock, PERSON) as stage:
+        await stage.sign_in()
+        await stage.ask()
+        stage.authority.refresh_tokens.clear()
+        clock.advance(3600)
+
+        async def fail() -> None:
+            with pytest.raises(CredentialError) as caught:
+                await stage.ask()
+            told.append(str(caught.value))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(fail)
+        assert len(told) == 5
+        assert len(stage.authority.forms) == 2
+
+
 async def test_an_authorization_server_that_is_down_ends_no_grant_before_its_time(tmp_path: Path, clock: ManualClock):
     async with staged(tmp_path, clock, PERSON) as stage:
         await stage.sign_in()
@@ -133,7 +154,12 @@ async def test_an_authorization_server_that_is_down_ends_no_grant_before_its_tim
         clock.advance(31)
         with pytest.raises(SignInError, match="try again later"):
             await stage.ask()
+        asked = len(stage.authority.forms)
         stage.authority.breaks = False
+        with pytest.raises(SignInError, match="try again later"):
+            await stage.ask()
+        assert len(stage.authority.forms) == asked
+        clock.advance(AGAIN_SECONDS)
         assert await stage.ask()
 
 
