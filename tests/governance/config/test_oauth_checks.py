@@ -48,3 +48,40 @@ def test_a_machine_may_try_it_out_without_https(tmp_path: Path):
     oauth = {"resource": "http://127.0.0.1:8070", "issuers": [{"issuer": "http://localhost:9000/realms/a"}]}
     (tmp_path / "wicket.yaml").write_text(yaml.safe_dump({"identity": {"oauth": oauth}}))
     assert load(tmp_path / "wicket.yaml", {}).identity.oauth.resource == "http://127.0.0.1:8070"
+
+
+SECRET = {"client_id": "w", "client_secret": "${S}", "issuer": "https://i"}
+WRONG_SIGN_INS: list[tuple[dict[str, object], str]] = [
+    ({"scopes": ["a"]}, "`mcpServers.a.auth.grant` is missing"),
+    ({"grant": "password"}, "must be one of `authorization_code`"),
+    ({"grant": "client_credentials"}, "`mcpServers.a.auth.client_secret` is missing"),
+    ({"grant": "client_credentials", **SECRET, "client_id": ""}, "`mcpServers.a.auth.client_id` is missing"),
+    ({"grant": "client_credentials", **SECRET, "issuer": ""}, "`mcpServers.a.auth.issuer` is missing"),
+    ({"grant": "client_credentials", **SECRET, "client_secret": "plain"}, "must not hold the secret itself"),
+    ({"grant": "authorization_code", "client_id": "w", "client_secret": "${S}"}, "`mcpServers.a.auth.issuer` is miss"),
+    ({"grant": "authorization_code", "issuer": "http://i.example"}, "`mcpServers.a.auth.issuer` must be an `https"),
+    ({"grant": "authorization_code", "client_metadata_url": "https://h/"}, "`mcpServers.a.auth.client_metadata_url`"),
+    ({"grant": "authorization_code", "scopes": ["a b"]}, "`mcpServers.a.auth.scopes[0]` is not one scope"),
+    ({"grant": "token_exchange", **SECRET}, "`mcpServers.a.auth.grant` needs callers with access tokens"),
+]
+
+
+def told_of(folder: Path, entry: dict[str, object]) -> str:
+    (folder / "wicket.yaml").write_text(yaml.safe_dump({"mcpServers": {"a": entry}}))
+    with pytest.raises(ConfigError) as caught:
+        load(folder / "wicket.yaml", {"S": "secret-canary"})
+    assert "canary" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("auth", "said"), WRONG_SIGN_INS)
+def test_a_sign_in_that_cannot_work_is_told_by_key(tmp_path: Path, auth: dict[str, object], said: str):
+    assert said in told_of(tmp_path, {"url": "https://h/mcp", "auth": auth})
+
+
+def test_a_sign_in_goes_with_a_safe_address_and_no_other_credential(tmp_path: Path):
+    auth = {"grant": "authorization_code"}
+    assert "is for servers with a `url`" in told_of(tmp_path, {"command": "x", "auth": auth})
+    assert "`mcpServers.a.url` must be an `https://`" in told_of(tmp_path, {"url": "http://h.example/m", "auth": auth})
+    entry: dict[str, object] = {"url": "https://h/mcp", "headers": {"Authorization": "x"}, "auth": auth}
+    assert "cannot stand beside a header `Authorization`" in told_of(tmp_path, entry)
