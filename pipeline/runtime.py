@@ -24,6 +24,7 @@ from governance.budget.prices import Prices
 from governance.budget.stage import BudgetStage
 from governance.budget.store import SqlCounters
 from governance.catalog.catalog import Catalog
+from governance.catalog.schema_stage import SchemaStage
 from governance.catalog.stage import CatalogStage
 from governance.catalog.store import SqlDefinitions
 from governance.clock import Clock
@@ -126,6 +127,7 @@ def _assemble(
     loop = LoopStage(config.loop, clock=clock)
     kills = KillSwitch(SqlKills(store, audit, clock, _begin_anew(loop)), audit, clock, on_kill=_close_tickets(desk))
     runs = SqlRuns(store)
+    catalog = Catalog(SqlDefinitions(store, clock))
     roll = Roll(runs, clock)
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
@@ -138,6 +140,7 @@ def _assemble(
         catalog=CatalogStage(),
         detect=DetectStage(detector, actions),
         policy=policy,
+        schema=SchemaStage(catalog, config.mcp_servers),
         loop=loop,
         budget=budget,
     )
@@ -163,7 +166,7 @@ def _assemble(
         keys=SqlKeys(store, audit, clock),
         policies=policies,
         detector=detector,
-        catalog=Catalog(SqlDefinitions(store, clock)),
+        catalog=catalog,
         prices=prices,
         desk=desk,
         kills=kills,

@@ -14,6 +14,7 @@ class Organs:
     catalog: Stage
     detect: Stage
     policy: Stage
+    schema: Stage
     loop: Stage
     budget: Settling
 
@@ -36,12 +37,15 @@ class Stages:
 
 
 def default_stages(organs: Organs) -> Stages:
-    """Kill, Identity, Catalog, Detect, Policy, Loop | hold | Kill, Budget; on the response Kill, Detect, Policy."""
+    """Kill, Identity, Catalog, Detect, Policy, Schema, Loop | hold | Kill, Budget; on the response the middle ones.
+
+    The schema comes behind what redacts: what is held to it is what is sent.
+    """
     o = organs
     return Stages(
-        request=(o.kill, o.identity, o.catalog, o.detect, o.policy, o.loop),
+        request=(o.kill, o.identity, o.catalog, o.detect, o.policy, o.schema, o.loop),
         rejudge=(o.kill, o.identity, o.policy),
         execution=(o.kill, o.budget),
-        response=(o.kill, o.detect, o.policy),
+        response=(o.kill, o.detect, o.policy, o.schema),
         settling=(o.budget,),
     )

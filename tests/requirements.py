@@ -19,6 +19,7 @@ APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 UP = "tests/wicket/test_up.py::"
+SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
     "K1": Shown(
@@ -147,6 +148,13 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H16": Shown(
+        "arguments held to `inputSchema`, structured results to `outputSchema`",
+        (
+            SCHEMAS + "test_arguments_that_do_not_fit_come_back_as_a_result_that_says_what_would",
+            SCHEMAS + "test_a_result_that_does_not_fit_is_withheld",
         ),
     ),
     "H22": Shown(

@@ -15,6 +15,7 @@ from gateway.providers import AUTH
 from gateway.routing import Routes
 from governance.budget.stage import BudgetStage
 from governance.budget.store import SqlCounters
+from governance.catalog.schema_stage import SchemaStage
 from governance.catalog.stage import CatalogStage
 from governance.config.models import Provider
 from governance.detect.actions import Actions
@@ -90,6 +91,7 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
             catalog=CatalogStage(),
             detect=DetectStage(runtime.detector, actions),
             policy=policy,
+            schema=SchemaStage(runtime.catalog, {}),
             loop=LoopStage(runtime.config.loop, clock=clock),
             budget=budget,
         )

@@ -36,6 +36,9 @@ class Known:
     """SHA-256 of the whole definition as received."""
     annotations: Mapping[str, Json] = field(default_factory=nothing)
     input_schema: Mapping[str, Json] = field(default_factory=nothing)
+    output_schema: Mapping[str, Json] = field(default_factory=nothing)
+    odd: tuple[str, ...] = ()
+    """Those of the two schemas that are given, but are no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,11 @@ def _definition(server: str, tool: JsonObject) -> Definition | None:
 
 
 def _known(definition: Definition) -> Known:
+    given = definition.value
     return Known(
         definition.digest,
-        jsontree.as_object(definition.value.get("annotations")),
-        jsontree.as_object(definition.value.get("inputSchema")),
+        jsontree.as_object(given.get("annotations")),
+        jsontree.as_object(given.get("inputSchema")),
+        jsontree.as_object(given.get("outputSchema")),
+        tuple(name for name in ("inputSchema", "outputSchema") if not isinstance(given.get(name), dict | None)),
     )

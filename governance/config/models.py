@@ -79,6 +79,12 @@ class McpServer(Section):
         default_factory=dict, repr=False, description="Headers for it; `${ENV}` and `file:PATH` are expanded."
     )
     tools: tuple[str, ...] = Field(default=(), description="Tool names known at load, so that policies can be checked.")
+    schemas: Literal["enforce", "warn", "off"] = Field(
+        default="enforce", description="What happens to a call or result that does not fit the tool's own schema."
+    )
+    strict: bool = Field(
+        default=False, description="Refuse arguments that a tool's schema does not name, where it says nothing of them."
+    )
 
 
 class Identity(Section):
