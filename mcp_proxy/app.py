@@ -21,6 +21,7 @@ from mcp_proxy import errors
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.relay import Gate, Kills, Place, Relay, by_evidence
 from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
@@ -68,6 +69,8 @@ class Organs:
     """Trusted header that names the person, if one is configured."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    pins: Pinning | None = None
+    """Holds what servers say of themselves to what is trusted."""
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +83,7 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     """
     rules = ParamHeaders(organs.catalog)
     patience, place = organs.limits.upstream_seconds, organs.place
-    relay = Relay(organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place)
+    relay = Relay(organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place, organs.pins)
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
 
     async def record(path: str, error: MalformedMessageError) -> None:

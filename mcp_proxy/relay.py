@@ -34,6 +34,7 @@ from mcp_proxy.lens import (
 )
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.pinning import Pinning, is_pinned
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ class Relay:
     """Seconds that a call without an answer is kept open after its stream ended."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    pins: Pinning | None = None
+    """Holds what servers say of themselves to what is trusted."""
 
     async def carry(
         self,
@@ -137,11 +140,14 @@ class Relay:
             What went wrong, after the client was told; None if nothing did.
         """
         action = ACTIONS.get(message.method) if message.is_request else None
-        async with calls.opened(message, outlet, governed=action is not None) as call:
+        # An answer that is sifted may leave by no other way, just as one that is judged.
+        async with calls.opened(message, outlet, governed=action is not None or is_pinned(message.method)) as call:
             try:
                 if action is None:
                     await self._pass(call, link, caller, outlet, calls, headers)
                 else:
+                    if self.pins is not None:
+                        await self.pins.prepare(message, link, caller, headers)
                     session = await self.place(signs_of(message, caller), caller.principal)
                     exchange = exchange_of(message, action, caller, session, self.catalog, self.clock.now())
                     calls.belongs_to(exchange.session)
@@ -187,6 +193,8 @@ class Relay:
         with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
             reply = await link.send(message, headers)
             event = await _until_answered(reply, call, outlet)
+            if event is not None and self.pins is not None:
+                event = await self.pins.event(caller.server, message.method, event)
             if event is not None:
                 await call.answer(event)
         cut.check()
@@ -240,7 +248,9 @@ class Relay:
     async def _judged(self, way: Way, message: Message, action: Action) -> Message:
         """The response that may leave."""
         if action is Action.TOOL_LIST:
-            await self.catalog.learn(way.exchange.resource.server, listed_tools(message))
+            server = way.exchange.resource.server
+            await self.catalog.learn(server, listed_tools(message))
+            message = message if self.pins is None else await self.pins.sifted(server, "tools/list", message)
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
         result = judged.value.get("result")

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -36,6 +37,13 @@ from governance.detect.stage import DetectStage
 from governance.identity.directory import Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
+from governance.pins.manifest import Manifest, read_manifest
+from governance.pins.pins import Pins
+from governance.pins.plan import Rules
+from governance.pins.reviews import Reviews, page
+from governance.pins.scan import scanner
+from governance.pins.stage import PinStage
+from governance.pins.store import SqlPins
 from governance.policy.holder import Policies, PolicyEvent, open_policies
 from governance.policy.stage import PolicyStage
 from governance.store import Store, open_store
@@ -66,6 +74,8 @@ class Runtime:
     policies: Policies
     detector: Detector
     catalog: Catalog
+    pins: Pins
+    reviews: Reviews
     prices: Prices
     desk: Desk
     kills: KillSwitch
@@ -88,15 +98,16 @@ async def open_runtime(
         console: address of the console, for links in answers.
 
     Raises:
-        StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
+        ConfigError, StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
     """
+    manifest = read_manifest(config.pin_manifest)
     async with open_store(config.database) as store:
         audit = Journal(store, secrets.master, clock, writer=process)
         await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
         policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token)
         await identity.refresh()
-        runtime = _assemble(config, clock, store, audit, policies, identity, console)
+        runtime = _assemble(config, clock, store, audit, policies, identity, console, manifest)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
@@ -122,6 +133,7 @@ def _assemble(
     policies: Policies,
     identity: Identity,
     console: str,
+    manifest: Manifest,
 ) -> Runtime:
     desk = _desk(config, clock, store, audit, console)
     loop = LoopStage(config.loop, clock=clock)
@@ -131,6 +143,8 @@ def _assemble(
     roll = Roll(runs, clock)
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
+    table = SqlPins(store, audit, clock)
+    pins = Pins(table, clock, Rules(config.mcp_servers, scanner(detector, actions), manifest), partial(page, console))
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
@@ -138,6 +152,7 @@ def _assemble(
         kill=KillStage(kills),
         identity=IdentityStage(identity),
         catalog=CatalogStage(),
+        pins=PinStage(pins),
         detect=DetectStage(detector, actions),
         policy=policy,
         schema=SchemaStage(catalog, config.mcp_servers),
@@ -167,6 +182,8 @@ def _assemble(
         policies=policies,
         detector=detector,
         catalog=catalog,
+        pins=pins,
+        reviews=Reviews(table, clock),
         prices=prices,
         desk=desk,
         kills=kills,

@@ -12,6 +12,7 @@ class Organs:
     kill: Stage
     identity: Stage
     catalog: Stage
+    pins: Stage
     detect: Stage
     policy: Stage
     schema: Stage
@@ -37,14 +38,14 @@ class Stages:
 
 
 def default_stages(organs: Organs) -> Stages:
-    """Kill, Identity, Catalog, Detect, Policy, Schema, Loop | hold | Kill, Budget; on the response the middle ones.
+    """Kill, Identity, Catalog, Pins, Detect, Policy, Schema, Loop | hold | Kill, Budget.
 
-    The schema comes behind what redacts: what is held to it is what is sent.
+    On the response Kill, Detect, Policy, Schema: what is held to a schema is what is left after redaction.
     """
     o = organs
     return Stages(
-        request=(o.kill, o.identity, o.catalog, o.detect, o.policy, o.schema, o.loop),
-        rejudge=(o.kill, o.identity, o.policy),
+        request=(o.kill, o.identity, o.catalog, o.pins, o.detect, o.policy, o.schema, o.loop),
+        rejudge=(o.kill, o.identity, o.pins, o.policy),
         execution=(o.kill, o.budget),
         response=(o.kill, o.detect, o.policy, o.schema),
         settling=(o.budget,),

@@ -25,6 +25,7 @@ from governance.detect.families import all_families
 from governance.detect.stage import DetectStage
 from governance.exchange import Action, Body, Exchange, Role, Segment
 from governance.identity.stage import IdentityStage
+from governance.pins.stage import PinStage
 from governance.policy.stage import PolicyStage
 from governance.stage import RefusedError
 from governance.verdict import Decision
@@ -89,6 +90,7 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
             kill=KillStage(runtime.kills),
             identity=IdentityStage(runtime.identity),
             catalog=CatalogStage(),
+            pins=PinStage(runtime.pins),
             detect=DetectStage(runtime.detector, actions),
             policy=policy,
             schema=SchemaStage(runtime.catalog, {}),

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.errors import render
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
@@ -27,6 +28,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         record=record_refused(runtime, "mcp"),
         header_user=config.identity.header_user,
         place=runtime.roll.place,
+        pins=Pinning(runtime.pins, runtime.catalog),
     )
     jitter = secrets.SystemRandom().random
     async with open_servers(config, runtime.clock, jitter) as servers, open_app(organs, servers) as app:

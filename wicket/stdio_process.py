@@ -13,6 +13,7 @@ from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.pulse import Pulse
 from mcp_proxy.relay import Relay
 from mcp_proxy.servers import open_servers
@@ -56,7 +57,8 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
             await refused(name, BadRequestError(400, "malformed", str(error)))
 
         patience = config.limits.upstream_seconds
-        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place)
+        pins = Pinning(runtime.pins, runtime.catalog)
+        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place, pins)
         organs = Organs(relay, rules, principal, config.limits, record)
         async with _opened(config, name, command, clock) as server:
             return await serve_wrapped(organs, server)

@@ -82,6 +82,11 @@ class McpServer(Section):
     schemas: Literal["enforce", "warn", "off"] = Field(
         default="enforce", description="What happens to a call or result that does not fit the tool's own schema."
     )
+    pins: Literal["trust-first-use", "manifest", "off"] = Field(
+        default="trust-first-use",
+        description="What is trusted of what the server says of itself: what it said first, or only what a person or "
+        "`pin_manifest` approved.",
+    )
     strict: bool = Field(
         default=False, description="Refuse arguments that a tool's schema does not name, where it says nothing of them."
     )
@@ -211,6 +216,9 @@ class Config(Section):
     providers: dict[str, Provider] = Field(default_factory=dict)
     mcp_servers: Annotated[dict[str, McpServer], Field(alias="mcpServers")] = Field(
         default_factory=dict, description="Upstream MCP servers; `servers` is accepted too."
+    )
+    pin_manifest: str = Field(
+        default="", description="File with digests that are trusted, written by `wicket pins export`."
     )
     identity: Identity = Identity()
     secrets: Secrets = Secrets()

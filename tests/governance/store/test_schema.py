@@ -15,6 +15,9 @@ from governance.store import Store, StoreError, open_store, tables
 from governance.store.backends import backend
 from governance.store.schema import MIGRATIONS, migrates_itself, prepare, upgrade
 
+NEWEST = max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
+COMING = f"{int(NEWEST) + 1:04}"
+
 
 def alter(url: str, statement: str) -> None:
     place = backend(url)
@@ -29,7 +32,7 @@ async def opens(url: str, **options: bool) -> Store:
 
 
 def test_an_empty_database_gets_its_tables_once(database_url: str) -> None:
-    assert upgrade(database_url) == upgrade(database_url) == "0001"
+    assert upgrade(database_url) == upgrade(database_url) == NEWEST
 
 
 def test_the_name_of_a_migration_tells_its_version(next_migrations: Path) -> None:
@@ -38,7 +41,7 @@ def test_the_name_of_a_migration_tells_its_version(next_migrations: Path) -> Non
     for script in scripts.walk_revisions():
         assert Path(script.path).name.startswith(f"v{script.revision}_")
     place = backend(f"sqlite:///{next_migrations.parent / 'new.db'}")
-    assert prepare(place, migrate=True, migrations=next_migrations) == scripts.get_current_head() == "0002"
+    assert prepare(place, migrate=True, migrations=next_migrations) == scripts.get_current_head() == COMING
     place.close()
 
 
@@ -55,12 +58,12 @@ def test_alembic_is_loaded_only_where_there_is_something_to_migrate(database_url
         command = [sys.executable, "-c", OPENING, database_url]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
-    assert [opened(), opened()] == ["0001 True", "0001 False"]
+    assert [opened(), opened()] == [f"{NEWEST} True", f"{NEWEST} False"]
 
 
 def test_many_openers_of_an_empty_database_do_not_race(database_url: str) -> None:
     with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(upgrade, [database_url] * 6)) == {"0001"}
+        assert set(pool.map(upgrade, [database_url] * 6)) == {NEWEST}
 
 
 def test_the_migrations_make_what_the_classes_say(database_url: str) -> None:
@@ -106,11 +109,11 @@ async def test_a_lost_version_is_not_taken_for_an_empty_database(database_url: s
         await opens(database_url)
 
 
-NEXT = """
+NEXT = f"""
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{COMING}"
+down_revision = "{NEWEST}"
 
 
 def upgrade():
@@ -123,7 +126,7 @@ def next_migrations(tmp_path: Path) -> Path:
     """The migrations as the next version of the program will have them."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
-    (folder / "versions" / "v0002_next.py").write_text(NEXT)
+    (folder / "versions" / f"v{COMING}_next.py").write_text(NEXT)
     return folder
 
 
@@ -132,7 +135,7 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_its_data(database_url
     alter(database_url, "INSERT INTO signals VALUES ('kills', 7)")
 
     place = backend(database_url)
-    assert prepare(place, migrate=True, migrations=next_migrations) == "0002"
+    assert prepare(place, migrate=True, migrations=next_migrations) == COMING
     with place.reader() as connection:
         assert connection.exec_driver_sql("SELECT topic, version, note FROM signals").all() == [("kills", 7, "")]
     place.close()
@@ -142,7 +145,7 @@ def test_an_older_database_that_may_not_be_changed_is_refused(database_url: str,
     upgrade(database_url)
 
     place = backend(database_url)
-    with pytest.raises(StoreError, match="needs `0002`: back it up and run `wicket db upgrade`"):
+    with pytest.raises(StoreError, match=f"needs `{COMING}`: back it up and run `wicket db upgrade`"):
         prepare(place, migrate=False, migrations=next_migrations)
     place.close()
 
@@ -155,7 +158,7 @@ def test_only_a_file_is_brought_up_to_date_without_being_told(sqlite_url: str) -
 def test_a_migration_that_fails_changes_nothing(database_url: str, next_migrations: Path) -> None:
     upgrade(database_url)
     broken = NEXT + '    op.execute("ALTER TABLE nowhere ADD COLUMN x TEXT")\n'
-    (next_migrations / "versions" / "v0002_next.py").write_text(broken)
+    (next_migrations / "versions" / f"v{COMING}_next.py").write_text(broken)
 
     place = backend(database_url)
     with pytest.raises(StoreError, match=r"cannot be opened: .*nowhere"):
@@ -163,7 +166,7 @@ def test_a_migration_that_fails_changes_nothing(database_url: str, next_migratio
     with place.reader() as connection:
         assert "note" not in {column["name"] for column in inspect(connection).get_columns("signals")}
     place.close()
-    assert upgrade(database_url) == "0001"
+    assert upgrade(database_url) == "0002"
 
 
 @pytest.mark.parametrize(
