@@ -85,22 +85,20 @@ class Pinning:
         kept = await self.sifted(server, method, event.message)
         return event if kept is event.message else replace(event, message=kept)
 
-    async def prepare(self, message: Message, link: Link, caller: Caller, headers: Mapping[str, str]) -> None:
-        """See to it that what a message uses was listed to this process, so that it can be judged.
+    async def wanted(self, message: Message, caller: Caller) -> str:
+        """The listing that must be asked for before a message can be judged; empty where all is known.
 
         Raises:
-            UpstreamError: the server cannot be reached.
             RefusedError: it cannot be told what is trusted.
         """
         method = _USES.get(message.method)
         if method is None:
-            return
+            return ""
         name = jsontree.as_text(message.params.get("name"))
         definition = self.catalog.seen(caller.server, name).definition
         with _refusing():
             wanted = await self.pins.wants_listing(caller.server, LISTINGS[method].kind, name, definition)
-        if wanted:
-            await self._ask(method, message, link, caller, headers)
+        return method if wanted else ""
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -132,8 +130,20 @@ class Pinning:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str]) -> None:
-        """List to the end, and learn what is listed."""
+    async def ask(self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str]) -> None:
+        """List to the end, and learn what is listed.
+
+        Args:
+            method: what `wanted` said.
+            message: the message that is to be judged; its envelope is ours too.
+            link: the upstream session it belongs to.
+            caller: who sent it.
+            headers: its headers.
+
+        Raises:
+            UpstreamError: the server cannot be reached, or its listing does not end.
+            RefusedError: it cannot be told what is trusted.
+        """
         sent = {name: text for name, text in headers.items() if not name.startswith(("mcp-name", "mcp-param-"))}
         sent.pop("last-event-id", None)
         if "mcp-method" in sent:

@@ -4,6 +4,7 @@ A governed request goes through the guard and its response too; everything else 
 How messages travel is the business of fronts and links, what they mean that of `lens.py`.
 """
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
@@ -146,8 +147,7 @@ class Relay:
                 if action is None:
                     await self._pass(call, link, caller, outlet, calls, headers)
                 else:
-                    if self.pins is not None:
-                        await self.pins.prepare(message, link, caller, headers)
+                    await self._listed_first(message, link, caller, calls, headers)
                     session = await self.place(signs_of(message, caller), caller.principal)
                     exchange = exchange_of(message, action, caller, session, self.catalog, self.clock.now())
                     calls.belongs_to(exchange.session)
@@ -211,6 +211,17 @@ class Relay:
             if verdict.decision.strength >= Decision.HOLD.strength:
                 raise RefusedError(verdict, "")
         return runs
+
+    async def _listed_first(
+        self, message: Message, link: Link, caller: Caller, calls: Calls, headers: Mapping[str, str]
+    ) -> None:
+        """Ask the server what it lists, where a message is about something that this process never saw listed."""
+        if self.pins is None:
+            return
+        with contextlib.suppress(RefusedError):  # what refuses now refuses in the guard as well, and is recorded there
+            if listing := await self.pins.wanted(message, caller):
+                await self._alive(message, caller, calls)
+                await self.pins.ask(listing, message, link, caller, headers)
 
     # -- governed ---------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from governance.detect.stage import DetectStage
 from governance.identity.directory import Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
-from governance.pins.manifest import Manifest, read_manifest
+from governance.pins.manifest import read_manifest
 from governance.pins.pins import Pins
 from governance.pins.plan import Rules
 from governance.pins.reviews import Reviews, page
@@ -100,14 +100,13 @@ async def open_runtime(
     Raises:
         ConfigError, StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
     """
-    manifest = read_manifest(config.pin_manifest)
     async with open_store(config.database) as store:
         audit = Journal(store, secrets.master, clock, writer=process)
         await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
         policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token)
         await identity.refresh()
-        runtime = _assemble(config, clock, store, audit, policies, identity, console, manifest)
+        runtime = _assemble(config, clock, store, audit, policies, identity, console)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
@@ -133,7 +132,6 @@ def _assemble(
     policies: Policies,
     identity: Identity,
     console: str,
-    manifest: Manifest,
 ) -> Runtime:
     desk = _desk(config, clock, store, audit, console)
     loop = LoopStage(config.loop, clock=clock)
@@ -143,22 +141,16 @@ def _assemble(
     roll = Roll(runs, clock)
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
-    table = SqlPins(store, audit, clock)
-    pins = Pins(table, clock, Rules(config.mcp_servers, scanner(detector, actions), manifest), partial(page, console))
+    rules = Rules(config.mcp_servers, scanner(detector, actions), read_manifest(config.pin_manifest))
+    pins = Pins(SqlPins(store, audit, clock), clock, rules, partial(page, console))
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
     checks = stages.Organs(
-        kill=KillStage(kills),
-        identity=IdentityStage(identity),
-        catalog=CatalogStage(),
-        pins=PinStage(pins),
-        detect=DetectStage(detector, actions),
-        policy=policy,
-        schema=SchemaStage(catalog, config.mcp_servers),
-        loop=loop,
-        budget=budget,
-    )
+        kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
+        detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
+        loop=loop, budget=budget,
+    )  # fmt: skip
     organs = Organs(
         stages=stages.default_stages(checks),
         audit=audit,
@@ -183,7 +175,7 @@ def _assemble(
         detector=detector,
         catalog=catalog,
         pins=pins,
-        reviews=Reviews(table, clock),
+        reviews=Reviews(pins.store, clock),
         prices=prices,
         desk=desk,
         kills=kills,

@@ -19,6 +19,7 @@ APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 UP = "tests/wicket/test_up.py::"
+PINS = "tests/mcp_proxy/test_pinning.py::"
 SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
@@ -155,6 +156,15 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             SCHEMAS + "test_arguments_that_do_not_fit_come_back_as_a_result_that_says_what_would",
             SCHEMAS + "test_a_result_that_does_not_fit_is_withheld",
+        ),
+    ),
+    "H17": Shown(
+        "tool definitions pinned; drift, rename and collision found and held for review with a diff",
+        (
+            PINS + "test_a_changed_tool_is_hidden_and_refused_until_a_person_approves_it",
+            PINS + "test_a_rename_waits_too",
+            "tests/governance/pins/test_pins.py::test_the_same_name_on_two_servers_waits_unless_it_is_the_same_tool",
+            "tests/console/test_pins.py::test_a_change_appears_by_itself_and_is_trusted_with_one_click",
         ),
     ),
     "H22": Shown(

@@ -22,6 +22,8 @@ from governance.config.load import load
 from governance.config.models import Config
 from governance.config.secrets import Secrets, open_secrets
 from governance.identity.store import SqlKeys
+from governance.pins.reviews import Reviews
+from governance.pins.store import SqlPins
 from governance.store import Store, StoreError, open_store
 from sessions.killswitch import KillSwitch
 from sessions.store import SqlKills, SqlRuns
@@ -43,6 +45,7 @@ class Office:
     audit: Journal
     keys: SqlKeys
     desk: Desk
+    reviews: Reviews
     kills: KillSwitch
     runs: SqlRuns
 
@@ -72,6 +75,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
                 clock,
                 Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config)),
             ),
+            reviews=Reviews(SqlPins(store, audit, clock), clock),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
             runs=SqlRuns(store),
         )
