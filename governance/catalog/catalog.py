@@ -79,7 +79,7 @@ class Catalog:
     async def learn(self, server: str, tools: Sequence[JsonObject]) -> tuple[Change, ...]:
         """Take in a listing, or one page of it, each definition as received. Returns what is new or different.
 
-        An entry without a usable name is passed over: no call can name it, so nothing can be said of it.
+        An entry without a usable name is passed over: no call can name it (`stage.py`), and no column holds a NUL.
         """
         known = self._servers.setdefault(server, {})
         given = [definition for tool in tools if (definition := _definition(server, tool)) is not None]
@@ -130,7 +130,7 @@ _UNKNOWN = Known()
 
 def _definition(server: str, tool: JsonObject) -> Definition | None:
     name = tool.get("name")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or not name.isprintable():
         return None
     return Definition(server, name, jsontree.digest(tool), tool)
 

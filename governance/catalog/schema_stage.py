@@ -56,7 +56,7 @@ class SchemaStage:
         if not known.input_schema:
             return ALLOWED
         try:
-            compiled = self._schemas.compiled(known.definition, "inputSchema", known.input_schema, strict=strict)
+            compiled = await self._schemas.compiled(known.definition, "inputSchema", known.input_schema, strict=strict)
             found = await _held(compiled, exchange.arguments, len(exchange.request.raw))
         except UnusableSchemaError as error:
             return self._unusable("inputSchema", str(error))
@@ -78,7 +78,7 @@ class SchemaStage:
         if not known.output_schema or exchange.response is None:
             return ALLOWED
         try:
-            compiled = self._schemas.compiled(known.definition, "outputSchema", known.output_schema)
+            compiled = await self._schemas.compiled(known.definition, "outputSchema", known.output_schema)
             found = await _held(compiled, result["structuredContent"], len(exchange.response.raw))
         except UnusableSchemaError as error:
             return self._unusable("outputSchema", str(error))

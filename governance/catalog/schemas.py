@@ -11,9 +11,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import jsonschema
+from anyio import to_thread
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
@@ -28,8 +30,10 @@ from governance.jsontree import Json, JsonObject
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 128 * 1024
 """A larger schema is not used."""
+SMALL_BYTES = 2 * 1024
+"""A larger schema is compiled in a thread: that takes up to a millisecond for each of its members."""
 MAX_STEPS = 1_000_000
 """Most keywords that are looked at for one value, about a second's worth: a schema of a few hundred bytes can ask for
 2^100 of them."""
@@ -74,7 +78,9 @@ class Schemas:
         self._most = most
         self._kept: OrderedDict[tuple[str, str, bool], Compiled | str] = OrderedDict()
 
-    def compiled(self, definition: str, part: str, schema: Mapping[str, Json], *, strict: bool = False) -> "Compiled":
+    async def compiled(
+        self, definition: str, part: str, schema: Mapping[str, Json], *, strict: bool = False
+    ) -> "Compiled":
         """The schema, ready to hold values to.
 
         Args:
@@ -87,20 +93,28 @@ class Schemas:
             UnusableSchemaError: it is none, or asks for what is not done here.
         """
         key = (definition, part, strict)
-        kept = self._kept.get(key)
-        if kept is None:
-            try:
-                kept = Compiled(dict(schema), strict=strict)
-            except UnusableSchemaError as error:
-                kept = str(error)
-                log.warning("the `%s` of definition %s cannot be used: %s", part, definition[:12], error)
-            self._kept[key] = kept
+        if key not in self._kept:
+            compile_ = partial(_compiled, dict(schema), strict=strict)
+            is_small = len(jsontree.dump(dict(schema))) <= SMALL_BYTES
+            made = compile_() if is_small else await to_thread.run_sync(compile_)
+            if isinstance(made, str):
+                log.warning("the `%s` of definition %s cannot be used: %s", part, definition[:12], made)
+            self._kept[key] = made
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
+        kept = self._kept[key]
         self._kept.move_to_end(key)
         if isinstance(kept, str):
             raise UnusableSchemaError(kept)
         return kept
+
+
+def _compiled(schema: JsonObject, *, strict: bool) -> "Compiled | str":
+    """The schema, or why it cannot be used."""
+    try:
+        return Compiled(schema, strict=strict)
+    except UnusableSchemaError as error:
+        return str(error)
 
 
 class Compiled:

@@ -146,6 +146,6 @@ def draft(tag: Tag, pins: Sequence[Pin], **more: Value) -> Draft:
         fields["trusted_definitions"] = [pin.digest for pin in told]
     if first.rule and all(pin.rule == first.rule for pin in pins):
         fields["rule"] = first.rule
-    if len(pins) == 1 and first.kind is Kind.TOOL:
+    if len(pins) == 1 and first.kind is Kind.TOOL and tag is not Tag.PIN_TRUSTED:
         fields["tool"] = first.name
     return Draft(tag, {**fields, **more})

@@ -150,12 +150,18 @@ def test_many_items_are_told_apart_quickly() -> None:
         Compiled({"uniqueItems": True}).misfits(list[Json](range(200)), 400, 100)
 
 
-def test_a_schema_is_compiled_once_and_what_cannot_be_used_is_remembered() -> None:
+async def test_a_schema_is_compiled_once_and_what_cannot_be_used_is_remembered() -> None:
     schemas = Schemas(most=2)
-    first = schemas.compiled("d1", "inputSchema", SCHEMA)
-    assert schemas.compiled("d1", "inputSchema", SCHEMA) is first
-    assert schemas.compiled("d1", "inputSchema", SCHEMA, strict=True) is not first
+    first = await schemas.compiled("d1", "inputSchema", SCHEMA)
+    assert await schemas.compiled("d1", "inputSchema", SCHEMA) is first
+    assert await schemas.compiled("d1", "inputSchema", SCHEMA, strict=True) is not first
     for _ in range(2):
         with pytest.raises(UnusableSchemaError):
-            schemas.compiled("d2", "inputSchema", {"type": "strng"})
-    assert schemas.compiled("d1", "inputSchema", SCHEMA) is not first
+            await schemas.compiled("d2", "inputSchema", {"type": "strng"})
+    assert await schemas.compiled("d1", "inputSchema", SCHEMA) is not first
+
+
+async def test_a_large_schema_is_compiled_in_a_thread() -> None:
+    large: JsonObject = {"properties": {f"a{number}": {"type": "string"} for number in range(100)}}
+    compiled = await Schemas().compiled("d1", "inputSchema", large)
+    assert compiled.misfits({"a99": 1}, 10) != []

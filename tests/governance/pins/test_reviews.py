@@ -1,7 +1,9 @@
 """What a person sees of a change, and what a decision is about."""
 
+import pytest
+
 from governance.pins.pin import Kind, Pin, State
-from governance.pins.reviews import Difference, differences
+from governance.pins.reviews import Difference, Reviews, differences
 from tests.governance.pins.conftest import READ, WRITE, Replica
 
 
@@ -15,15 +17,15 @@ async def test_what_waits_stands_first_and_sets_are_nobodys_business(replica: Re
 
 async def test_a_change_is_shown_value_by_value(replica: Replica) -> None:
     await replica.lists(READ)
-    await replica.lists({**READ, "description": "mails", "annotations": {"readOnlyHint": True}, "inputSchema": {}})
+    await replica.lists({**READ, "description": "mails", "annotations": {"hints": [True]}, "inputSchema": {}})
     (waiting,) = await replica.reviews.pins(waiting=True)
     pin = await replica.reviews.get(waiting.id)
     assert pin is not None
     assert differences(pin) == [
         Difference("/description", "reads", "mails"),
         Difference("/inputSchema/type", "object", None),
-        Difference("/annotations/readOnlyHint", None, "true"),
         Difference("/inputSchema", None, "{}"),
+        Difference("/annotations/hints/0", None, "true"),
     ]
 
 
@@ -49,6 +51,27 @@ async def test_the_reason_is_kept_in_one_line(replica: Replica) -> None:
     assert decided is not None
     assert decided.pin.decision_reason == "not [2J this"
     assert (await replica.events())[-1]["reason"] == "not [2J this"
+
+
+async def test_a_decision_about_what_moved_meanwhile_is_not_made(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await replica.lists(READ)
+    await replica.lists({**READ, "description": "x"})
+    (pin,) = await replica.reviews.pins(waiting=True)
+    stale = await replica.table.get(pin.key)
+    await replica.lists({**READ, "description": "y"})
+
+    async def as_it_was(pin_id: str) -> Pin | None:
+        return stale
+
+    monkeypatch.setattr(Reviews, "get", lambda _self, pin_id: as_it_was(pin_id))
+    decided = await replica.reviews.approve(pin.id, by="anna")
+    assert decided is not None
+    assert not decided.made
+    assert await replica.waiting() == [("read_file", "pin.drift")]
+    assert "pin.approved" not in [event["event_type"] for event in await replica.events()]
+    assert await replica.table.get(("files", "tool", "none")) is None
 
 
 def test_a_review_has_the_id_of_its_very_change() -> None:
