@@ -11,6 +11,8 @@ import logging
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 
+import anyio
+
 from governance import jsontree
 from governance.audit.event import AuditError
 from governance.catalog.catalog import Catalog
@@ -21,13 +23,15 @@ from governance.stage import RefusedError
 from governance.store import StoreError
 from governance.verdict import Decision, Verdict
 from mcp_proxy.lens import Caller, listed_tools
-from mcp_proxy.link import Era, Event, Link, UpstreamError
+from mcp_proxy.link import Era, Event, Link, UpstreamError, UpstreamTimeoutError
 from mcp_proxy.message import Message, result_of
 
 log = logging.getLogger(__name__)
 
 MOST_PAGES = 100
 """Most pages of a listing that the proxy asks for itself."""
+LISTING_SECONDS = 30.0
+"""Longest that such a listing may take: a call waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Pinning:
 
     pins: Pins
     catalog: Catalog
+    patience: float = LISTING_SECONDS
+    """Seconds that a listing of ours may take."""
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def sifted(self, server: str, method: str, message: Message) -> Message:
@@ -141,9 +147,18 @@ class Pinning:
             headers: its headers.
 
         Raises:
-            UpstreamError: the server cannot be reached, or its listing does not end.
+            UpstreamError: the server cannot be reached, or its listing does not end or takes too long.
             RefusedError: it cannot be told what is trusted.
         """
+        try:
+            with anyio.fail_after(self.patience):
+                await self._ask(method, message, link, caller, headers)
+        except TimeoutError:
+            raise UpstreamTimeoutError(
+                f"the server did not answer `{method}` in time, so the call was not made"
+            ) from None
+
+    async def _ask(self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str]) -> None:
         sent = {name: text for name, text in headers.items() if not name.startswith(("mcp-name", "mcp-param-"))}
         sent.pop("last-event-id", None)
         if "mcp-method" in sent:

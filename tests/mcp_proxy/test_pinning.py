@@ -73,7 +73,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(folder: Path, mode: str = "trust-first-use") -> AsyncGenerator[Stage]:
+async def staged(folder: Path, mode: str = "trust-first-use", patience: float = 20) -> AsyncGenerator[Stage]:
     """The stage of one test, which must be over within 30 seconds."""
     upstream, clock = RawUpstream(), SystemClock()
 
@@ -94,7 +94,7 @@ async def staged(folder: Path, mode: str = "trust-first-use") -> AsyncGenerator[
             organs = Organs(
                 gate=core.guard, kills=core.kills, catalog=core.catalog, identity=core.identity, clock=clock,
                 limits=core.config.limits, hosts=core.config.hosts, record=record,
-                pins=Pinning(core.pins, core.catalog),
+                pins=Pinning(core.pins, core.catalog, patience),
             )  # fmt: skip
             server = HttpServer("files", behind, client=http, limits=core.config.limits)
             app = await stack.enter_async_context(open_app(organs, {"files": server}))
@@ -162,6 +162,18 @@ async def test_a_listing_without_end_is_given_up(tmp_path: Path) -> None:
         stage.answers("tools/list", {"tools": [], "nextCursor": "0"})
         error = (await stage.client.tool("read"))["error"]
         assert "does not end" in error["message"]
+        assert stage.reached() == 0
+
+
+async def test_a_server_that_does_not_list_in_time_is_not_waited_for(tmp_path: Path) -> None:
+    async with staged(tmp_path, patience=0.05) as stage:
+
+        async def silent(call: Call) -> None:
+            await call.until_left()
+
+        stage.upstream.handlers["tools/list"] = silent
+        error = (await stage.client.tool("read"))["error"]
+        assert "did not answer `tools/list` in time" in error["message"]
         assert stage.reached() == 0
 
 

@@ -62,10 +62,10 @@ async def test_a_decision_about_what_moved_meanwhile_is_not_made(
     stale = await replica.table.get(pin.key)
     await replica.lists({**READ, "description": "y"})
 
-    async def as_it_was(pin_id: str) -> Pin | None:
+    async def as_it_was(_reviews: Reviews, _pin_id: str) -> Pin | None:
         return stale
 
-    monkeypatch.setattr(Reviews, "get", lambda _self, pin_id: as_it_was(pin_id))
+    monkeypatch.setattr(Reviews, "get", as_it_was)
     decided = await replica.reviews.approve(pin.id, by="anna")
     assert decided is not None
     assert not decided.made
