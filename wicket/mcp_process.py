@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator
 
 from mcp_proxy.app import Organs, open_app
+from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.errors import render
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
@@ -29,7 +30,11 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         place=runtime.roll.place,
     )
     jitter = secrets.SystemRandom().random
-    async with open_servers(config, runtime.clock, jitter) as servers, open_app(organs, servers) as app:
+    state_key = runtime.key_for(STATE_KEY)
+    async with (
+        open_servers(config, runtime.clock, jitter, state_key) as servers,
+        open_app(organs, servers) as app,
+    ):
         yield app
 
 

@@ -24,6 +24,7 @@ from mcp_proxy.lens import Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, LinkLostError, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
 from mcp_proxy.relay import HeaderRules, Relay
+from mcp_proxy.transports.stdio import StdioServer
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class PipedClient:
         Raises:
             UpstreamError: there is none to be had.
         """
-        key = Era.LEGACY if self._server.transport == "stdio" else era
+        key = Era.LEGACY if isinstance(self._server, StdioServer) else era
         async with self._opening:
             if key not in self._links:
                 self._links[key] = await self._server.open(self._pipe.principal, era)
