@@ -31,12 +31,16 @@ from mcp_proxy.bridge.upward import (
 )
 from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, UpstreamError
 from mcp_proxy.message import Message
-from mcp_proxy.transports.switchboard import CANCELLED, PROGRESS, SESSION_WIDE
+from mcp_proxy.transports.switchboard import CANCELLED, PROGRESS, SESSION_BYTES, SESSION_WIDE
 
 log = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 5.0
 """How long telling the server of a cancellation may take."""
+GATHER_SECONDS = 0.02
+"""How long after a question of the server others are waited for, so that one leg can answer all of them."""
+MOST_QUESTIONS = 32
+"""Questions that one leg answers."""
 _OF_NO_USE = frozenset(
     {CANCELLED, PROGRESS, "notifications/elicitation/complete", "notifications/tasks/status", "notifications/message"}
 )
@@ -83,6 +87,7 @@ class Conversation:
         self._asked = asked
         self._reader: Reader | None = None
         self._injected: deque[Message] = deque()
+        self._held = 0
         self._numbers = 0
         self._over = False
 
@@ -108,7 +113,9 @@ class Conversation:
             UpstreamError: there is none.
         """
         if self._injected:
-            return self._injected.popleft()
+            message = self._injected.popleft()
+            self._held -= len(message.raw)
+            return message
         if self._reader is None:
             raise UpstreamError("the call is over")
         try:
@@ -120,9 +127,17 @@ class Conversation:
         return event.message if event is not None else None
 
     def inject(self, message: Message) -> None:
-        """A message of this conversation came another way."""
-        self._injected.append(message)
+        """A message of this conversation came another way. While nobody reads, not much is kept."""
+        if self._held + len(message.raw) > SESSION_BYTES:
+            log.warning("a message for a suspended call was dropped: too many wait")
+            return
+        self.put_back(message)
         self.wake()
+
+    def put_back(self, message: Message) -> None:
+        """Let `next` return this message again."""
+        self._injected.append(message)
+        self._held += len(message.raw)
 
     def wake(self) -> None:
         """Let `next` return."""
@@ -270,15 +285,34 @@ class LegReply:
         if question.method == "ping":
             await self._tell(result(question.id, {}))
             return None
-        declared = may_ask(self._guest.capabilities, question.method, question.params)
-        if declared and self._asked.method in INPUT_REQUIRED_METHODS:
+        unasked = [question]
+        if self._may_ask(question):
             self._talk.ask(question)
+            await self._gather()
             told = self.suspended()
             if told is not None:
                 return told
+            unasked = list(self._talk.questions.values())
             self._talk.questions.clear()
-        await self._tell(failure(question.id, METHOD_NOT_FOUND, "the client cannot be asked this now"))
+        for one in unasked:
+            await self._tell(failure(one.id, METHOD_NOT_FOUND, "the client cannot be asked this now"))
         return None
+
+    async def _gather(self) -> None:
+        """Take in the questions that the server asks at the same time."""
+        with anyio.move_on_after(GATHER_SECONDS):
+            while len(self._talk.questions) < MOST_QUESTIONS and not self._cancelled:
+                message = await self._talk.next()
+                if message is None:
+                    continue  # woken: something was put in
+                if not (message.is_request and self._may_ask(message)):
+                    self._talk.put_back(message)
+                    return
+                self._talk.ask(message)
+
+    def _may_ask(self, question: Message) -> bool:
+        declared = may_ask(self._guest.capabilities, question.method, question.params)
+        return declared and self._asked.method in INPUT_REQUIRED_METHODS
 
     async def _tell(self, message: Message) -> None:
         await (await self._talk.upstream.send(message)).aclose()

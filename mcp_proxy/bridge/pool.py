@@ -89,16 +89,25 @@ class Pool:
         clock: measures idleness.
         suspensions: the calls that wait for their client.
         failed: called when the server refuses a handshake.
+        single: whether there is one client and one pipe, so that every request shares one session.
     """
 
     def __init__(
-        self, server: Server, group: TaskGroup, clock: Clock, suspensions: Suspensions, failed: Callable[[], None]
+        self,
+        server: Server,
+        group: TaskGroup,
+        clock: Clock,
+        suspensions: Suspensions,
+        failed: Callable[[], None],
+        *,
+        single: bool = False,
     ) -> None:
         self.suspensions = suspensions
         self._server = server
         self._group = group
         self._clock = clock
         self._failed = failed
+        self._single = single
         self._parties: dict[Guest, Party] = {}
         self._watching = False
         self._closed = False
@@ -109,24 +118,20 @@ class Pool:
         Args:
             guest: whom the server sees.
             principal: for whom a session is opened.
-            asked: whether the server may ask the client something, so that over a pipe, which does not say to which
-                call a question belongs, no other call may be under way.
+            asked: whether the server may ask the client something. Questions need not say to which call they belong,
+                so such a call has a session to itself, as long as there are enough; over a pipe always.
 
         Raises:
             UpstreamError: there is none to be had.
         """
         if self._closed:
             raise UpstreamUnreachableError(f"server `{self._server.name}` is stopped")
-        alone = asked and self._server.transport != "http" and not set(NEEDS.values()).isdisjoint(guest.capabilities)
-        party = self._parties.setdefault(guest, Party())
+        alone = asked and not set(NEEDS.values()).isdisjoint(guest.capabilities)
+        party = self._party_of(guest)
         party.waiting += 1
         try:
             async with party.opening:
-                for session in party.sessions:
-                    if not session.lost and not (alone and (session.users or session.is_talking)):
-                        session.users += 1
-                        return party, session
-                session = await self._open(guest, principal, party)
+                session = await self._chosen(guest, principal, party, alone=alone)
                 session.users += 1
                 return party, session
         finally:
@@ -158,8 +163,26 @@ class Pool:
     def _sessions(self) -> Iterator[tuple[Party, UpstreamSession]]:
         return ((party, session) for party in self._parties.values() for session in party.sessions)
 
+    def _party_of(self, guest: Guest) -> Party:
+        """The sessions that a guest may use."""
+        if self._single and self._parties:
+            return next(iter(self._parties.values()))
+        return self._parties.setdefault(guest, Party())
+
+    async def _chosen(self, guest: Guest, principal: Principal, party: Party, *, alone: bool) -> UpstreamSession:
+        usable = [one for one in party.sessions if not one.lost]
+        free = [one for one in usable if self._single or not (alone and (one.users or one.is_talking))]
+        if free:
+            return free[0]
+        try:
+            await self._make_room(guest)
+        except UpstreamUnreachableError:
+            if usable and self._server.transport == "http":
+                return min(usable, key=lambda one: len(one.talks))
+            raise
+        return await self._open(guest, principal, party)
+
     async def _open(self, guest: Guest, principal: Principal, party: Party) -> UpstreamSession:
-        await self._make_room(guest)
         session = UpstreamSession(await self._server.open(principal, Era.LEGACY), guest, party.tell)
         try:
             await session.shake_hands()

@@ -18,6 +18,7 @@ from mcp_proxy.bridge import probe
 from mcp_proxy.bridge.headers import Annotations
 from mcp_proxy.bridge.legacy_client import TranslatingLink
 from mcp_proxy.bridge.modern_client import StandInLink
+from mcp_proxy.bridge.only_child import OnlyChild
 from mcp_proxy.bridge.pool import Pool
 from mcp_proxy.bridge.suspension import Suspensions
 from mcp_proxy.link import (
@@ -70,7 +71,8 @@ class BridgedServer:
         self._asked_at = 0.0
         self._annotations = Annotations()
         suspensions = Suspensions(means.state_key, inner.name, means.clock, means.limits.upstream_seconds)
-        self._pool = Pool(inner, means.group, means.clock, suspensions, self.forget)
+        single = isinstance(inner, OnlyChild)
+        self._pool = Pool(inner, means.group, means.clock, suspensions, self.forget, single=single)
 
     @property
     def name(self) -> str:

@@ -158,12 +158,13 @@ class UpstreamSession:
                     return
                 await self._read(self._stream, place)
             except UpstreamError as error:
-                log.info("the own stream of a session has ended: %s", error)
+                log.debug("the own stream of a session has ended: %s", error)
+                self.lost = self.lost or not self.is_talking
             finally:
                 if self._stream is not None:
                     await self._stream.aclose()
-            if not again:
-                self.lost = True
+            self.lost = self.lost or not again
+            if self.lost:
                 return
             await anyio.sleep(LISTEN_AGAIN_SECONDS)
 
