@@ -39,6 +39,10 @@ CANCEL_SECONDS = 5.0
 """How long telling the server of a cancellation may take."""
 GATHER_SECONDS = 0.02
 """How long after a question of the server others are waited for, so that one leg can answer all of them."""
+MOST_RESUMED = 100
+"""How often one request's stream may be ended by the server and gone on with."""
+LONGEST_RETRY_SECONDS = 5.0
+"""A server that wants a longer pause before that does not get it."""
 MOST_QUESTIONS = 32
 """Questions that one leg answers."""
 _OF_NO_USE = frozenset(
@@ -60,6 +64,14 @@ class Upstream(Protocol):
 
         Raises:
             UpstreamError: it cannot be delivered.
+        """
+        ...
+
+    async def resume(self, place: str) -> Reply:
+        """The rest of a stream that the server ended at a place.
+
+        Raises:
+            UpstreamError: it is not to be had.
         """
         ...
 
@@ -88,6 +100,9 @@ class Conversation:
         self._reader: Reader | None = None
         self._injected: deque[Message] = deque()
         self._held = 0
+        self._place: str | None = None
+        self._retry = 1000
+        self._resumed = 0
         self._numbers = 0
         self._over = False
 
@@ -121,10 +136,33 @@ class Conversation:
         try:
             event = await self._reader.next()
         except StopAsyncIteration:
-            raise UpstreamError("the server ended its answer without a response") from None
-        except LinkLostError as error:
-            raise UpstreamError(str(error)) from None
-        return event.message if event is not None else None
+            await self._resume()
+            return None
+        if event is None:
+            return None
+        self._place = event.event_id or self._place
+        self._retry = event.retry or self._retry
+        return event.message
+
+    async def _resume(self) -> None:
+        """Go on where the server ended its stream, if it gave a place to go on from (2025-11-25, "Resumability").
+
+        Raises:
+            UpstreamError: it did not, or does not let us.
+        """
+        self._resumed += 1
+        if self._place is not None and self._resumed <= MOST_RESUMED and self._reader is not None:
+            await self._reader.aclose()
+            await anyio.sleep(min(self._retry / 1000, LONGEST_RETRY_SECONDS))
+            try:
+                reply = await self.upstream.resume(self._place)
+            except LinkLostError as error:
+                raise UpstreamError(str(error)) from None
+            if reply.status == 200:
+                self._reader = Reader(reply)
+                return
+            await reply.aclose()
+        raise UpstreamError("the server ended its answer without a response")
 
     def inject(self, message: Message) -> None:
         """A message of this conversation came another way. While nobody reads, not much is kept."""

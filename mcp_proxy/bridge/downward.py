@@ -29,6 +29,8 @@ NEEDS: Mapping[str, str] = {
     "roots/list": "roots",
 }
 """What a server may ask, and the capability that a client must have declared."""
+LARGEST_CLAIMS = 64 * 1024
+"""Bytes of capabilities and name that a client may tell of itself: they are kept as long as its session is."""
 TASKS = "io.modelcontextprotocol/tasks"
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 _RESERVED = (PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LEVEL_META_KEY)

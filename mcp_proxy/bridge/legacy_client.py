@@ -14,7 +14,7 @@ from mcp_types.jsonrpc import METHOD_NOT_FOUND
 
 from governance import jsontree
 from governance.jsontree import JsonObject
-from mcp_proxy.bridge.downward import LEVELS, ClientFacts, initialize_result, modern_request
+from mcp_proxy.bridge.downward import LARGEST_CLAIMS, LEVELS, ClientFacts, initialize_result, modern_request
 from mcp_proxy.bridge.headers import Annotations
 from mcp_proxy.bridge.legacy_stream import OwnStream
 from mcp_proxy.bridge.probe import HEADERS, discover_request
@@ -167,8 +167,14 @@ class TranslatingLink:
 
     async def _initialize(self, message: Message) -> Message:
         facts = ClientFacts.of(message)
+        if len(jsontree.dump([facts.capabilities, facts.info])) > LARGEST_CLAIMS:
+            return failure(message.id, INVALID_PARAMS, f"a client may tell {LARGEST_CLAIMS} bytes of itself")
         asked = discover_request(self.fresh_id(), facts.capabilities, facts.info)
-        response = await answer_of(self._link, asked, HEADERS)
+        try:
+            response = await answer_of(self._link, asked, HEADERS)
+        except UpstreamError:
+            self._failed()
+            raise
         discovered = response.value.get("result")
         if not isinstance(discovered, dict):
             self._failed()

@@ -13,19 +13,22 @@ from governance import jsontree
 from governance.exchange import Principal
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.bridge.conversation import Conversation, LegReply, answers_in
+from mcp_proxy.bridge.legacy_stream import LONGEST_URI
 from mcp_proxy.bridge.pool import MOST_LISTENERS, Listener, Party, Pool
 from mcp_proxy.bridge.replies import OneReply, failure, notification, result
 from mcp_proxy.bridge.upstream_session import UpstreamSession
 from mcp_proxy.bridge.upward import Guest, discover_result, level_of
 from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, UpstreamError, UpstreamUnreachableError
-from mcp_proxy.message import INVALID_PARAMS, Message, RequestId
+from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message, RequestId
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.piped import ACCEPTED, EmptyReply
-from mcp_proxy.transports.switchboard import CANCELLED, SESSION_BYTES
+from mcp_proxy.transports.switchboard import CANCELLED
 
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 MOST_SUBSCRIPTIONS = 1000
 """Resources of one subscription."""
+LISTENER_BYTES = 256 * 1024
+"""How much may wait for the reader of one subscription; the oldest is dropped."""
 _REMOVED = frozenset({"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
 
 
@@ -55,7 +58,10 @@ class StandInLink:
         if not message.is_request:
             self._notified(message)
             return ACCEPTED
-        guest = Guest.of(self._principal, message)
+        try:
+            guest = Guest.of(self._principal, message)
+        except MalformedMessageError as error:
+            return OneReply(failure(message.id, error.code, str(error)))
         if message.method in _REMOVED or message.method.startswith("tasks/"):
             return OneReply(failure(message.id, METHOD_NOT_FOUND, f"`{message.method}` is not offered here"))
         if message.method == "server/discover":
@@ -146,7 +152,7 @@ class StandInLink:
         except BaseException:
             self._pool.release(session)
             raise
-        mailbox = Mailbox(max_bytes=SESSION_BYTES, forgetful=True, owner=self._name)
+        mailbox = Mailbox(max_bytes=LISTENER_BYTES, forgetful=True, owner=self._name)
         listener = Listener(message.id or 0, wanted, mailbox)
         mailbox.put(listener.tagged(notification(ACKNOWLEDGED, {"notifications": wanted})))
         party.listeners.add(listener)
@@ -162,7 +168,9 @@ class StandInLink:
             if asked.get(f"{kind}ListChanged") is True and jsontree.as_object(offered.get(kind)).get("listChanged")
         }
         uris = dict.fromkeys(
-            uri for uri in jsontree.as_list(asked.get("resourceSubscriptions")) if isinstance(uri, str)
+            uri
+            for uri in jsontree.as_list(asked.get("resourceSubscriptions"))
+            if isinstance(uri, str) and len(uri) <= LONGEST_URI
         )
         if uris and jsontree.as_object(offered.get("resources")).get("subscribe"):
             agreed: list[Json] = [uri for uri in list(uris)[:MOST_SUBSCRIPTIONS] if await session.subscribe(uri)]

@@ -220,7 +220,11 @@ class Pool:
         await self._end(*min(idle, key=lambda pair: pair[1].used_at))
 
     async def _pump(self, party: Party, session: UpstreamSession) -> None:
-        await session.pump(again=self._server.transport == "http")
+        try:
+            await session.pump(again=self._server.transport == "http")
+        except Exception:
+            log.exception("the own stream of a session with server `%s` could not be read", self._server.name)
+            session.lost = True
         if session.lost:
             await self._end(party, session)
 
@@ -239,7 +243,10 @@ class Pool:
     async def _watch(self) -> None:
         while self._parties and not self._closed:
             await anyio.sleep(SWEEP_SECONDS)
-            await self.sweep()
+            try:
+                await self.sweep()
+            except Exception:
+                log.exception("idle sessions with server `%s` could not be ended", self._server.name)
         self._watching = False
 
     def _tidy(self) -> None:

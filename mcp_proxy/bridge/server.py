@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 DOUBT_SECONDS = 5.0
 """A server is not asked for its era again sooner than this because of an answer that looks odd."""
+NO_SECONDS = 600.0
+"""How long a server that is reached over HTTP is taken for one of legacy revisions only."""
 _ODD = (400, 404, 405)
 
 
@@ -99,9 +101,9 @@ class BridgedServer:
             if self._is_modern and self._is_legacy is False:
                 return await self.translated(principal)
             return LegacyLink(self, principal, await self.inner.open(principal, era))
-        if self._is_modern is None:
+        if self._must_ask:
             async with self._asking:
-                if self._is_modern is None:
+                if self._must_ask:
                     await self._ask(principal)
         if not self._is_modern:
             return StandInLink(self.name, principal, self._pool)
@@ -153,6 +155,17 @@ class BridgedServer:
         """The server answered as one of the other era might: ask it anew, unless it was asked just now."""
         if self._means.clock.monotonic() - self._asked_at >= DOUBT_SECONDS:
             self.forget()
+
+    @property
+    def _must_ask(self) -> bool:
+        """Whether it is not known, or not known for sure, if the server speaks the modern revision.
+
+        Over HTTP a no may have been the word of something in between, or the server may have been renewed since.
+        """
+        if self._is_modern is None:
+            return True
+        age = self._means.clock.monotonic() - self._asked_at
+        return not self._is_modern and self.inner.transport == "http" and age >= NO_SECONDS
 
     async def _ask(self, principal: Principal) -> None:
         self._remember(modern=await probe.is_modern(self.inner, principal, self._means.limits.connect_seconds))

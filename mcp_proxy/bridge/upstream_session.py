@@ -98,6 +98,14 @@ class UpstreamSession:
             self.lost = True
             raise
 
+    async def resume(self, place: str) -> Reply:
+        """The rest of a stream that the server ended at a place.
+
+        Raises:
+            UpstreamError: it is not to be had.
+        """
+        return await self._link.listen({**self._headers, "last-event-id": place})
+
     def enter(self, talk: Conversation) -> int:
         """A conversation begins; returns the id that its request has upstream."""
         wire_id = next(self._numbers)

@@ -19,9 +19,9 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from governance import jsontree
 from governance.exchange import Principal
 from governance.jsontree import Json, JsonObject
-from mcp_proxy.bridge.downward import LEVELS, RESOURCE_NOT_FOUND, may_ask, without_tasks
+from mcp_proxy.bridge.downward import LARGEST_CLAIMS, LEVELS, RESOURCE_NOT_FOUND, may_ask, without_tasks
 from mcp_proxy.bridge.replies import request
-from mcp_proxy.message import INVALID_PARAMS, Message, RequestId
+from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message, RequestId
 from mcp_proxy.transports.switchboard import PROGRESS
 
 LOG = "notifications/message"
@@ -44,10 +44,18 @@ class Guest:
 
     @classmethod
     def of(cls, principal: Principal, message: Message) -> "Guest":
-        """Who sent a request."""
+        """Who sent a request.
+
+        Raises:
+            MalformedMessageError: it tells more of itself than can be kept.
+        """
         meta = message.meta
         capabilities = without_tasks(jsontree.as_object(meta.get(CLIENT_CAPABILITIES_META_KEY)))
         info = jsontree.as_object(meta.get(CLIENT_INFO_META_KEY)) or {"name": "unnamed", "version": "0"}
+        if len(jsontree.dump([capabilities, info])) > LARGEST_CLAIMS:
+            raise MalformedMessageError(
+                f"a client may tell {LARGEST_CLAIMS} bytes of itself", code=INVALID_PARAMS, request_id=message.id
+            )
         claims = jsontree.digest([capabilities, info])
         return cls((principal.key_id, principal.tenant, principal.user), claims, capabilities, info)
 
