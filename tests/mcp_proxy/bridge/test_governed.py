@@ -15,7 +15,7 @@ from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.servers import open_servers
 from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.bridge.test_modern_client import ACCEPTED, elicits, envelope
+from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, elicits, envelope
 from tests.mcp_proxy.harness import raw_client, serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
