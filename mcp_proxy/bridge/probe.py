@@ -17,6 +17,7 @@ from mcp_proxy.bridge.replies import answer_of, request
 from mcp_proxy.eras import VERSION_HEADER
 from mcp_proxy.link import Era, Link, Server, UpstreamError, UpstreamTimeoutError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.transports.stdio import SharedLink
 
 DISCOVER = "server/discover"
 HEADERS = {VERSION_HEADER: LATEST_MODERN_VERSION, MCP_METHOD_HEADER: DISCOVER}
@@ -55,21 +56,24 @@ async def is_modern(server: Server, principal: Principal, patience: float) -> bo
     """Whether a server speaks the modern revision.
 
     Args:
-        server: asked over a link of its own; over a pipe that is a process of its own, because a process may keep to
-            the era of its first request.
+        server: asked over a link for modern requests. A process may keep to the era of its first request, so one that
+            turns out to be legacy is of no further use and ends; a modern one goes on and serves the principal.
         principal: for whom it is opened.
         patience: seconds after which a pipe that stays silent is asked by `initialize` instead.
 
     Raises:
         UpstreamError: it cannot be reached.
     """
-    era = Era.MODERN if server.transport == "http" else Era.LEGACY
-    link = await server.open(principal, era)
+    link = await server.open(principal, Era.MODERN)
+    modern = False
     try:
-        return await link_is_modern(link, patience, silent=server.transport != "http")
+        modern = await link_is_modern(link, patience, silent=server.transport != "http")
     finally:
         with anyio.CancelScope(shield=True):
+            if isinstance(link, SharedLink) and not modern:
+                link.retire()
             await link.close()
+    return modern
 
 
 async def link_is_modern(link: Link, patience: float, *, silent: bool) -> bool:

@@ -191,6 +191,7 @@ class SharedChild:
         self._link: PipedLink | None = None
         self._users = 0
         self._idle: asyncio.TimerHandle | None = None
+        self._retired = False
         self._lock = anyio.Lock()
 
     async def running(self) -> PipedLink:
@@ -216,8 +217,8 @@ class SharedChild:
     def leave(self) -> None:
         """Somebody does not use it any more."""
         self._users -= 1
-        if self._users == 0:
-            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._expire)
+        if self._users == 0 and not self._retired:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.retire, "it was idle")
 
     def forget(self) -> None:
         """No further use."""
@@ -225,10 +226,12 @@ class SharedChild:
             self._idle.cancel()
         self._on_forget()
 
-    def _expire(self) -> None:
+    def retire(self, why: str) -> None:
+        """End the child: the next user gets another one."""
+        self._retired = True
         self.forget()
         if self._link is not None and isinstance(self._link.wire, ChildWire):
-            self._link.lost("it was idle")
+            self._link.lost(why)
             self._link.wire.child.stop()
 
 
@@ -253,6 +256,10 @@ class SharedLink:
     async def listen(self, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """There is no such stream in the modern era; see `Link.listen`."""
         return await (await self._shared.running()).listen(headers)
+
+    def retire(self) -> None:
+        """The child turned out to be of no use; it ends."""
+        self._shared.retire("it does not speak the modern revision")
 
     async def close(self) -> None:
         """Give the share back; see `Link.close`."""

@@ -40,7 +40,7 @@ class Stage:
 async def bridged(
     entry: dict[str, Any], clock: Clock | None = None, limits: Limits | None = None
 ) -> AsyncGenerator[Stage]:
-    """The front before one configured server; everything is over within 30 seconds."""
+    """The front before one configured server; everything is over within 60 seconds."""
     clock = clock or SystemClock()
     gate, kills = OpenGate(), OpenKills()
 
@@ -52,7 +52,7 @@ async def bridged(
         settings["limits"] = limits.model_dump()
     config = Config.model_validate(settings)
     organs = Organs(gate, kills, SeenTools(), TwoKeys(), clock, config.limits, ("127.0.0.1",), record)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with (
             open_servers(config, clock, lambda: 0.0) as servers,
             open_app(organs, servers) as app,
@@ -78,7 +78,7 @@ async def one_era_stage(era: Era, transport: str) -> AsyncGenerator[Stage]:
 async def connected(stage: Stage, mode: Any, *, key: str = "wk_alice", **options: Any) -> AsyncGenerator[Client]:
     """An official client before the stage."""
     async with (
-        httpx2.AsyncClient(headers={"authorization": f"Bearer {key}"}, timeout=20) as http,
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {key}"}, timeout=60) as http,
         Client(streamable_http_client(stage.url, http_client=http), mode=mode, **options) as client,
     ):
         yield client
