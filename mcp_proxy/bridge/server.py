@@ -71,6 +71,8 @@ class BridgedServer:
         self._is_modern: bool | None = None
         self._is_legacy: bool | None = None
         self._asked_at = 0.0
+        self._attempts = 0
+        self._trouble: UpstreamError | None = None
         self._annotations = Annotations()
         suspensions = Suspensions(means.state_key, inner.name, means.clock, means.limits.upstream_seconds)
         single = isinstance(inner, OnlyChild)
@@ -102,9 +104,7 @@ class BridgedServer:
                 return await self.translated(principal)
             return LegacyLink(self, principal, await self.inner.open(principal, era))
         if self._must_ask:
-            async with self._asking:
-                if self._must_ask:
-                    await self._ask(principal)
+            await self._find_out(principal)
         if not self._is_modern:
             return StandInLink(self.name, principal, self._pool)
         return MirroringLink(self, await self.inner.open(principal, era))
@@ -166,6 +166,23 @@ class BridgedServer:
             return True
         age = self._means.clock.monotonic() - self._asked_at
         return not self._is_modern and self.inner.transport == "http" and age >= NO_SECONDS
+
+    async def _find_out(self, principal: Principal) -> None:
+        """Ask, unless somebody else has just done so; who waited for an attempt that failed does not make another."""
+        attempt = self._attempts
+        async with self._asking:
+            if not self._must_ask:
+                return
+            if self._attempts != attempt and self._trouble is not None:
+                raise type(self._trouble)(str(self._trouble))
+            try:
+                await self._ask(principal)
+                self._trouble = None
+            except UpstreamError as error:
+                self._trouble = error
+                raise
+            finally:
+                self._attempts += 1
 
     async def _ask(self, principal: Principal) -> None:
         self._remember(modern=await probe.is_modern(self.inner, principal, self._means.limits.connect_seconds))

@@ -7,7 +7,11 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 
-from mcp_proxy.link import Era
+from governance.config.models import Limits
+from governance.exchange import Principal
+from mcp_proxy.bridge.server import BridgedServer, Means
+from mcp_proxy.link import Condition, Era, Link, UpstreamTimeoutError
+from tests.conftest import ManualClock
 from tests.mcp_proxy.bridge.stages import MODERN, connected, one_era_stage
 
 ACROSS = [(Era.MODERN, "legacy"), (Era.LEGACY, MODERN)]
@@ -156,3 +160,39 @@ async def test_many_calls_of_several_clients_keep_their_own_answers(era: Era, mo
         async with anyio.create_task_group() as clients:
             for number in range(2):
                 clients.start_soon(client, number * 1000)
+
+
+class Hanging:
+    """A server that nobody gets an answer from."""
+
+    name, transport, condition = "up", "http", Condition()
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.gone = anyio.Event()
+
+    async def open(self, principal: Principal, era: Era) -> Link:
+        self.opened += 1
+        await self.gone.wait()
+        raise UpstreamTimeoutError("no answer in time")
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+async def test_those_who_wait_for_a_server_that_hangs_do_not_each_ask_it_again(clock: ManualClock) -> None:
+    hanging, refused = Hanging(), 0
+    async with anyio.create_task_group() as group:
+        server = BridgedServer(hanging, Means(group, clock, Limits(), bytes(32)))
+
+        async def attempt() -> None:
+            nonlocal refused
+            with pytest.raises(UpstreamTimeoutError):
+                await server.open(Principal("a"), Era.MODERN)
+            refused += 1
+
+        for _ in range(5):
+            group.start_soon(attempt)
+        await anyio.wait_all_tasks_blocked()
+        hanging.gone.set()
+    assert (hanging.opened, refused) == (1, 5)
