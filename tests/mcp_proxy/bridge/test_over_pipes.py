@@ -14,9 +14,11 @@ from mcp import Client, MCPError
 from mcp.client.subscriptions import ToolsListChanged
 
 from governance.config.models import Limits
+from tests.mcp_proxy.bridge import one_era
 from tests.mcp_proxy.bridge.stages import MODERN, Stage, bridged, connected
-from tests.mcp_proxy.harness import raw_client
+from tests.mcp_proxy.harness import raw_client, serving
 from tests.mcp_proxy.raw_client import RawClient
+from tests.mcp_proxy.transports import sdk_server
 from tests.mcp_proxy.transports.stage_props import PLAIN_SERVER
 
 RAW = str(Path(__file__).with_name("raw_stdio.py"))
@@ -91,7 +93,7 @@ async def test_a_process_that_ends_is_started_again_for_a_modern_client() -> Non
 
 
 async def test_a_server_that_is_silent_about_what_it_does_not_know_is_a_legacy_one() -> None:
-    limits = Limits(connect_seconds=0.5)
+    limits = Limits(connect_seconds=2)
     command = {"command": sys.executable, "args": [RAW, "silent"]}
     async with bridged(command, limits=limits) as stage, connected(stage, MODERN) as client:
         assert int(await text(client, "pid")) > 0
@@ -105,3 +107,39 @@ async def reached(stage: Stage) -> Any:
 async def test_a_process_that_speaks_legacy_revisions_is_mirrored_byte_for_byte() -> None:
     async with bridged({"command": sys.executable, "args": [PLAIN_SERVER]}) as stage:
         assert (await reached(stage))["result"]["serverInfo"] == {"name": "plain", "version": "1"}
+
+
+def deaf_to_modern(app: Any) -> Any:
+    """An HTTP+SSE server that takes modern requests and never answers them."""
+
+    async def filtered(scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("method") != "POST" or not scope["path"].startswith("/messages"):
+            await app(scope, receive, send)
+            return
+        part = await receive()
+        if one_era.VERSION_KEY.encode() in part["body"]:
+            await send({"type": "http.response.start", "status": 202, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        parts = [part]
+
+        async def again() -> Any:
+            return parts.pop() if parts else await receive()
+
+        await app(scope, again, send)
+
+    return filtered
+
+
+@pytest.mark.parametrize("kind", [{"type": "sse"}, {}])
+async def test_a_modern_client_reaches_an_old_server_over_sse(kind: dict[str, str]) -> None:
+    async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        return types.ElicitResult(action="accept", content={"word": "please"})
+
+    async with (
+        serving(deaf_to_modern(sdk_server.app.sse_app())) as url,
+        bridged({"url": f"{url}/sse", **kind}, limits=Limits(connect_seconds=2)) as stage,
+        connected(stage, MODERN, elicitation_callback=answer) as client,
+    ):
+        assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+        assert await text(client, "ask") == "please"
