@@ -32,6 +32,8 @@ class Calls:
         """The run that the last governed call belonged to; messages with less evidence belong to it too."""
         self.followers: set[Callable[[SessionRef], None]] = set()
         """Told when `run` changes: what is open must end when that run is killed."""
+        self.elicited: dict[str, str] = {}
+        """Calls whose client was asked to open a page by an error, and their tickets (`mcp_proxy.ladder`)."""
 
     def belongs_to(self, run: SessionRef) -> None:
         """A governed call of this client session belongs to `run`."""
@@ -49,6 +51,15 @@ class Calls:
         if message.is_request and message.id in self._open:
             raise MalformedMessageError("`id` is that of a request that is still open", code=INVALID_REQUEST)
         return Call(self, message, outlet, governed=governed)
+
+    def call_off(self, message: Message) -> bool:
+        """Take a client's `notifications/cancelled`. True if its call was held: then the server never heard of it."""
+        request_id = message.params.get("requestId")
+        call = self._open.get(request_id) if isinstance(request_id, str | int) else None
+        if call is None or call.held is None:
+            return False
+        call.call_off()
+        return True
 
     async def replayed(self, event: Event) -> Event | None:
         """What may leave when `event` comes on the server's own stream: itself, the judged answer, or nothing."""
@@ -93,6 +104,10 @@ class Call:
         """Whether the server gave the stream places to resume from."""
         self.reply: Reply | None = None
         """What the server answers with; closed with the call, after the client has its answer."""
+        self.held: anyio.CancelScope | None = None
+        """Ends the waiting for a person, while there is any."""
+        self.called_off = False
+        """Whether the client gave the call up while it was held: it must not be executed any more."""
         self._book = book
         self._outlet = outlet
         self._arrival: Event | None = None
@@ -127,6 +142,12 @@ class Call:
         if not self._outlet.gone or self._done is not None or message is None or len(message.raw) > MISSED_BYTES:
             return None
         return self._final
+
+    def call_off(self) -> None:
+        """The client does not want the held call any more."""
+        self.called_off = True
+        if self.held is not None:
+            self.held.cancel()
 
     async def put(self, event: Event) -> None:
         """Send on something that came before the answer."""

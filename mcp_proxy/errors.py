@@ -74,7 +74,8 @@ def render(_scope: AsgiScope, problem: BadRequestError) -> tuple[bytes, bytes]:
     return b"application/json", bad_request(problem).message.raw
 
 
-def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
+def told(error: RefusedError) -> JsonObject:
+    """What a machine is told about a refusal, under `VERDICT_KEY`."""
     verdict: JsonObject = {
         "decision": (Decision.HOLD if error.ticket else error.verdict.decision).value,
         "rule": error.verdict.rule or error.verdict.by,
@@ -82,6 +83,11 @@ def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
     }
     if error.ticket:
         verdict |= {"ticket": error.ticket, "link": error.link}
+    return verdict
+
+
+def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
+    verdict = told(error)
     text = _text(error)
     if request.method == "tools/call":
         result: JsonObject = {"content": [{"type": "text", "text": text}], "isError": True}

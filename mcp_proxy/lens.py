@@ -65,6 +65,8 @@ class Caller:
     """Name the client gave itself: a claim, recorded and never trusted."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """All headers of the request, lower-case names; empty on stdio."""
+    capabilities: Json = None
+    """What a legacy client declared in `initialize`; a modern one declares it in each request."""
 
 
 def exchange_of(

@@ -6,13 +6,14 @@ How messages travel is the business of fronts and links, what they mean that of 
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 import anyio
 
+from approvals.desk import UNATTENDED, Attendance
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
@@ -21,7 +22,10 @@ from governance.jsontree import JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
+from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant
 from mcp_proxy.calls import Call, Calls
+from mcp_proxy.delivery import Delivery
+from mcp_proxy.ladder import Leg
 from mcp_proxy.lens import (
     ACTIONS,
     Caller,
@@ -38,7 +42,9 @@ from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
 
-
+CANCELLED = "notifications/cancelled"
+OPEN = 200
+"""Status of a stream that the server opened."""
 MOST_RUNS = 32
 """Runs whose kill ends one stream: a client that names a new run with each call must not fill the memory."""
 
@@ -61,8 +67,8 @@ class Way(Protocol):
 class Gate(Protocol):
     """The guard, as this proxy uses it (`pipeline.guard.Guard`)."""
 
-    def passage(self, exchange: Exchange) -> AbstractAsyncContextManager[Way]:
-        """The way of one exchange."""
+    def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> AbstractAsyncContextManager[Way]:
+        """The way of one exchange. `attendance` waits with its client while a person is asked."""
         ...
 
     def may_see(self, exchange: Exchange) -> bool:
@@ -113,6 +119,8 @@ class Relay:
     """Seconds that a call without an answer is kept open after its stream ended."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    delivery: Delivery | None = None
+    """How approvals reach clients; without one every held call waits and is then told `pending`."""
 
     async def carry(
         self,
@@ -135,19 +143,29 @@ class Relay:
 
         Returns:
             What went wrong, after the client was told; None if nothing did.
+
+        Raises:
+            MalformedMessageError: nothing of it was carried.
         """
         action = ACTIONS.get(message.method) if message.is_request else None
+        leg = Leg(message)
+        if action is not None and self.delivery is not None:
+            leg = self.delivery.leg(message, caller, calls)
+        elif message.method == CANCELLED and calls.call_off(message):
+            await outlet.begin(202, NO_HEADERS)
+            return None
         async with calls.opened(message, outlet, governed=action is not None) as call:
             try:
                 if action is None:
                     await self._pass(call, link, caller, outlet, calls, headers)
                 else:
                     session = await self.place(signs_of(message, caller), caller.principal)
-                    exchange = exchange_of(message, action, caller, session, self.catalog, self.clock.now())
+                    exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
                     calls.belongs_to(exchange.session)
-                    await call.answer(await self._govern(call, exchange, link, outlet, headers))
+                    await call.answer(await self._govern(call, leg, exchange, link, outlet, headers))
             except (RefusedError, UpstreamError) as error:
-                told = errors.answer(error, message, caller.era)
+                asked = await self.delivery.answer(error, leg, caller, calls) if self.delivery else None
+                told = asked or errors.answer(error, message, caller.era)
                 await outlet.begin(told.status, NO_HEADERS)
                 if message.is_request:
                     await call.answer(Event(told.message))
@@ -168,14 +186,20 @@ class Relay:
             reply = await link.listen(headers)
             try:
                 await outlet.begin(reply.status, reply.headers)
-                async for event in reply.events:
-                    found = await calls.replayed(event)
-                    if found is not None:
-                        await outlet.put(found)
+                async with self._announcing(reply, calls, outlet):
+                    async for event in reply.events:
+                        found = await calls.replayed(event)
+                        if found is not None:
+                            await outlet.put(found)
             finally:
                 with anyio.CancelScope(shield=True):
                     await reply.aclose()
         cut.check()
+
+    def _announcing(self, reply: Reply, calls: Calls, outlet: Outlet) -> AbstractAsyncContextManager[None]:
+        if self.delivery is None or reply.status != OPEN:
+            return nullcontext()
+        return self.delivery.announcing(calls, outlet)
 
     # -- passed on --------------------------------------------------------------------------------------------------
 
@@ -207,11 +231,15 @@ class Relay:
     # -- governed ---------------------------------------------------------------------------------------------------
 
     async def _govern(
-        self, call: Call, exchange: Exchange, link: Link, outlet: Outlet, headers: Mapping[str, str]
+        self, call: Call, leg: Leg, exchange: Exchange, link: Link, outlet: Outlet, headers: Mapping[str, str]
     ) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
-        message = call.message
-        async with self.gate.passage(exchange) as way:
+        message = leg.message
+        if leg.choice is not None and self.delivery is not None:
+            await self.delivery.decide(leg, exchange)
+        every = self.delivery.progress_seconds if self.delivery is not None else PROGRESS_SECONDS
+        attendant = Attendant(call, outlet, leg.seconds, every)
+        async with self.gate.passage(exchange, attendant) as way:
             sent = message_of(way.exchange.request, message)
             if sent is not message and self.rules is not None:
                 headers = self.rules.rewritten(exchange.resource.server, sent, headers)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
+from approvals.desk import UNATTENDED, Attendance
 from governance.exchange import Body, Exchange
 from governance.stage import Outcome, RefusedError
 from pipeline.passage import Organs, Passage
@@ -21,13 +22,17 @@ class Guard:
         self._organs = organs
 
     @contextlib.asynccontextmanager
-    async def passage(self, exchange: Exchange) -> AsyncGenerator["Passage"]:
+    async def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> AsyncGenerator["Passage"]:
         """The way of one exchange: judged on entry, settled on exit, cut when its run is killed.
+
+        Args:
+            exchange: what is to be judged.
+            attendance: how long the caller may wait for a person, and what is done for it meanwhile.
 
         Raises:
             RefusedError: the exchange must not be forwarded, or must not go on; the refusal is recorded.
         """
-        passage = Passage(self._organs, exchange)
+        passage = Passage(self._organs, exchange, attendance)
         try:
             with self._organs.kills.track(exchange.principal, exchange.session, passage.cut), passage.scope:
                 try:

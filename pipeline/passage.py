@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 
 import anyio
 
-from approvals.desk import Desk, Held, HeldState
+from approvals.desk import UNATTENDED, Attendance, Desk, Held, HeldState
 from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase
@@ -68,8 +68,9 @@ class Organs:
 class Passage:
     """One exchange on its way through the guard."""
 
-    def __init__(self, organs: Organs, exchange: Exchange) -> None:
+    def __init__(self, organs: Organs, exchange: Exchange, attendance: Attendance = UNATTENDED) -> None:
         self._organs = organs
+        self._attendance = attendance
         self.exchange = exchange
         """The exchange as judged. Forward exactly `exchange.request.raw`."""
         self._received = exchange.request
@@ -161,7 +162,7 @@ class Passage:
         """Hold the call. Returns the id of the ticket that was used up for it."""
         verdict, exchange = judged.winner, judged.exchange
         try:
-            held = await self._organs.desk.hold(exchange, verdict)
+            held = await self._organs.desk.hold(exchange, verdict, attendance=self._attendance)
         except Exception:
             log.exception("nobody can be asked, so exchange %s is refused", exchange.id)
             await self._refuse(judged, broken("approval"))
@@ -175,6 +176,8 @@ class Passage:
             await self._refuse(
                 judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held
             )
+        if not self._attendance.present:
+            await self._refuse(judged, _left("the client left before the call was approved"), held)
         if not await self._used_up(held):
             used = "the approval was used, or ran out, before the call could run: make it again"
             await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
@@ -353,8 +356,7 @@ def _not_approved(held: Held, verdict: Verdict) -> Verdict:
     )
 
 
-def _left() -> Verdict:
-    reason = "the client left before it was decided"
+def _left(reason: str = "the client left before it was decided") -> Verdict:
     return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)
 
 

@@ -18,6 +18,7 @@ STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
+LADDER = "tests/mcp_proxy/test_ladder.py::"
 UP = "tests/wicket/test_up.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
@@ -147,6 +148,15 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H9": Shown(
+        "approval delivered by what the client can do: `input_required`, held call, pending result and retry",
+        (
+            LADDER + "test_a_modern_client_that_opens_pages_is_given_the_page_and_its_call_runs_once_approved",
+            LADDER + "test_a_modern_client_without_elicitation_waits_leg_by_leg",
+            LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
+            LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
         ),
     ),
     "H22": Shown(

@@ -9,6 +9,7 @@ from mcp_proxy.errors import render
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
+from wicket.delivering import delivery_of
 from wicket.serve import Service, record_refused
 
 
@@ -27,6 +28,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         record=record_refused(runtime, "mcp"),
         header_user=config.identity.header_user,
         place=runtime.roll.place,
+        delivery=delivery_of(runtime),
     )
     jitter = secrets.SystemRandom().random
     async with open_servers(config, runtime.clock, jitter) as servers, open_app(organs, servers) as app:

@@ -135,7 +135,8 @@ class HttpFront:
             link = await incoming.server.open(incoming.principal, Era.LEGACY)
             info = jsontree.as_object(message.params.get("clientInfo"))
             client = jsontree.as_text(info.get("name"))[:200]
-            session = Session(incoming.server.name, incoming.principal.key_id, link, client)
+            capabilities = message.params.get("capabilities")
+            session = Session(incoming.server.name, incoming.principal.key_id, link, client, capabilities)
             outlet.opening = lambda first: self._admit(session, first)
             caller = _caller(incoming, Era.LEGACY, session)
             try:
@@ -257,6 +258,7 @@ def _caller(incoming: Incoming, era: Era, session: Session | None = None) -> Cal
         session=session.id if session is not None else "",
         client=session.client if session is not None else "",
         headers=incoming.headers,
+        capabilities=session.capabilities if session is not None else None,
     )
 
 

@@ -13,6 +13,7 @@ import anyio
 
 from governance.clock import Clock
 from governance.exchange import Principal
+from governance.jsontree import Json
 from mcp_proxy.calls import Calls
 from mcp_proxy.link import Link
 from pipeline.border import BadRequestError
@@ -32,6 +33,8 @@ class Session:
     key_id: str
     link: Link
     client: str = ""
+    capabilities: Json = None
+    """What the client declared in `initialize`."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     calls: Calls = field(default_factory=Calls)
     used_at: float = 0.0

@@ -10,6 +10,7 @@ import aiohttp
 import anyio
 import uvicorn
 
+from approvals.desk import UNATTENDED, Attendance
 from governance.catalog.catalog import Catalog, MemoryDefinitions
 from governance.clock import Clock, SystemClock
 from governance.config.models import Limits
@@ -73,7 +74,7 @@ class OpenGate:
         return replace(exchange, response=exchange.response.edited(verdict.edits))
 
     @contextlib.asynccontextmanager
-    async def passage(self, exchange: Exchange) -> AsyncGenerator[OpenWay]:
+    async def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> AsyncGenerator[OpenWay]:
         way = OpenWay(self, self.judged(exchange, Phase.REQUEST), list(self.warnings))
         self.admitted.append(way.exchange)
         self.ways.append(way)
