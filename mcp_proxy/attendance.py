@@ -54,6 +54,8 @@ class Attendant:
             return
         async with anyio.create_task_group() as group:
             self._call.held = group.cancel_scope
+            if not self.present:
+                group.cancel_scope.cancel()
             group.start_soon(self._attend, link)
             try:
                 yield

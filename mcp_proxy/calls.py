@@ -13,6 +13,8 @@ from typing import Self
 import anyio
 
 from governance.exchange import SessionRef
+from governance.stage import RefusedError
+from governance.verdict import Decision, Verdict
 from mcp_proxy.link import Event, Outlet, Reply
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
 
@@ -53,10 +55,10 @@ class Calls:
         return Call(self, message, outlet, governed=governed)
 
     def call_off(self, message: Message) -> bool:
-        """Take a client's `notifications/cancelled`. True if its call was held: then the server never heard of it."""
+        """Take a client's `notifications/cancelled`. True if its call was not sent yet, and never will be."""
         request_id = message.params.get("requestId")
         call = self._open.get(request_id) if isinstance(request_id, str | int) else None
-        if call is None or call.held is None:
+        if call is None or not call.governed or call.sent:
             return False
         call.call_off()
         return True
@@ -107,7 +109,9 @@ class Call:
         self.held: anyio.CancelScope | None = None
         """Ends the waiting for a person, while there is any."""
         self.called_off = False
-        """Whether the client gave the call up while it was held: it must not be executed any more."""
+        """Whether the client gave the call up before it was sent: it must not be executed any more."""
+        self.sent = False
+        """Whether it is on its way to the server, or was."""
         self._book = book
         self._outlet = outlet
         self._arrival: Event | None = None
@@ -144,10 +148,21 @@ class Call:
         return self._final
 
     def call_off(self) -> None:
-        """The client does not want the held call any more."""
+        """The client does not want the call any more, which was not sent yet."""
         self.called_off = True
         if self.held is not None:
             self.held.cancel()
+
+    def send(self) -> None:
+        """It is about to be sent to the server.
+
+        Raises:
+            RefusedError: the client called it off meanwhile.
+        """
+        if self.called_off:
+            reason = "the client called it off before it was sent"
+            raise RefusedError(Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason), "")
+        self.sent = True
 
     async def put(self, event: Event) -> None:
         """Send on something that came before the answer."""

@@ -243,6 +243,7 @@ class Relay:
             sent = message_of(way.exchange.request, message)
             if sent is not message and self.rules is not None:
                 headers = self.rules.rewritten(exchange.resource.server, sent, headers)
+            call.send()
             try:
                 reply = await link.send(sent, headers)
                 message, event = await self._answer(reply, call, outlet)

@@ -5,14 +5,14 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
 import anyio
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Elicit, MCPServer, Resolve
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 from pydantic import BaseModel
 
@@ -47,6 +47,11 @@ class Name(BaseModel):
     name: str
 
 
+def who_are_you() -> Elicit[Name]:
+    """The server's own question."""
+    return Elicit("who are you?", Name)
+
+
 def ledger(marks: list[str]) -> Any:
     """An official server whose tools leave marks."""
     server = MCPServer("ledger")
@@ -57,10 +62,9 @@ def ledger(marks: list[str]) -> Any:
         return f"wrote {text}"
 
     @server.tool()
-    async def greet(context: Context) -> str:  # pyright: ignore[reportUnusedFunction] - as above
-        answer = await context.elicit("who are you?", Name)
-        marks.append(answer.data.name if answer.action == "accept" else "nobody")
-        return f"hello {marks[-1]}"
+    async def greet(who: Annotated[Name, Resolve(who_are_you)]) -> str:  # pyright: ignore[reportUnusedFunction] - as above
+        marks.append(who.name)
+        return f"hello {who.name}"
 
     return server.streamable_http_app()
 
