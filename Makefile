@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage faults bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage faults slow-approval bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -47,6 +47,9 @@ check: lint types imports coverage ## everything that must hold before a change 
 faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened
 	@WICKET_KILLS=$${WICKET_KILLS:-200} $(BIN)/pytest tests/e2e/test_faults.py --durations=1 \
 	  -o log_cli=true --log-cli-level=INFO $(ARGS)
+
+slow-approval: .venv/.developing ## let the person decide after 90 seconds (WICKET_PERSON_SECONDS), with official clients in their default settings
+	@WICKET_PERSON_SECONDS=$${WICKET_PERSON_SECONDS:-90} $(BIN)/pytest tests/e2e/test_approval_clients.py --durations=1 $(ARGS)
 
 bench: .venv/.developing ## measure, and write docs/benchmarks.md
 	@.ci/prepare tools wrk:wrk nginx:nginx-light

@@ -18,6 +18,7 @@ STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
+CLIENTS = "tests/e2e/test_approval_clients.py::"
 LADDER = "tests/mcp_proxy/test_ladder.py::"
 UP = "tests/wicket/test_up.py::"
 
@@ -156,6 +157,7 @@ REQUIREMENTS: dict[str, Shown] = {
             LADDER + "test_a_modern_client_that_opens_pages_is_given_the_page_and_its_call_runs_once_approved",
             LADDER + "test_a_modern_client_without_elicitation_waits_leg_by_leg",
             LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
+            CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
             LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
         ),
     ),

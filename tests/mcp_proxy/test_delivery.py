@@ -8,6 +8,7 @@ import anyio
 from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
 
 from approvals.ticket import State
+from governance.jsontree import JsonObject
 from tests.e2e.stack import eventually
 from tests.mcp_proxy.approving import MODERN, House, approving, post, result, retry, text_of, write
 from tests.mcp_proxy.raw_client import RawClient
@@ -103,11 +104,15 @@ async def test_a_servers_own_questions_work_when_an_approval_comes_before_each_l
         if "inputResponses" in call.params:
             await call.reply(call.result({"resultType": "complete", "content": []}))
             return
-        question = {
+        question: JsonObject = {
             "method": "elicitation/create",
             "params": {"mode": "form", "message": "who?", "requestedSchema": {}},
         }
-        asks = {"resultType": "input_required", "inputRequests": {"who": question}, "requestState": "theirs"}
+        asks: JsonObject = {
+            "resultType": "input_required",
+            "inputRequests": {"who": question},
+            "requestState": "theirs",
+        }
         await call.reply(call.result(asks))
 
     async with approving(tmp_path, upstream=RawUpstream({"tools/call": ask})) as house, house.raw() as client:
@@ -136,7 +141,8 @@ async def test_an_answer_to_us_without_our_state_never_reaches_the_server(tmp_pa
         (ours,) = await _key(house, client)
         yes = {"action": "accept"}
         for responses in ({ours: yes}, {ours: yes, "theirs": yes}):
-            await result(client, {"name": "free", "requestState": "theirs", "inputResponses": responses}, "url")
+            params: Any = {"name": "free", "requestState": "theirs", "inputResponses": responses}
+            await result(client, params, "url")
     assert "wicket" not in json.dumps([params.get("inputResponses") for params in seen])
     assert [params.get("inputResponses") for params in seen] == [None, {"theirs": yes}]
     assert [params["requestState"] for params in seen] == ["theirs", "theirs"]

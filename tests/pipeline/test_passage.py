@@ -6,6 +6,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from approvals.desk import Unattended
+from approvals.ticket import State
 from governance.exchange import Body, Exchange
 from governance.jsontree import JsonObject
 from governance.stage import Outcome, RefusedError
@@ -165,6 +167,26 @@ async def test_a_hundred_uses_of_one_approval_make_one_execution(
                 tasks.start_soon(attempt)
         assert len(forwarded) == 1
         assert len(refused) == 99
+
+
+async def test_an_approval_is_not_used_up_for_a_caller_that_is_gone(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    ask: JsonObject = {"id": "ask", "match": {"tool": "echo"}, "decide": "hold", "reason": "ask"}
+    waits: JsonObject = {"wait_seconds": 0}
+    async with open_world(sqlite_url, tmp_path, clock, policy(ask), approvals=waits) as world:
+        guard, desk = world.runtime.guard, world.runtime.desk
+        with pytest.raises(RefusedError) as asked:
+            await run(world, world.call(), [])
+        await desk.approve(asked.value.ticket, by="anna")
+        with pytest.raises(RefusedError) as refused:
+            async with guard.passage(world.call(), Unattended(present=False)):
+                pytest.fail("it was let through")
+        assert refused.value.verdict.rule == "client.left"
+        ticket = await desk.get(asked.value.ticket)
+        assert ticket is not None
+        assert ticket.state is State.APPROVED
+        assert (await world.events("exchange.refused"))[-1]["approval_id"] == ticket.id
 
 
 async def test_a_killed_run_is_refused_everywhere_and_cut_where_it_is(
