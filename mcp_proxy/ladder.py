@@ -91,6 +91,9 @@ class Ladder:
     in_band: bool = False
     """Whether there are calls that the person at the client may decide."""
     url_errors: bool = False
+    """Whether clients of 2025-11-25 are told of pages by an error."""
+    open_pages: bool = True
+    """Whether clients of 2026-07-28 are asked to open pages."""
 
     def leg(self, message: Message, caller: Caller, now: datetime, told: Container[str] = ()) -> Leg:
         """Read a governed request.
@@ -168,7 +171,7 @@ class Ladder:
         if caller.era is Era.LEGACY:
             return self._legacy(leg, caller, told)
         kinds = _elicitation(leg.message.meta.get(CLIENT_CAPABILITIES_META_KEY))
-        if "url" in kinds:
+        if "url" in kinds and self.open_pages:
             return replace(leg, rung=Rung.URL, asks=Rung.URL, seconds=0)
         if "form" in kinds and self.in_band:
             return replace(leg, rung=Rung.FORM, asks=Rung.FORM, seconds=0)

@@ -18,5 +18,6 @@ def delivery_of(runtime: Runtime) -> Delivery:
         keeps_seconds=2 * approvals.timeout_seconds + SLACK_SECONDS,
         in_band=bool(approvals.in_band),
         url_errors=approvals.url_errors,
+        open_pages=approvals.open_pages,
     )
     return Delivery(ladder, runtime.desk, runtime.clock, approvals.in_band)

@@ -180,6 +180,11 @@ class Approvals(Section):
     most_pending: int = Field(
         default=50, ge=1, le=10_000, description="Calls of one key that may wait for a person; more are refused."
     )
+    open_pages: bool = Field(
+        default=True,
+        description="Ask MCP clients of 2026-07-28 that declare `elicitation.url` to open the page of a held call. Off "
+        "for clients that declare it and cannot; their calls wait as those of other clients do.",
+    )
     in_band: tuple[str, ...] = Field(
         default=(),
         description="Globs of rules whose held calls the person at an MCP client may decide in a form of that client; "

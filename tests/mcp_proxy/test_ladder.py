@@ -217,3 +217,10 @@ async def test_without_waiting_a_modern_client_is_told_pending_at_once(tmp_path:
         answer = await result(client, write("a"))
         assert answer["isError"] is True
         assert house.marks == []
+
+
+async def test_pages_are_not_asked_for_where_clients_only_say_that_they_open_them(tmp_path: Path) -> None:
+    async with approving(tmp_path, open_pages=False) as house, house.raw() as client:
+        answer = await result(client, write("a"), "url", "form")
+        assert answer["resultType"] == "input_required"
+        assert "inputRequests" not in answer
