@@ -164,6 +164,9 @@ class Relay:
                     calls.belongs_to(exchange.session)
                     await call.answer(await self._govern(call, leg, exchange, link, outlet, headers))
             except (RefusedError, UpstreamError) as error:
+                if call.called_off:  # who called it off wants no answer (2025-11-25, "Cancellation")
+                    await outlet.begin(202, NO_HEADERS)
+                    return error
                 asked = await self.delivery.answer(error, leg, caller, calls) if self.delivery else None
                 told = asked or errors.answer(error, message, caller.era)
                 await outlet.begin(told.status, NO_HEADERS)

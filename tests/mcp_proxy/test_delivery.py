@@ -93,6 +93,17 @@ async def test_a_form_answered_for_another_ticket_decides_nothing(tmp_path: Path
         assert house.marks == ["a"]
 
 
+async def test_a_form_answered_in_another_run_decides_nothing(tmp_path: Path) -> None:
+    async with approving(tmp_path, in_band=IN_BAND) as house, house.raw() as client:
+        client.headers["x-wicket-session"] = "one"
+        asked = await result(client, write("a"), "form")
+        client.headers["x-wicket-session"] = "two"
+        again = await result(client, retry("a", asked, action="accept", content={"approve": True}), "form")
+        assert list(again["inputRequests"]) == list(asked["inputRequests"])
+        assert await tickets(house) == {State.PENDING: 2}
+        assert house.marks == []
+
+
 # -- a server that asks by itself --------------------------------------------------------------------------------------
 
 
@@ -217,17 +228,37 @@ async def test_a_held_call_that_its_client_called_off_never_runs(tmp_path: Path)
     upstream = RawUpstream()
     async with approving(tmp_path, upstream=upstream, wait_seconds=20) as house, house.raw() as client:
         await client.initialize()
+        bodies: list[bytes] = []
+
+        async def call() -> None:
+            async with client.post("tools/call", write("a")) as response:
+                bodies.append(await response.read())
+
         async with anyio.create_task_group() as group:
-            group.start_soon(client.tool, "write", {"text": "a"})
+            group.start_soon(call)
             await held(house)
             assert await client.notify("notifications/cancelled", {"requestId": 1, "reason": "changed my mind"}) == 202
             await let_go(house)
             await house.decide()
+        assert bodies == [b""]  # no answer to what was called off
         methods = [one.message.get("method") for one in upstream.calls]
         assert "tools/call" not in methods
         assert "notifications/cancelled" not in methods  # the server never heard of the call
         assert await client.notify("notifications/cancelled", {"requestId": 1}) == 202
         assert [one.message.get("method") for one in upstream.calls][-1] == "notifications/cancelled"
+
+
+async def test_a_held_call_whose_connection_was_closed_never_runs(tmp_path: Path) -> None:
+    async with approving(tmp_path, wait_seconds=20) as house, house.raw() as client:
+        await client.initialize()
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.tool, "write", {"text": "a"})
+            await held(house)
+            group.cancel_scope.cancel()
+        await let_go(house)
+        await house.decide()
+        assert await tickets(house) == {State.APPROVED: 1}
+        assert house.marks == []
 
 
 async def test_an_approval_is_not_used_up_for_a_client_that_left(tmp_path: Path) -> None:
