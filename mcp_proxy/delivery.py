@@ -6,6 +6,7 @@ leg takes the whole pipeline (`relay.py`).
 """
 
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +27,8 @@ from mcp_proxy.ladder import Ladder, Leg, Rung
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import Event, Outlet
 from mcp_proxy.message import Message
+
+log = logging.getLogger(__name__)
 
 ANNOUNCE_SECONDS = 0.5
 """How soon a client hears that its page has served."""
@@ -92,7 +95,7 @@ class Delivery:
         That the choice is about this very call was settled when its state was opened (`sealing.py`). It counts for
         nothing where the ticket is of another run or another caller, or a rule must be decided elsewhere.
         """
-        ticket = await self.tickets.get(leg.ticket)
+        ticket = await self._ticket(leg.ticket)
         if leg.choice is None or ticket is None or not ticket.intact() or not Globs(self.in_band).match(ticket.rule):
             return
         principal = exchange.principal
@@ -104,7 +107,10 @@ class Delivery:
         ):
             return
         decide = self.tickets.approve if leg.choice.approve else self.tickets.deny
-        await decide(leg.ticket, by=f"in-band:{principal.user or principal.key_id}", reason=leg.choice.reason)
+        try:
+            await decide(leg.ticket, by=f"in-band:{principal.user or principal.key_id}", reason=leg.choice.reason)
+        except Exception:
+            log.exception("what the person at the client chose could not be kept, so ticket %s waits on", leg.ticket)
 
     @contextlib.asynccontextmanager
     async def announcing(self, calls: Calls, outlet: Outlet) -> AsyncGenerator[None]:
@@ -127,14 +133,22 @@ class Delivery:
         while True:
             await anyio.sleep(self.announce_seconds)
             for bound, ticket_id in list(calls.elicited.items()):
-                ticket = await self.tickets.get(ticket_id)
-                if ticket is None or ticket.state is not State.PENDING:
+                ticket = await self._ticket(ticket_id)
+                if ticket is not None and ticket.state is not State.PENDING:
                     calls.elicited.pop(bound, None)
                     await outlet.put(Event(_complete(ticket_id)))
 
     async def _may_decide(self, ticket_id: str) -> bool:
-        ticket = await self.tickets.get(ticket_id) if self.in_band else None
+        ticket = await self._ticket(ticket_id) if self.in_band else None
         return ticket is not None and Globs(self.in_band).match(ticket.rule)
+
+    async def _ticket(self, ticket_id: str) -> Ticket | None:
+        """The ticket; none where it cannot be read, so that nothing is decided by it."""
+        try:
+            return await self.tickets.get(ticket_id)
+        except Exception:
+            log.exception("ticket %s cannot be read", ticket_id)
+            return None
 
 
 def _complete(ticket_id: str) -> Message:

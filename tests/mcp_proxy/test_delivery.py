@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
 
+from approvals.store import SqlTickets
 from approvals.ticket import State
 from governance.jsontree import JsonObject
+from governance.store import StoreError
 from tests.e2e.stack import eventually
 from tests.mcp_proxy.approving import MODERN, House, approving, post, result, retry, text_of, write
 from tests.mcp_proxy.raw_client import RawClient
@@ -101,6 +104,24 @@ async def test_a_form_answered_in_another_run_decides_nothing(tmp_path: Path) ->
         again = await result(client, retry("a", asked, action="accept", content={"approve": True}), "form")
         assert list(again["inputRequests"]) == list(asked["inputRequests"])
         assert await tickets(house) == {State.PENDING: 2}
+        assert house.marks == []
+
+
+async def test_a_choice_that_cannot_be_kept_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*args: Any, **words: Any) -> None:
+        raise StoreError("the database is gone")
+
+    async with approving(tmp_path, in_band=IN_BAND) as house, house.raw() as client:
+        asked = await result(client, write("a"), "form")
+        yes = retry("a", asked, action="accept", content={"approve": True})
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlTickets, "decide", broken)
+            assert (await result(client, yes, "form"))["resultType"] == "input_required"
+        assert await tickets(house) == {State.PENDING: 1}
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlTickets, "get", broken)
+            answer = await result(client, yes, "form")
+            assert answer["isError"] is True
         assert house.marks == []
 
 
