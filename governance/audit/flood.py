@@ -1,7 +1,8 @@
 """Events that anybody can cause without a key: written one by one up to a rate, and counted beyond it.
 
 Each event is a durable write. Without a bound, whoever reaches a port could fill the disk and slow down everybody
-else. No refusal is lost: those that were not written one by one stand as a number in the next event.
+else. Those that were not written one by one stand as a number in an event within a second, and when a process ends; a
+process that is killed outright takes the number of its last second with it.
 """
 
 import logging
@@ -56,8 +57,8 @@ class Bounded:
 
     async def tell(self) -> None:
         """Write down how many of each kind were only counted since the last time."""
-        omitted, self._omitted = self._omitted, Counter()
-        for tag, count in omitted.items():
+        for tag in [*self._omitted]:
+            count = self._omitted.pop(tag)
             try:
                 await self._audit.append(Draft(tag, {"code": "flood", "count": count}))
             except AuditError as error:

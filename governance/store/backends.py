@@ -270,6 +270,9 @@ class Postgres:
     def plain_batch(self, connection: Connection) -> Generator[None]:
         """The same on the driver's own connection."""
         driver = cast("psycopg.Connection", connection.connection.driver_connection)
+        if driver.info.transaction_status is not TransactionStatus.IDLE:
+            # Inside another transaction this would be a savepoint: done, told as durable, and never committed.
+            raise StoreError("a transaction was left open: nothing is written into it")
         with driver.transaction():
             driver.execute("SELECT pg_advisory_xact_lock(%s)", (_TURN,))
             yield

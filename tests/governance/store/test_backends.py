@@ -9,6 +9,7 @@ import pytest
 
 from governance.store.backends import Sqlite, backend
 from governance.store.schema import upgrade
+from governance.store.work import StoreError
 
 
 def test_the_file_and_those_beside_it_are_for_their_owner_only(tmp_path: Path) -> None:
@@ -52,6 +53,17 @@ def test_postgres_commits_are_durable_even_where_the_server_says_otherwise(postg
     place = backend(f"{postgres_url}?options=-csynchronous_commit%3Doff")
     with place.writer() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    place.close()
+
+
+def test_nothing_is_written_into_a_transaction_that_was_left_open(database_url: str) -> None:
+    """It would be told as durable, and never committed."""
+    upgrade(database_url)
+    place = backend(database_url)
+    with place.writer() as connection:
+        connection.exec_driver_sql("INSERT INTO signals VALUES ('left', 1)")
+        with pytest.raises((StoreError, sqlite3.OperationalError), match="transaction"), place.plain_batch(connection):
+            pytest.fail("the batch was opened")
     place.close()
 
 
