@@ -27,6 +27,8 @@ EVADED = [
     "4111 1111%201111 1111 is half escaped",
     "bXkgc3NuIGlzIDEyMy00NS02Nzg5LCBrZWVwIGl0 is encoded",
     '{"line": "one\\n123-45-6789\\ntwo", "to": "j@x.org"}',
+    "4111111111111111 5500000000000004 stand side by side",
+    "RF18539007547034 1234 1234 1234 4111 1111 1111 1111 DE89370400440532013000 GB82WEST12345698765432",
     '{\\"ssn\\":\\"123-45-6789\\",\\"card\\":4111111111111111}',
 ]
 SAMPLES = [*(text for texts in PERSONAL.values() for text in texts), *SECRETS.values(), *EVADED]
