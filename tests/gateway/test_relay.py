@@ -208,3 +208,10 @@ def test_the_providers_key_is_taken_out_of_a_stream_however_it_is_cut(dialect: D
     out = through(relay(dialect), *[stream[at : at + size] for at in range(0, len(stream), size)])
     assert b"sk-secret" not in out
     assert text_of(out) == "the key is [provider key] really"
+
+
+def test_what_is_left_of_an_event_after_the_providers_key_is_looked_at_behind_a_byte_order_mark_too() -> None:
+    first = b"\xef\xbb\xbf" + chat_chunk({"content": "sk-secret 123-45-6789 "})
+    out = through(relay(OPENAI, SsnStrand), first, CHAT_DONE)
+    assert b"sk-secret" not in out
+    assert b"6789" not in out
