@@ -35,6 +35,8 @@ _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_
 _KNOWN = frozenset((*_ENVELOPE, "obfuscation", "usage", "choices"))
 _VERDICT_OF_CHOICE = frozenset(("index", "finish_reason", "logprobs"))
 _LABELS = frozenset(("role", "type", "index"))
+_WHOLE = frozenset(("id", "name"))
+"""Members of a call that come at once, in its first chunk: clients read them there and nowhere else."""
 _SPLICE = b',"stream_options":{"include_usage":true}}'
 _NO_USAGE = b',"usage":null'
 _DONE = b"[DONE]"
@@ -250,8 +252,9 @@ def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> No
             if name in _LABELS or child is None:
                 continue
             step = jsontree.escape(name)
-            if name == "id" and isinstance(child, str):
-                found.append(Piece(f"{channel}/id", f"{pointer}/id", child, whole=True))
+            if name in _WHOLE and isinstance(child, str):
+                if child:
+                    found.append(Piece(f"{channel}/{step}", f"{pointer}/{step}", child, whole=True))
             else:
                 _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}")
     elif isinstance(value, list):

@@ -125,6 +125,27 @@ def test_held_arguments_leave_in_their_own_tool_call() -> None:
     assert [delta["finish_reason"] for delta in deltas] == [None, None, None, "tool_calls"]
 
 
+def test_the_name_of_a_call_leaves_in_its_first_chunk() -> None:
+    """Some clients read it there only, and what is written may hold the last word of any text back."""
+
+    class Holding(Open):
+        held = ""
+
+        def feed(self, text: str) -> str:
+            self.held += text
+            return ""
+
+        def close(self) -> str:
+            return self.held
+
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+    first = chat_chunk({"role": "assistant", "tool_calls": [call]})
+    more = chat_chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})
+    assert relay(OPENAI, Holding).feed(first) == first
+    out = through(relay(OPENAI, Holding), first, more, chat_chunk({}, "tool_calls"), CHAT_DONE)
+    assert out.count(b"get_weather") == 1
+
+
 def test_changed_text_takes_its_probabilities_with_it() -> None:
     probabilities = {"content": [{"token": "123-45-6789", "logprob": -0.1}]}
     choice = {"index": 0, "delta": {"content": "123-45-6789"}, "logprobs": probabilities, "finish_reason": "stop"}
