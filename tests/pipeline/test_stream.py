@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - look-alike characters are what is tested
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -169,6 +170,21 @@ def test_nothing_of_a_forbidden_finding_leaves_and_nothing_after_it(action: str,
     assert token not in guard.verdict.reason
     assert guard.feed("more text ") == ""
     assert guard.close() == ""
+
+
+@pytest.mark.parametrize("text", ["j{}@x.org ", "-----BEGIN PRIVATE KEY-----_ "])
+def test_what_a_stream_costs_grows_with_its_length_and_no_faster(text: str) -> None:
+    """A web page that a model read comes through in one piece, and its author is anybody."""
+
+    def cost(times: int) -> float:
+        page = "".join(text.format(number) for number in range(times))
+        guard = StreamGuard(detector(), REDACT, "t")
+        began = time.process_time()
+        guard.feed(page)
+        return time.process_time() - began
+
+    cost(10)
+    assert cost(12_000) < 12 * min(cost(3_000) for _ in range(3))
 
 
 def test_each_tenant_has_its_own_actions() -> None:
