@@ -83,6 +83,8 @@ class Passage:
         self._streams: dict[str, Strand] = {}
         self._decided: Tag | None = None
         """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
+        self._handed_over = False
+        """Whether the request is the caller's to forward: before that, nothing of it was used."""
         self._settled = False
         self._began = organs.clock.monotonic()
 
@@ -156,6 +158,7 @@ class Passage:
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
         final = _shaded(strongest((verdict, last.winner)), judged)
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
+        self._handed_over = True
 
     async def _ask_a_person(self, judged: Judgement) -> str:
         """Hold the call. Returns the id of the ticket that was used up for it."""
@@ -276,6 +279,8 @@ class Passage:
         return True
 
     async def _close_stages(self, outcome: Outcome) -> None:
+        if not self._handed_over:
+            outcome = replace(outcome, status="refused")
         for stage in self._organs.stages.settling:
             try:
                 await stage.settle(self.exchange, outcome)

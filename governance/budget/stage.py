@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Protocol
 
+import anyio
+
 from governance import jsontree
 from governance.budget.prices import Prices, Used
 from governance.clock import Clock, rfc3339
@@ -24,6 +26,8 @@ BYTES_PER_TOKEN = 3
 """For the reservation, so that it is rather too large; what was really used replaces it."""
 DEFAULT_OUTPUT = 4096
 """Output tokens reserved where a request sets no limit."""
+RESERVE_SECONDS = 10
+"""How long a reservation may take; one that takes longer stays counted, and its call is refused."""
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _PAID = frozenset((Action.LLM_GENERATE, Action.LLM_EMBED))
 _COUNTED = _PAID | {Action.TOOL_CALL}
@@ -112,7 +116,9 @@ class BudgetStage:
                 return self._refuse("budget.price", "the price of this model is not known: add it to `prices`")
             amount = Amount(0, amount.tokens, amount.calls)
         try:
-            used = await self._counters.reserve(claims, amount)
+            # A caller that leaves meanwhile leaves it done all the same, so it must be known what to give back.
+            with anyio.fail_after(RESERVE_SECONDS, shield=True):
+                used = await self._counters.reserve(claims, amount)
         except OverBudgetError as over:
             return self._refuse("budget.exceeded", _explained(over))
         full = max(_percent(holds, claim.ceiling) for holds, claim in zip(used, claims, strict=True))

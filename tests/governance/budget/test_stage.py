@@ -204,3 +204,15 @@ async def test_numbers_are_reserved_for_however_they_are_written(
     stage = stage_of(store, clock, Budget(scope="session", tokens=100_000))
     await judged(stage, model_call(n=answers, max_tokens=limit))
     assert 300 <= ((await used(store, "session:ses_1")).tokens or 0) < 400
+
+
+async def test_a_client_that_leaves_while_its_call_is_reserved_leaves_nothing_reserved(
+    store: Store, clock: ManualClock
+) -> None:
+    stage = stage_of(store, clock, Budget(scope="session", calls=2))
+    call = tool_call()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await judged(stage, call)
+    await stage.settle(call, Outcome("refused"))
+    assert (await used(store, "session:ses_1")).calls == 0
