@@ -136,7 +136,7 @@ class ChatReader:
         choices = as_list(chunk.get("choices"))
         hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
-        return Reading(event, value, _pieces(chunk), ends=self._ends(choices), hidden=hidden)
+        return Reading(event, value, _pieces(value), ends=self._ends(choices), hidden=hidden)
 
     def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
         """The chunk's own bytes with one text replaced, unless it also holds probabilities that repeat it."""
@@ -226,21 +226,34 @@ def _choice(choice: Json, pointer: str) -> Iterator[Segment]:
         yield from _message(child, here) if name == "message" else words(child, here, Role.OTHER)
 
 
-def _pieces(chunk: JsonObject) -> list[Piece]:
+def _pieces(chunk: Json) -> list[Piece]:
     """Every text of a chunk: each string inside a `delta` continues the one in the same place of the chunk before."""
     found: list[Piece] = []
-    for place, item in enumerate(as_list(chunk.get("choices"))):
-        choice = as_object(item)
+    if not isinstance(chunk, dict):
+        _stand(found, chunk, "")
+        return found
+    choices = chunk.get("choices")
+    if not isinstance(choices, list):
+        _stand(found, choices, "/choices")
+    for place, choice in enumerate(as_list(choices)):
+        if not isinstance(choice, dict):
+            _stand(found, choice, f"/choices/{place}")
+            continue
         index = _index(choice, place)
         for member, below in choice.items():
             if member not in _VERDICT_OF_CHOICE:
                 _continue(found, below, f"/choices/{place}/{member}", f"{index}/{member}")
     if not chunk.keys() <= _KNOWN:
         for name in chunk.keys() - _KNOWN:
-            for pointer, text, is_name in jsontree.walk(chunk[name], f"/{jsontree.escape(name)}"):
-                if text and not is_name:
-                    found.append(Piece(pointer, pointer, text, whole=True))
+            _stand(found, chunk[name], f"/{jsontree.escape(name)}")
     return found
+
+
+def _stand(found: list[Piece], value: Json, pointer: str) -> None:
+    """Every text of a value that continues nothing."""
+    for here, text, is_name in jsontree.walk(value, pointer):
+        if text and not is_name:
+            found.append(Piece(here, here, text, whole=True))
 
 
 def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> None:

@@ -215,6 +215,31 @@ def test_members_that_nobody_knows_are_looked_at(delta: dict[str, object]) -> No
     assert b"6789" not in through(relay(ANTHROPIC, SsnStrand), event, message_event("message_stop"))
 
 
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.wire)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "123-45-6789",
+        ["123-45-6789"],
+        {"choices": "123-45-6789"},
+        {"choices": {"0": {"delta": {"content": "123-45-6789"}}}},
+        {"choices": ["123-45-6789"]},
+        {"choices": [["123-45-6789"]]},
+        {"choices": [{"delta": "123-45-6789"}]},
+        {"type": "content_block_delta", "delta": "123-45-6789"},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}, "note": "123-45-6789"},
+        {"type": "content_block_start", "content_block": ["123-45-6789"]},
+        {"type": "content_block_start", "content_block": {"type": "text"}, "notes": [{"note": "123-45-6789"}]},
+        {"type": "content_block_stop", "index": 0, "note": "123-45-6789"},
+        {"type": "ping", "note": "123-45-6789"},
+    ],
+)
+def test_what_stands_where_the_wire_has_nothing_is_looked_at(dialect: Dialect, value: object) -> None:
+    out = relay(dialect, SsnStrand).feed(b"data: " + orjson.dumps(value) + b"\n\n")
+    assert b"6789" not in out
+    assert MASK.encode() in out or out.endswith(b"data: {}\n\n")
+
+
 def test_signatures_pass_as_they_are() -> None:
     signature = "123456789" * 20
     event = message_event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": signature})
