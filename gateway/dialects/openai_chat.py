@@ -223,6 +223,7 @@ def _choice(choice: Json, pointer: str) -> Iterator[Segment]:
         return
     for name, child in choice.items():
         here = f"{pointer}/{jsontree.escape(name)}"
+        yield Segment(here, Role.OTHER, name)
         yield from _message(child, here) if name == "message" else words(child, here, Role.OTHER)
 
 
