@@ -267,7 +267,7 @@ def rules() -> Iterable[Rule]:
         Rule(
             "pii.phone.international",
             "pii.phone",
-            r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}",
+            r"\+\d(?:[ .-]?\(?\d\)?){7,32}",
             r"(?<![\w+.])",
             done,
             check=phone,
