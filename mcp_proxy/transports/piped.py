@@ -29,7 +29,7 @@ class Wire(Protocol):
     """One pipe of messages towards a server."""
 
     async def write(self, raw: bytes) -> None:
-        """Send one message. Returns when there is room for the next.
+        """Send one message, once there is room for it.
 
         Raises:
             UpstreamError: it cannot be sent.

@@ -31,24 +31,39 @@ Owner: TypeAlias = tuple[str, str, str]
 
 
 class ChildWire:
-    """The wire of a link: a child's standard input. Each message is one write and one line."""
+    """The wire of a link: a child's standard input. Each message is one write and one line.
 
-    def __init__(self, child: Child) -> None:
+    Args:
+        child: The child.
+        name: The server's name, for messages.
+        patience: Seconds that a child may leave its input unread. Nothing more is written to it meanwhile, so that one
+            that never reads can fill neither the memory nor a call's whole life.
+    """
+
+    def __init__(self, child: Child, name: str, patience: float) -> None:
         self.child = child
+        self._name = name
+        self._patience = patience
 
     async def write(self, raw: bytes) -> None:
         """Write one message.
 
         Raises:
             LinkLostError: the child has ended.
+            UpstreamUnreachableError: it does not read, and the message was not written.
         """
+        try:
+            await self.child.drain(self._patience)
+        except TimeoutError:
+            deaf = f"server `{self._name}` has not read its input for {self._patience:g} seconds"
+            raise UpstreamUnreachableError(deaf) from None
         self.child.write(_as_one_line(raw))
-        await self.child.drain()
 
     def post(self, raw: bytes) -> None:
-        """Write one message if the child still runs."""
-        with contextlib.suppress(LinkLostError):
-            self.child.write(_as_one_line(raw))
+        """Write one message if the child still runs, and reads."""
+        if not self.child.is_full:
+            with contextlib.suppress(LinkLostError):
+                self.child.write(_as_one_line(raw))
 
     async def close(self) -> None:
         """End the child and wait for it."""
@@ -177,7 +192,7 @@ class StdioServer:
         except UpstreamError:
             self._pulse.failed("it cannot be started")
             raise
-        link.wire = ChildWire(child)
+        link.wire = ChildWire(child, self.name, self._limits.upstream_seconds)
         self._links.add(link)
         return link
 

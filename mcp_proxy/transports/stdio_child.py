@@ -155,10 +155,20 @@ class Child(asyncio.SubprocessProtocol):
             asyncio.get_running_loop().call_soon(self._flush)
         self._unwritten += (raw, b"\n")
 
-    async def drain(self) -> None:
-        """Wait until the child has taken enough of what was written."""
+    @property
+    def is_full(self) -> bool:
+        """Whether it has not taken enough of what was written, so that nothing more should be."""
+        return self._room is not None
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until the child has taken enough of what was written.
+
+        Raises:
+            TimeoutError: it did not in `seconds`.
+        """
         if self._room is not None:
-            await asyncio.shield(self._room)
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._room)
 
     def stop(self) -> None:
         """Ask it to end: end of input now, signals to its whole group later. Safe to call twice."""
