@@ -241,9 +241,9 @@ async def test_only_get_and_post_in_their_places_are_served() -> None:
 def an_old_server(first: bytes, *, posts: int = 202) -> Starlette:
     """A stream that says `first` and stays open; POSTs are answered with `posts`."""
 
-    async def stream(_: Request) -> Response:
+    async def stream(asked: Request) -> Response:
         async def events() -> AsyncGenerator[bytes]:
-            yield first
+            yield first.replace(b"PORT", b"%d" % (asked.url.port or 0))
             await anyio.sleep_forever()
 
         return StreamingResponse(events(), media_type="text/event-stream")
@@ -266,6 +266,9 @@ async def upstream(entry: McpServer, clock: ManualClock) -> AsyncGenerator[Serve
     [
         (b"event: endpoint\ndata: http://evil.example/post\n\n", "another origin"),
         (b"event: endpoint\ndata: //127.0.0.1:1/post\n\n", "another origin"),
+        (b"event: endpoint\ndata: //someone:else@127.0.0.1:PORT/here\n\n", "another origin"),
+        (b"event: endpoint\ndata: http://[x/here\n\n", "that is none"),
+        (b"event: endpoint\ndata: //127.0.0.1:99999/here\n\n", "that is none"),
         (b"event: message\ndata: {}\n\n", "did not name the address"),
     ],
 )
