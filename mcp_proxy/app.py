@@ -90,7 +90,14 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     async with http.running():
         app = App(organs, servers, {"": http, "sse": old, "messages": old})
         try:
-            yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+            yield Border(
+                app,
+                hosts=organs.hosts,
+                limits=organs.limits,
+                render=errors.render,
+                record=organs.record,
+                trusted=organs.header_user,
+            )
         finally:
             old.end()
 

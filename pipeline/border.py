@@ -41,10 +41,30 @@ Record: TypeAlias = Callable[[str, BadRequestError], Awaitable[None]]
 
 
 class Border:
-    """ASGI middleware that lets only sound requests through."""
+    """ASGI middleware that lets only sound requests through.
 
-    def __init__(self, app: AsgiApp, *, hosts: Collection[str], limits: Limits, render: Render, record: Record) -> None:
+    Args:
+        app: what lies behind it.
+        hosts: names that are served.
+        limits: what a request may measure.
+        render: makes the answer.
+        record: writes down what was turned away.
+        trusted: header in which a proxy in front names the person, if there is one: with two of them, one may be the
+            client's own.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        hosts: Collection[str],
+        limits: Limits,
+        render: Render,
+        record: Record,
+        trusted: str = "",
+    ) -> None:
         self._app = app
+        self._trusted = trusted.lower().encode()
         self._hosts = frozenset(host.lower() for host in hosts)
         self._limits = limits
         self._render = render
@@ -66,15 +86,19 @@ class Border:
             return BadRequestError(431, "headers", f"more than {self._limits.headers} header lines")
         hosts: list[bytes] = []
         origins: list[bytes] = []
-        size = 0
+        size, trusted = 0, 0
         for name, value in headers:
             size += len(name) + len(value)
             if name == b"host":
                 hosts.append(value)
             elif name == b"origin":
                 origins.append(value)
+            elif name == self._trusted:
+                trusted += 1
         if size > self._limits.header_bytes:
             return BadRequestError(431, "headers", f"more than {self._limits.header_bytes} bytes of headers")
+        if trusted > 1:
+            return BadRequestError(400, "headers", "the header that names the person appears more than once")
         return self._look_at_host(hosts) or self._look_at_origin(origins) or _look_at_target(scope)
 
     def _look_at_host(self, hosts: list[bytes]) -> BadRequestError | None:

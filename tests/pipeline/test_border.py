@@ -52,7 +52,9 @@ def front() -> Iterator[Front]:
     async def record(path: str, problem: BadRequestError) -> None:
         recorded.append(problem.code)
 
-    app = Border(echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=LIMITS, render=render, record=record)
+    app = Border(
+        echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=LIMITS, render=render, record=record, trusted="X-User"
+    )
     protocol = governed_protocol(render, lambda problem: recorded.append(problem.code))
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="critical")  # pyright: ignore[reportArgumentType] - ASGI callables are typed by shape here
@@ -102,6 +104,7 @@ def test_a_sound_request_passes(front: Front) -> None:
         (b"host: localhost\r\norigin: http://localhost.evil.example\r\n", 403, "origin"),
         (b"host: localhost\r\n" + b"x-a: b\r\n" * 30, 431, "headers"),
         (b"host: localhost\r\nx-a: " + b"b" * 5000 + b"\r\n", 431, "headers"),
+        (b"host: localhost\r\nx-user: ann\r\nX-USER: ben\r\n", 400, "headers"),
         (b"host: localhost\r\ncontent-encoding: gzip\r\n", 415, "encoding"),
         (b"host: localhost\r\ncontent-length: 3000\r\n", 413, "too_large"),
         (b"host: localhost\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n", 400, "malformed"),
