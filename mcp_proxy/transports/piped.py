@@ -65,7 +65,7 @@ class PipedLink:
         shared: bool,
         max_bytes: int,
         silence: float,
-        on_close: Callable[[], None] = lambda: None,
+        on_close: Callable[[], object] = lambda: None,
     ) -> None:
         self.stateful = not shared
         self.wire: Wire | None = None

@@ -11,10 +11,11 @@ import pytest
 from governance.config.models import Limits
 from mcp_proxy.link import Era, UpstreamUnreachableError
 from mcp_proxy.pulse import Pulse
+from mcp_proxy.transports import stdio
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command
 from tests.conftest import ManualClock
-from tests.mcp_proxy.transports.stage_props import ANN, read_all, tool
+from tests.mcp_proxy.transports.stage_props import ANN, BEN, ask, plain_server, read_all, tool, words
 
 
 async def test_a_child_that_ends_at_once_or_is_not_wanted_any_more_takes_nobody_with_it(
@@ -89,3 +90,15 @@ async def test_a_child_that_asks_and_never_reads_the_answers_does_not_fill_the_m
             tracemalloc.stop()
         assert held < 2 * 2**20
         await server.aclose()
+
+
+async def test_one_key_cannot_take_every_child(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio, "MOST_OF_ONE_KEY", 1)
+    with anyio.fail_after(10):
+        async with plain_server(clock) as server:
+            link = await server.open(ANN, Era.LEGACY)
+            with pytest.raises(UpstreamUnreachableError, match="1 sessions with this key"):
+                await server.open(ANN, Era.MODERN)
+            assert words(await ask(await server.open(BEN, Era.LEGACY), tool(0, "echo"))) == "echo"
+            await link.close()
+            await server.open(ANN, Era.LEGACY)
