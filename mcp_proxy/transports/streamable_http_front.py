@@ -135,7 +135,8 @@ class HttpFront:
             link = await incoming.server.open(incoming.principal, Era.LEGACY)
             info = jsontree.as_object(message.params.get("clientInfo"))
             client = jsontree.as_text(info.get("name"))[:200]
-            session = Session(incoming.server.name, incoming.principal.key_id, link, client)
+            principal = incoming.principal
+            session = Session(incoming.server.name, principal.key_id, link, client, principal.user)
             outlet.opening = lambda first: self._admit(session, first)
             caller = _caller(incoming, Era.LEGACY, session)
             try:

@@ -1,7 +1,7 @@
 """The sessions of legacy clients on the Streamable HTTP front.
 
-A session id is a handle and no proof of anything: it works only together with the key that opened the session, and any
-other key is told that there is no such session. It carries no message itself.
+A session id is a handle and no proof of anything: it works only together with the key that opened the session, and for
+the person who did; anybody else is told that there is no such session. It carries no message itself.
 """
 
 import logging
@@ -32,6 +32,8 @@ class Session:
     key_id: str
     link: Link
     client: str = ""
+    user: str = ""
+    """The person, where a proxy in front names several that come with one key."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     calls: Calls = field(default_factory=Calls)
     used_at: float = 0.0
@@ -77,7 +79,7 @@ class Sessions:
             BadRequestError: this key has no such session on this server; status 404, which makes clients start again.
         """
         session = self._open.get(session_id)
-        if session is None or session.key_id != principal.key_id or session.server != server:
+        if session is None or session.server != server or (session.key_id, session.user) != _holder(principal):
             raise BadRequestError(404, "session", "no such session: start a new one")
         session.used_at = self._clock.monotonic()
         return session
@@ -103,3 +105,7 @@ class Sessions:
         async with anyio.create_task_group() as group:
             for session in list(self._open.values()):
                 group.start_soon(self.close, session)
+
+
+def _holder(principal: Principal) -> tuple[str, str]:
+    return principal.key_id, principal.user
