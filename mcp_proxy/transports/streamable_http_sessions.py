@@ -97,6 +97,8 @@ class Sessions:
         now = self._clock.monotonic()
         expired = [one for one in self._open.values() if not one.busy and now - one.used_at > self._idle]
         for session in expired:
+            if session.busy or self._clock.monotonic() - session.used_at <= self._idle:
+                continue  # it came into use again while others were ended
             log.info("a session on server `%s` was idle for too long and has ended", session.server)
             await self.close(session)
 
