@@ -110,8 +110,9 @@ class SseFront:
     async def _post(self, incoming: Incoming) -> None:
         given = parse_qs(incoming.scope["query_string"].decode("latin-1")).get("session", [])
         session = given[0] if len(given) == 1 else ""
-        seat = self._seat(session, incoming)
+        self._seat(session, incoming)
         body = await read_body(incoming.scope, incoming.receive, limit=self._limits.body_bytes)
+        seat = self._seat(session, incoming)  # again: its stream may have ended while the body came
         await seat.client.carry(Message.parse(body))
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(_ACCEPTED))]
         await incoming.send({"type": "http.response.start", "status": 202, "headers": headers})

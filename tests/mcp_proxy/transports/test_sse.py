@@ -155,6 +155,25 @@ async def test_a_session_works_only_with_the_key_that_opened_it() -> None:
             assert b'"id":1' in (await following()).data
 
 
+async def test_a_message_whose_stream_ends_while_it_comes_is_told_so() -> None:
+    async def slowly(ended: Callable[[], None]) -> AsyncGenerator[bytes]:
+        yield b'{"jsonrpc":"2.0",'
+        await anyio.wait_all_tasks_blocked()
+        ended()
+        await anyio.wait_all_tasks_blocked()
+        yield b'"method":"notifications/initialized"}'
+
+    with anyio.fail_after(30):
+        async with proxying(PLAIN) as proxy, raw_stream(proxy.stream, ALICE) as following:
+            where = proxy.url + ((await following()).data or b"").decode()
+            lines = {"content-type": "application/json", **ALICE}
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(where, data=slowly(proxy.front.end), headers=lines) as response,
+            ):
+                assert response.status == 404
+
+
 async def test_bad_messages_are_refused_where_they_were_posted_and_recorded() -> None:
     with anyio.fail_after(30):
         async with proxying(PLAIN) as proxy, raw_stream(proxy.stream, ALICE) as following:
