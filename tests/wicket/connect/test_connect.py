@@ -126,6 +126,21 @@ def test_edits_made_in_between_survive(place: Place, sample: Sample):
     assert place.config.read_text() == CONFIG
 
 
+def test_an_original_with_a_comment_that_cannot_be_put_back_is_kept(place: Place):
+    table = '[mcp_servers.b.http_headers]\n# why\nX-Key = "hush-header-22"\n\n[more]\n'
+    file = place.home / ".codex/config.toml"
+    file.parent.mkdir()
+    file.write_text(f'[mcp_servers.b]\nurl = "https://e.org/mcp"\n{table}')
+    place.run("connect", "codex")
+    file.write_text(file.read_text() + "k = 1\n")
+    ran = place.run("disconnect", "codex")
+    assert ran.code == 0
+    assert "a comment inside what Wicket had changed is gone" in ran.out
+    kept = next((place.installation / ".wicket/connect").glob("*.original"))
+    assert f"the original is kept in `{kept}`" in ran.out
+    assert table in kept.read_text()
+
+
 def test_what_somebody_changed_inside_an_entry_stays_and_is_named(place: Place):
     file = CURSOR.write(place.home)
     place.run("connect", "cursor")
