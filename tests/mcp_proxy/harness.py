@@ -165,7 +165,8 @@ class _Quiet(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(app: Any, **options: Any) -> AsyncGenerator[str]:
     """An ASGI application on a port of its own; yields its URL."""
-    with contextlib.closing(socket.socket()) as listener:
+    # Named to be TCP, because only then asyncio sends without waiting to fill a packet.
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as listener:
         async with _serving(app, listener, **options) as url:
             yield url
 
