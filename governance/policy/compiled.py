@@ -185,7 +185,8 @@ class CompiledRule:
         """Whether the rule fits, or is at fault, at every call of the tool. Names are known to fit."""
         if self.findings is not None or self.args or not self.annotated(exchange):
             return False
-        return self._condition_for_every_call(exchange) in (True, *Fault)
+        answer = self._condition_for_every_call(exchange)
+        return answer is True or answer in tuple(Fault)
 
     def may_fit(self, exchange: Exchange) -> bool:
         """Whether some call of the tool could fit; names are known to fit."""
