@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled test-compiled faults bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance test-compiled faults bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -51,7 +51,10 @@ types: .venv/.developing ## check types, strictly
 imports: .venv/.developing ## check that imports run down only
 	$(BIN)/lint-imports
 
-check: lint types imports coverage test-compiled ## everything that must hold before a change is taken
+check: lint types imports coverage test-compiled conformance ## everything that must hold before a change is taken
+
+conformance: .venv/.developing ## run the official MCP conformance suite with and without Wicket, and write docs/conformance.md
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened
 	@WICKET_KILLS=$${WICKET_KILLS:-200} $(BIN)/pytest tests/e2e/test_faults.py --durations=1 \
@@ -75,7 +78,7 @@ compose-test: .venv/.developing ## build the image, bring the compose file up wi
 	.ci/compose-test $(ARGS)
 
 clean: ## remove what was built; your configuration and records stay
-	rm -rf .venv .uv .bench .compiled .demo dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .uv .bench .compiled .conformance .demo dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- environments ------------------------------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ class Adapter:
         self._spare: list[Child] = []
         self._sessions: dict[str, Child] = {}
         self._shared: Child | None = None
+        self._starting = anyio.Lock()
         self._schemas: dict[str, Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,14 +149,17 @@ class Adapter:
         self._group.start_soon(child.read)
         self._spare.append(child)
 
-    def _take(self) -> Child:
+    async def _take(self) -> Child:
+        if not self._spare:
+            await self._add_spare()
         self._group.start_soon(self._add_spare)
         return self._spare.pop(0)
 
     async def stop(self) -> None:
         """End every child."""
-        for child in [*self._spare, *self._sessions.values(), *([self._shared] if self._shared else [])]:
-            await child.stop()
+        async with anyio.create_task_group() as group:
+            for child in [*self._spare, *self._sessions.values(), *([self._shared] if self._shared else [])]:
+                group.start_soon(child.stop)
 
     # -- 2026-07-28 ----------------------------------------------------------------------------------------------------
 
@@ -174,13 +178,17 @@ class Adapter:
             raise _refused(found, request_id)
         if message["method"] in _REMOVED:
             raise RefusedError(404, METHOD_NOT_FOUND, "not a method of this revision", request_id)
-        if self._shared is None:
-            self._shared = self._take()
-            self._shared.shared = True
-        child = self._shared
+        child = await self._for_all()
         if message["method"] == "tools/call":
             await self._check_params(child, request, message)
         await _answer(request, child, message)
+
+    async def _for_all(self) -> Child:
+        async with self._starting:
+            if self._shared is None:
+                self._shared = await self._take()
+                self._shared.shared = True
+            return self._shared
 
     async def _check_params(self, child: Child, request: Request, message: Json) -> None:
         """Hold `Mcp-Param-*` headers against the schema of the called tool."""
@@ -203,7 +211,7 @@ class Adapter:
         if request.verb == "POST":
             message = _message(await request.body())
             if message.get("method") == "initialize":
-                session, child = uuid.uuid4().hex, self._take()
+                session, child = uuid.uuid4().hex, await self._take()
                 self._sessions[session] = child
                 await _answer(request, child, message, session)
                 return
@@ -218,7 +226,7 @@ class Adapter:
         elif request.verb == "DELETE":
             child = self._child(request)
             del self._sessions[request.headers[SESSION]]
-            await child.stop()
+            self._group.start_soon(child.stop)
             await request.whole(200)
         else:
             raise RefusedError(405, INVALID_REQUEST, "only POST, GET and DELETE")

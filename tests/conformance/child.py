@@ -3,6 +3,7 @@
 Written for the conformance suite alone, and without Wicket's own transports: they are what the suite is to judge.
 """
 
+import contextlib
 import itertools
 import subprocess
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from mcp_types.jsonrpc import INTERNAL_ERROR
 
 Json: TypeAlias = dict[str, Any]
 READ_BYTES = 65_536
-PATIENCE_SECONDS = 3
+PATIENCE_SECONDS = 10
 """How long a child may take to end after its input was closed."""
 
 
@@ -118,11 +119,12 @@ class Child:
         """Deliver what the server says, until it ends."""
         assert self._process.stdout is not None
         rest = b""
-        async for chunk in self._process.stdout:
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line.strip():
-                    self._deliver(orjson.loads(line))
+        with contextlib.suppress(anyio.ClosedResourceError):  # `stop` was quicker
+            async for chunk in self._process.stdout:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        self._deliver(orjson.loads(line))
         self._fail_all()
 
     async def stop(self) -> None:

@@ -24,6 +24,8 @@ from tests.conformance.process import ROOT, RunError
 from tests.conformance.suite import REVISIONS, Outcome, Scenario
 
 PAGE = ROOT / "docs/conformance.md"
+MOST_TOLD = 400
+"""Characters of one complaint on the terminal; `--json` has all of it."""
 
 
 def say(text: str) -> None:
@@ -53,15 +55,15 @@ class Findings:
                 mine, beside = self.servers.get((stand.name, revision)), self.servers.get((stand.beside, revision))
                 if mine is not None:
                     where = f"{stand.name}, {revision}"
-                    found += _lost(where, suite.scenarios(revision, "server"), mine, beside)
+                    found += lost(where, suite.scenarios(revision, "server"), mine, beside)
             direct, through = (self.clients.get((seat.name, revision)) for seat in SEATS)
             if through is not None:
                 scenarios = [Scenario(one.name, scored=False) for one in suite.scenarios(revision, "client")]
-                found += _lost(f"client through Wicket, {revision}", scenarios, through, direct)
+                found += lost(f"client through Wicket, {revision}", scenarios, through, direct)
         return found
 
 
-def _lost(
+def lost(
     where: str, scenarios: Iterable[Scenario], mine: dict[str, Outcome], beside: dict[str, Outcome] | None
 ) -> list[str]:
     """What must pass and does not: all that is scored, and every check that passes without Wicket."""
@@ -181,7 +183,7 @@ def main() -> int:
     text = page.page(findings.servers, findings.clients, asyncio.run(suite.versions()))
     sys.stdout.write(json.dumps(as_json(findings), indent=1) if asked.json else text)
     for complaint in complaints:
-        say(f"not so: {complaint}")
+        say(f"not so: {complaint[:MOST_TOLD]}")
     if not asked.only and not findings.broken:
         PAGE.write_text(text)
         say(f"wrote {PAGE.relative_to(ROOT)}")

@@ -117,10 +117,10 @@ def _keep(folder: Path, said: str) -> None:
 
 def _outcomes(folder: Path) -> list[tuple[str, Outcome]]:
     """What the suite wrote: the folders of scenarios without their time, and what is in them."""
-    return [(_STAMP.sub("", one.parent.name), _outcome(one)) for one in sorted(folder.glob("*/checks.json"))]
+    return [(_STAMP.sub("", one.parent.name), outcome_of(one)) for one in sorted(folder.glob("*/checks.json"))]
 
 
-def _outcome(checks: Path) -> Outcome:
+def outcome_of(checks: Path) -> Outcome:
     """What one file of checks says. A warning is a complaint; what was left out is neither good nor bad."""
     found: list[dict[str, Any]] = json.loads(checks.read_text())
     bad = [one for one in found if one["status"] in ("FAILURE", "WARNING")]
