@@ -1,8 +1,10 @@
 """From what was found to `docs/conformance.md`: sums, and every scenario beside every arrangement."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
+
+import yaml
 
 from tests.conformance import suite
 from tests.conformance.arrangements import SEATS, STANDS
@@ -12,17 +14,16 @@ from tests.conformance.suite import REVISIONS, Outcome, Scenario
 INTRO = """# Conformance
 
 Made by `make conformance`, which `make check` runs too: the official conformance suite of the Model Context Protocol,
-against a server of our own that offers everything the suite asks for (`tests/conformance/fixture`, on the official
+against a server of our own that offers everything the suite scores (`tests/conformance/fixture`, on the official
 Python SDK), and for a client on the same SDK. First directly, to see what the server and the client are worth; then
 with Wicket in between, as a real process with all that governs switched on. Whatever passes directly must pass through
-Wicket, check by check, or the command fails. So it does when the audit log of a run does not verify, is empty, or says
-that anything was refused.
+Wicket, check by check, or the command fails. So it does when the audit log of a run does not verify, is empty, or holds
+another decision than to allow an exchange as it is: nothing was refused, held, redacted or warned about.
 
 The suite speaks HTTP only. A small adapter (`tests/conformance/adapter.py`, without any code of Wicket) stands before
 what speaks stdio: the server itself, or `wicket stdio` around it.
 """
-GOVERNED = """
-## What is configured
+GOVERNED = """## What is configured
 
 Detection and loop detection are as they are without a setting. The suite sends no key, so HTTP requests without one are
 let in, on loopback; `wicket stdio` has a key. Of the server only its address or its command is given.
@@ -43,8 +44,7 @@ def page(
     about = {**versions, "Python SDK": version("mcp"), "Wicket": version("wicket")}
     lines = [INTRO, *_table(list(about), [("", list(about.values()))], corner=None)]
     lines += ["", "## Sums", "", *_sums(servers, clients), LEGEND, GOVERNED]
-    lines += ["```json", json.dumps(SETTINGS, indent=1), "```", "", "The policy:", ""]
-    lines += ["```json", json.dumps(POLICY, indent=1), "```", ""]
+    lines += [*_yaml(SETTINGS), "The policy:", "", *_yaml(POLICY)]
     for revision in REVISIONS:
         names = [stand.name for stand in STANDS]
         lines += [f"## Servers, {revision}", "", *_scenarios(revision, "server", names, servers), ""]
@@ -57,8 +57,14 @@ def page(
 LIMITS = """
 Client scenarios about OAuth are left out: in them the client must find the authorization server of the address that it
 speaks to, which is Wicket's, and Wicket has keys of its own. The scenarios of the tasks extension fail without Wicket
-too, as the server has no tasks.
+too, as the server has no tasks; so does `server-sse-polling` over stdio, where there is no stream that a server could
+cut.
 """
+
+
+def _yaml(value: Mapping[str, Any]) -> list[str]:
+    text = yaml.safe_dump(dict(value), sort_keys=False, default_flow_style=None, width=110)
+    return ["```yaml", text.rstrip(), "```", ""]
 
 
 def _sums(

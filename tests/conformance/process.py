@@ -56,7 +56,7 @@ async def _answers(process: anyio.abc.Process, port: int, log: Path) -> None:
         while process.returncode is None:
             with contextlib.suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError):
                 async with await anyio.connect_tcp("127.0.0.1", port) as connection:
-                    await connection.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    await connection.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                     await connection.receive()
                     return
             await anyio.sleep(LOOK_SECONDS)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,13 @@ def _outcomes(folder: Path) -> list[tuple[str, Outcome]]:
 
 
 def outcome_of(checks: Path) -> Outcome:
-    """What one file of checks says. A warning is a complaint; what was left out is neither good nor bad."""
+    """What one file of checks says. A warning is a complaint; what was left out is neither good nor bad.
+
+    Some checks are made several times under one id: they are numbered, so that none can be lost unseen.
+    """
     found: list[dict[str, Any]] = json.loads(checks.read_text())
     bad = [one for one in found if one["status"] in ("FAILURE", "WARNING")]
-    good = {str(one["id"]) for one in found if one["status"] == "SUCCESS"} - {str(one["id"]) for one in bad}
+    spoilt = {one["id"] for one in bad}
+    times = Counter(str(one["id"]) for one in found if one["status"] == "SUCCESS" and one["id"] not in spoilt)
+    good = {name if number == 1 else f"{name} ({number})" for name, n in times.items() for number in range(1, n + 1)}
     return Outcome(frozenset(good), tuple(f"{one['id']}: {one.get('errorMessage') or one['name']}" for one in bad))

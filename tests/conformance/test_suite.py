@@ -38,5 +38,10 @@ def test_a_check_that_passed_once_and_failed_once_has_not_passed(tmp_path: Path)
     assert outcome_of(file) == Outcome(frozenset(), ("one: One",))
 
 
+def test_a_check_that_is_made_twice_counts_twice(tmp_path: Path):
+    passed = {"id": "one", "name": "One", "status": "SUCCESS"}
+    assert outcome_of(checks(tmp_path, passed, passed)) == Outcome(frozenset({"one", "one (2)"}))
+
+
 def test_a_scenario_in_which_nothing_was_checked_is_not_good(tmp_path: Path):
     assert not outcome_of(checks(tmp_path)).is_good
