@@ -1,7 +1,8 @@
 """Governed or passed on: the one place of the MCP proxy that decides, for every front and every upstream transport.
 
-A governed request goes through the guard and its response too; everything else is relayed byte for byte, as it comes.
-How messages travel is the business of fronts and links, what they mean that of `lens.py`.
+A governed request goes through the guard and its response too; everything else is judged by `incoming.py`, questions of
+a server by `server_requests.py`. What no verdict changes is relayed byte for byte, as it comes. How messages travel is
+the business of fronts and links, what they mean that of `lens.py`.
 """
 
 import logging
@@ -9,19 +10,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import anyio
 
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
-from governance.exchange import Action, Body, Exchange, Principal, SessionRef
+from governance.exchange import Action, Body, Exchange, Phase, Principal, SessionRef
 from governance.jsontree import JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
 from mcp_proxy.calls import Call, Calls
+from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, response_to_client, to_server
 from mcp_proxy.lens import (
     ACTIONS,
     Caller,
@@ -34,6 +36,7 @@ from mcp_proxy.lens import (
 )
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.server_requests import CANCELLED, Asking, answer, judged_inputs
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,10 @@ class Gate(Protocol):
 
     def passage(self, exchange: Exchange) -> AbstractAsyncContextManager[Way]:
         """The way of one exchange."""
+        ...
+
+    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
+        """Judge a message that is no exchange of its own."""
         ...
 
     def may_see(self, exchange: Exchange) -> bool:
@@ -98,6 +105,15 @@ Place: TypeAlias = Callable[[Signs, Principal], Awaitable[SessionRef]]
 async def by_evidence(signs: Signs, principal: Principal) -> SessionRef:
     """The run that the message itself names. `sessions.roll.Roll.place` knows more: the only run of a key."""
     return correlate(signs, principal)
+
+
+class Leg(NamedTuple):
+    """What one client message travels by."""
+
+    link: Link
+    outlet: Outlet
+    calls: Calls
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -136,16 +152,23 @@ class Relay:
         Returns:
             What went wrong, after the client was told; None if nothing did.
         """
+        if LAST_EVENT_ID in headers:  # only a stream is resumed, and there it is judged
+            headers = {name: text for name, text in headers.items() if name != LAST_EVENT_ID}
         action = ACTIONS.get(message.method) if message.is_request else None
+        leg = Leg(link, outlet, calls, headers)
         async with calls.opened(message, outlet, governed=action is not None) as call:
             try:
-                if action is None:
-                    await self._pass(call, link, caller, outlet, calls, headers)
+                if message.is_response:
+                    await self._alive(message, caller, calls)
+                    await answer(calls.questions, message, headers)
+                    await outlet.begin(202, NO_HEADERS)
+                elif action is None:
+                    await self._pass(call, caller, leg)
                 else:
                     session = await self.place(signs_of(message, caller), caller.principal)
                     exchange = exchange_of(message, action, caller, session, self.catalog, self.clock.now())
                     calls.belongs_to(exchange.session)
-                    await call.answer(await self._govern(call, exchange, link, outlet, headers))
+                    await call.answer(await self._govern(call, exchange, leg))
             except (RefusedError, UpstreamError) as error:
                 told = errors.answer(error, message, caller.era)
                 await outlet.begin(told.status, NO_HEADERS)
@@ -164,6 +187,10 @@ class Relay:
             UpstreamError: the server cannot be reached.
         """
         runs = await self._alive(None, caller, calls)
+        own = frame_of_stream(caller, runs[-1], self.clock.now(), headers)
+        if LAST_EVENT_ID in headers:
+            await self.gate.inspect(own, Phase.REQUEST)
+        leg = Leg(link, outlet, calls, headers)
         with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
             reply = await link.listen(headers)
             try:
@@ -171,7 +198,7 @@ class Relay:
                 async for event in reply.events:
                     found = await calls.replayed(event)
                     if found is not None:
-                        await outlet.put(found)
+                        await self._came(found, own if calls.run is None else replace(own, session=calls.run), leg)
             finally:
                 with anyio.CancelScope(shield=True):
                     await reply.aclose()
@@ -179,17 +206,38 @@ class Relay:
 
     # -- passed on --------------------------------------------------------------------------------------------------
 
-    async def _pass(
-        self, call: Call, link: Link, caller: Caller, outlet: Outlet, calls: Calls, headers: Mapping[str, str]
-    ) -> None:
+    async def _pass(self, call: Call, caller: Caller, leg: Leg) -> None:
         message = call.message
-        runs = await self._alive(message, caller, calls)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
-            reply = await link.send(message, headers)
-            event = await _until_answered(reply, call, outlet)
-            if event is not None:
-                await call.answer(event)
+        runs = await self._alive(message, caller, leg.calls)
+        framed = frame(message, caller, runs[-1], self.clock.now())
+        sent = await to_server(self.gate, framed, message)
+        leg = self._refitted(leg, caller.server, sent, message)
+        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, leg.calls, scope) as cut:
+            reply = await leg.link.send(sent, leg.headers)
+            event = await self._until_answered(reply, call, framed, leg)
+            if event is not None and event.message is not None:
+                passed = await response_to_client(self.gate, framed, event.message)
+                passed = await judged_inputs(self.gate, self.clock, framed, passed)
+                await call.answer(event if passed is event.message else replace(event, message=passed))
         cut.check()
+
+    async def _came(self, event: Event, cause: Exchange, leg: Leg, call: Call | None = None) -> None:
+        """Something came from the server that is not the answer to `call`."""
+        put = leg.outlet.put if call is None else call.put
+        message = event.message
+        if message is not None and message.is_request:
+            asking = Asking(self.gate, self.clock, self.patience, leg.link, leg.calls.questions, leg.headers)
+            await asking.ask(event, cause, put)
+            return
+        if message is not None and message.method == CANCELLED:
+            leg.calls.questions.withdraw(message.params.get("requestId"))
+        await pass_on(self.gate, cause, event, put)
+
+    def _refitted(self, leg: Leg, server: str, sent: Message, message: Message) -> Leg:
+        """The leg with the headers that fit an edited message."""
+        if sent is message or self.rules is None:
+            return leg
+        return leg._replace(headers=self.rules.rewritten(server, sent, leg.headers))
 
     async def _alive(self, message: Message | None, caller: Caller, calls: Calls) -> list[SessionRef]:
         """The runs of a message that is not governed; killed runs send nothing at all.
@@ -206,18 +254,15 @@ class Relay:
 
     # -- governed ---------------------------------------------------------------------------------------------------
 
-    async def _govern(
-        self, call: Call, exchange: Exchange, link: Link, outlet: Outlet, headers: Mapping[str, str]
-    ) -> Event:
+    async def _govern(self, call: Call, exchange: Exchange, leg: Leg) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
         message = call.message
         async with self.gate.passage(exchange) as way:
             sent = message_of(way.exchange.request, message)
-            if sent is not message and self.rules is not None:
-                headers = self.rules.rewritten(exchange.resource.server, sent, headers)
+            leg = self._refitted(leg, exchange.resource.server, sent, message)
             try:
-                reply = await link.send(sent, headers)
-                message, event = await self._answer(reply, call, outlet)
+                reply = await leg.link.send(sent, leg.headers)
+                message, event = await self._answer(reply, call, way.exchange, leg)
             except UpstreamError as error:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
@@ -227,9 +272,9 @@ class Relay:
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
         return replace(event, message=judged)
 
-    async def _answer(self, reply: Reply, call: Call, outlet: Outlet) -> tuple[Message, Event]:
+    async def _answer(self, reply: Reply, call: Call, exchange: Exchange, leg: Leg) -> tuple[Message, Event]:
         """The response of a governed request, with the event that brought it."""
-        event = await _until_answered(reply, call, outlet)
+        event = await self._until_answered(reply, call, exchange, leg)
         if event is None and call.resumable:
             with anyio.move_on_after(self.patience):
                 event = await call.resumed()
@@ -243,6 +288,7 @@ class Relay:
             await self.catalog.learn(way.exchange.resource.server, listed_tools(message))
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
+        judged = await judged_inputs(self.gate, self.clock, exchange, judged)
         result = judged.value.get("result")
         if isinstance(result, dict):
             changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
@@ -251,6 +297,21 @@ class Relay:
             if changed is not result:
                 return Message.build({**judged.value, "result": changed})
         return judged
+
+    async def _until_answered(self, reply: Reply, call: Call, cause: Exchange, leg: Leg) -> Event | None:
+        """Pass on what may leave before the response, live; returns the response, or None where there is none."""
+        call.reply = reply
+        await leg.outlet.begin(reply.status, reply.headers)
+        async for event in reply.events:
+            if event.message is None:
+                await call.put(event)
+            elif not event.message.is_response:
+                await self._came(event, cause, leg, call)
+            elif event.message.id == call.message.id or event.message.id is None:
+                return event
+            else:
+                log.warning("a response to another request was dropped")
+        return None
 
     def _filtered(self, listing: Exchange, result: JsonObject) -> JsonObject:
         """The result without the tools that policy hides; the very same object where it hides none."""
@@ -261,20 +322,6 @@ class Relay:
             if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.catalog))
         ]
         return result if len(shown) == len(listed) else {**result, "tools": list(shown)}
-
-
-async def _until_answered(reply: Reply, call: Call, outlet: Outlet) -> Event | None:
-    """Pass on what comes before the response, live; returns the response, or None where there is none."""
-    call.reply = reply
-    await outlet.begin(reply.status, reply.headers)
-    async for event in reply.events:
-        if event.message is None or not event.message.is_response:
-            await call.put(event)
-        elif event.message.id == call.message.id or event.message.id is None:
-            return event
-        else:
-            log.warning("a response to another request was dropped")
-    return None
 
 
 class _Cut:

@@ -7,8 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
-from governance.exchange import Body, Exchange
+from governance.audit.flood import BoundedByKey
+from governance.exchange import Body, Exchange, Phase
 from governance.stage import Outcome, RefusedError
+from pipeline.inspection import Inspector
 from pipeline.passage import Organs, Passage
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,9 @@ class Guard:
 
     def __init__(self, organs: Organs) -> None:
         self._organs = organs
+        self.notes = BoundedByKey(organs.audit, organs.clock)
+        """Where it is written down what was found in messages that are no exchange. Whoever made the guard runs it."""
+        self._inspector = Inspector(organs.stages, self.notes, organs.kills)
 
     def passage(self, exchange: Exchange) -> "Gangway":
         """The way of one exchange, as an async context: judged on entry, settled on exit, cut when its run is killed.
@@ -38,6 +43,14 @@ class Guard:
             answered = await passage.respond(await forward(passage.exchange))
             await passage.settle(Outcome("ok"))
             return answered
+
+    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
+        """Judge a message that is no exchange of its own; returns it as it may go on (`pipeline/inspection.py`).
+
+        Raises:
+            RefusedError: it must not go on.
+        """
+        return await self._inspector.inspect(exchange, phase)
 
     def may_see(self, exchange: Exchange) -> bool:
         """Whether the principal should see what this exchange would call, for filtering lists. A broken rule hides."""

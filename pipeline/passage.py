@@ -20,7 +20,7 @@ from governance.stage import Outcome, RefusedError
 from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
 from pipeline import record
-from pipeline.judge import Judgement, broken, judge
+from pipeline.judge import Judgement, broken, judge, unwritable
 from pipeline.stages import Stages
 from pipeline.stream import StreamGuard
 from sessions.killswitch import KillSwitch, Scope
@@ -117,7 +117,7 @@ class Passage:
         if self._streams:
             await self._judge_stream()
         if not await self._settle(outcome):
-            raise RefusedError(_unwritable(), self.exchange.id)
+            raise RefusedError(unwritable(), self.exchange.id)
         if self._streams:
             self._refuse_response()
 
@@ -219,7 +219,7 @@ class Passage:
         except AuditError as error:
             self._decided = Tag.EXCHANGE_REFUSED
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
-            raise RefusedError(_unwritable(), self.exchange.id) from None
+            raise RefusedError(unwritable(), self.exchange.id) from None
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
@@ -361,8 +361,3 @@ def _not_approved(held: Held, verdict: Verdict) -> Verdict:
 def _left() -> Verdict:
     reason = "the client left before it was decided"
     return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)
-
-
-def _unwritable() -> Verdict:
-    reason = "the audit log cannot be written, so nothing is let through: try again later"
-    return Verdict(Decision.DENY, by="audit", rule="audit.unwritable", reason=reason)

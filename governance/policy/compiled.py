@@ -37,11 +37,26 @@ MCP_ACTIONS = frozenset(
         Action.SAMPLING_CREATE,
         Action.ELICITATION_CREATE,
         Action.COMPLETION,
+        Action.PROMPT_LIST,
+        Action.RESOURCE_LIST,
+        Action.ROOTS_LIST,
+        Action.SERVER_INFO,
+        Action.MESSAGE,
     )
 )
 LLM_ACTIONS = frozenset((Action.LLM_GENERATE, Action.LLM_EMBED))
-PASSIVE = frozenset((Action.TOOL_LIST, Action.COMPLETION))
-"""What only looks. A `hold` that names no action leaves it alone: nobody wants to approve a list."""
+PASSIVE = frozenset(
+    (
+        Action.TOOL_LIST,
+        Action.COMPLETION,
+        Action.PROMPT_LIST,
+        Action.RESOURCE_LIST,
+        Action.ROOTS_LIST,
+        Action.SERVER_INFO,
+        Action.MESSAGE,
+    )
+)
+"""What only looks or tells. A `hold` that names no action leaves it alone: nobody wants to approve a list."""
 
 KEY_ACTIONS: Mapping[str, frozenset[Action]] = {
     "server": MCP_ACTIONS,

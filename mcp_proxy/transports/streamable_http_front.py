@@ -60,11 +60,14 @@ class HttpFront:
         self._rules = rules
         self._sessions = sessions
         self._open: set[HttpOutlet] = set()
+        self._group: TaskGroup | None = None
+        """Runs while the front does."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Watch open requests and sessions while the block is open; ends every session afterwards."""
         async with anyio.create_task_group() as group:
+            self._group = group
             group.start_soon(self._beat, group)
             try:
                 yield
@@ -136,7 +139,8 @@ class HttpFront:
             info = jsontree.as_object(message.params.get("clientInfo"))
             client = jsontree.as_text(info.get("name"))[:200]
             principal = incoming.principal
-            session = Session(incoming.server.name, principal.key_id, link, client, principal.user)
+            calls = Calls(self._group.start_soon if self._group is not None else None)
+            session = Session(incoming.server.name, principal.key_id, link, client, principal.user, calls=calls)
             outlet.opening = lambda first: self._admit(session, first)
             caller = _caller(incoming, Era.LEGACY, session)
             try:

@@ -90,6 +90,7 @@ class Sessions:
             self._of_key[session.key_id] -= 1
             if not self._of_key[session.key_id]:
                 del self._of_key[session.key_id]
+        session.calls.questions.close()
         await session.link.close()
 
     async def expire(self) -> None:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from governance.clock import SystemClock
 from governance.config.models import Config, Limits, McpServer
+from governance.exchange import Action
 from governance.sse import SseEvent, SseParser
 from governance.verdict import ALLOWED, Decision, Verdict
 from mcp_proxy.app import App, Organs
@@ -107,7 +108,13 @@ async def test_an_old_official_client_reaches_an_old_official_server() -> None:
             said = (await client.call_tool("ask", {})).content[0]
             assert isinstance(said, types.TextContent)
             assert said.text == "please"
-            assert [one.resource.name for one in proxy.gate.admitted] == ["", "add", "count", "ask"]
+            assert [one.resource.name for one in proxy.gate.admitted] == [
+                "",
+                "add",
+                "count",
+                "ask",
+                "elicitation/create",
+            ]
 
 
 async def test_an_old_client_reaches_a_stdio_server() -> None:
@@ -222,7 +229,8 @@ async def test_the_stream_ends_when_the_upstream_session_is_lost() -> None:
 
 
 async def test_a_refused_call_is_answered_on_the_stream() -> None:
-    gate = OpenGate(lambda exchange, phase: Verdict(Decision.DENY, by="test", rule="r1", reason="no"))
+    denied = Verdict(Decision.DENY, by="test", rule="r1", reason="no")
+    gate = OpenGate(lambda exchange, phase: denied if exchange.action is Action.TOOL_CALL else ALLOWED)
     with anyio.fail_after(30):
         async with (
             proxying(PLAIN, gate) as proxy,
