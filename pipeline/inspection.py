@@ -9,6 +9,8 @@ import logging
 from dataclasses import replace
 from typing import NoReturn
 
+import anyio
+
 from governance.audit.event import AuditError, AuditLog, Tag
 from governance.exchange import Exchange, Phase
 from governance.stage import RefusedError
@@ -61,13 +63,15 @@ class Inspector:
     async def _withhold(self, exchange: Exchange, judged: Judgement, phase: Phase, verdict: Verdict) -> NoReturn:
         if verdict.decision is Decision.HOLD:
             verdict = replace(verdict, decision=Decision.DENY)
-        if verdict.decision is Decision.KILL and verdict.by != "kill":
-            run = exchange.session.id
-            await self._kills.kill(Scope.SESSION, run, reason=verdict.reason, actor=f"{verdict.by}:{verdict.rule}")
-        try:
-            await self._write(Tag.MESSAGE_WITHHELD, exchange, judged, phase, verdict)
-        except AuditError as error:
-            log.error("a message was refused, and that is not recorded: %s", error)  # noqa: TRY400
+        # The kill ends what this message came with, and so would end the writing too.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._write(Tag.MESSAGE_WITHHELD, exchange, judged, phase, verdict)
+            except AuditError as error:
+                log.error("a message was refused, and that is not recorded: %s", error)  # noqa: TRY400
+            if verdict.decision is Decision.KILL and verdict.by != "kill":
+                actor = f"{verdict.by}:{verdict.rule}"
+                await self._kills.kill(Scope.SESSION, exchange.session.id, reason=verdict.reason, actor=actor)
         raise RefusedError(verdict, exchange.id)
 
     async def _write(self, tag: Tag, exchange: Exchange, judged: Judgement, phase: Phase, verdict: Verdict) -> None:

@@ -183,7 +183,11 @@ async def test_a_retry_with_other_arguments_is_judged_anew(tmp_path: Path) -> No
         wall.answers("tools/call", {"resultType": "input_required", "inputRequests": asked, "requestState": "s"})
         _, first = await modern(wall.client, "tools/call", {"name": "read", "arguments": {"path": "/tmp/x"}})
         assert first["result"]["inputRequests"] == asked
-        again = {"name": "read", "requestState": "s", "inputResponses": {"a": {"action": "accept", "content": {}}}}
+        again: dict[str, Any] = {
+            "name": "read",
+            "requestState": "s",
+            "inputResponses": {"a": {"action": "accept", "content": {}}},
+        }
         _, second = await modern(wall.client, "tools/call", {**again, "arguments": {"path": "/etc/passwd"}})
         assert "no-etc" in second["result"]["content"][0]["text"]
         again["inputResponses"] = {"a": {"action": "accept", "content": {"note": SSN}}}
