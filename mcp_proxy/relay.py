@@ -7,10 +7,9 @@ the business of fronts and links, what they mean that of `lens.py`.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeAlias
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 import anyio
 
@@ -23,6 +22,7 @@ from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
 from mcp_proxy.calls import Call, Calls
+from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, response_to_client, to_server
 from mcp_proxy.lens import (
     ACTIONS,
@@ -36,14 +36,11 @@ from mcp_proxy.lens import (
 )
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
-from mcp_proxy.server_requests import CANCELLED, Asking, answer, judged_inputs
+from mcp_proxy.output_schemas import Fits, check_output, fits
+from mcp_proxy.server_requests import CANCELLED, INPUTS, Asking, answer, judged_inputs
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
-
-
-MOST_RUNS = 32
-"""Runs whose kill ends one stream: a client that names a new run with each call must not fill the memory."""
 
 
 class Way(Protocol):
@@ -60,6 +57,10 @@ class Way(Protocol):
         """Make the outcome durable."""
         ...
 
+    def withhold(self, verdict: Verdict) -> NoReturn:
+        """Refuse the response."""
+        ...
+
 
 class Gate(Protocol):
     """The guard, as this proxy uses it (`pipeline.guard.Guard`)."""
@@ -74,20 +75,6 @@ class Gate(Protocol):
 
     def may_see(self, exchange: Exchange) -> bool:
         """Whether a listed tool should be seen."""
-        ...
-
-
-class Kills(Protocol):
-    """The kill switch, for what does not pass the guard (`sessions.killswitch.KillSwitch`)."""
-
-    async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
-        """Whether this run was stopped."""
-        ...
-
-    def track(
-        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]
-    ) -> AbstractContextManager[None]:
-        """Call `cut` when this run is stopped while the block is open."""
         ...
 
 
@@ -129,6 +116,8 @@ class Relay:
     """Seconds that a call without an answer is kept open after its stream ended."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    fits: Fits = fits
+    """Judges edited structured content by its tool's schema."""
 
     async def carry(
         self,
@@ -191,7 +180,7 @@ class Relay:
         if LAST_EVENT_ID in headers:
             await self.gate.inspect(own, Phase.REQUEST)
         leg = Leg(link, outlet, calls, headers)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
+        with anyio.CancelScope() as scope, Cut(self.kills, caller, runs, calls, scope) as cut:
             reply = await link.listen(headers)
             try:
                 await outlet.begin(reply.status, reply.headers)
@@ -212,7 +201,7 @@ class Relay:
         framed = frame(message, caller, runs[-1], self.clock.now())
         sent = await to_server(self.gate, framed, message)
         leg = self._refitted(leg, caller.server, sent, message)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, leg.calls, scope) as cut:
+        with anyio.CancelScope() as scope, Cut(self.kills, caller, runs, leg.calls, scope) as cut:
             reply = await leg.link.send(sent, leg.headers)
             event = await self._until_answered(reply, call, framed, leg)
             if event is not None and event.message is not None:
@@ -288,9 +277,13 @@ class Relay:
             await self.catalog.learn(way.exchange.resource.server, listed_tools(message))
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
-        judged = await judged_inputs(self.gate, self.clock, exchange, judged)
         result = judged.value.get("result")
         if isinstance(result, dict):
+            if INPUTS in result:
+                judged = await self._with_inputs(way, judged)
+                result = result_of(judged)
+            if judged is not message and action is Action.TOOL_CALL:
+                check_output(way, self.catalog, message, result, self.fits)
             changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
             if way.warnings and action is Action.TOOL_CALL:
                 changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
@@ -313,6 +306,15 @@ class Relay:
                 log.warning("a response to another request was dropped")
         return None
 
+    async def _with_inputs(self, way: Way, message: Message) -> Message:
+        """The response with the questions in it that may be put to the client."""
+        try:
+            return await judged_inputs(self.gate, self.clock, way.exchange, message)
+        except RefusedError as error:
+            if error.ticket:
+                raise
+            way.withhold(error.verdict)
+
     def _filtered(self, listing: Exchange, result: JsonObject) -> JsonObject:
         """The result without the tools that policy hides; the very same object where it hides none."""
         listed = jsontree.as_list(result.get("tools"))
@@ -322,48 +324,3 @@ class Relay:
             if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.catalog))
         ]
         return result if len(shown) == len(listed) else {**result, "tools": list(shown)}
-
-
-class _Cut:
-    """Ends what does not pass the guard when a run that it belongs to is killed."""
-
-    def __init__(
-        self, kills: Kills, caller: Caller, runs: list[SessionRef], calls: Calls, scope: anyio.CancelScope
-    ) -> None:
-        self._kills = kills
-        self._principal = caller.principal
-        self._runs = runs
-        self._calls = calls
-        self._scope = scope
-        self._tracked = ExitStack()
-        self._followed: set[str] = set()
-        self._verdict: Verdict | None = None
-
-    def __enter__(self) -> Self:
-        for run in self._runs:
-            self._follow(run)
-        self._calls.followers.add(self._follow)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._calls.followers.discard(self._follow)
-        self._tracked.close()
-
-    def check(self) -> None:
-        """Say that the run was killed, if it was.
-
-        Raises:
-            RefusedError: it was.
-        """
-        if self._verdict is not None:
-            raise RefusedError(self._verdict, "")
-
-    def _follow(self, run: SessionRef) -> None:
-        if run.id in self._followed or len(self._followed) >= MOST_RUNS:
-            return
-        self._followed.add(run.id)
-        self._tracked.enter_context(self._kills.track(self._principal, run, self._cut))
-
-    def _cut(self, verdict: Verdict) -> None:
-        self._verdict = verdict
-        self._scope.cancel()

@@ -21,6 +21,7 @@ class Guard:
 
     def __init__(self, organs: Organs) -> None:
         self._organs = organs
+        self.stages = organs.stages
         self.notes = BoundedByKey(organs.audit, organs.clock)
         """Where it is written down what was found in messages that are no exchange. Whoever made the guard runs it."""
         self._inspector = Inspector(organs.stages, self.notes, organs.kills)

@@ -130,7 +130,7 @@ class Passage:
         self._response = strongest((*judged.verdicts, self._response))
 
     def withhold(self, verdict: Verdict) -> NoReturn:
-        """Refuse the rest of a stream.
+        """Refuse the response, or the rest of a stream.
 
         Raises:
             RefusedError: always.

@@ -4,7 +4,7 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import anyio
@@ -43,6 +43,9 @@ class OpenWay:
 
     async def settle(self, outcome: Outcome) -> None:
         self.gate.settled.append((self.exchange, outcome))
+
+    def withhold(self, verdict: Verdict) -> NoReturn:
+        raise RefusedError(verdict, self.exchange.id)
 
     def cut(self, verdict: Verdict) -> None:
         self.cut_by = verdict

@@ -309,6 +309,7 @@ async def test_questions_inside_a_result_are_judged_one_by_one(tmp_path: Path, m
         _, answer = await modern(wall.client, method, params)
         assert "no-sampling" in json.dumps(answer)
         assert "inputRequests" not in json.dumps(answer)
+        assert [one["rule"] for one in await wall.world.events("exchange.withheld")] == ["no-sampling"]
 
 
 async def test_a_rule_that_blots_out_does_so_inside_a_result_too(tmp_path: Path) -> None:
