@@ -83,7 +83,9 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     """
     rules = ParamHeaders(organs.catalog)
     patience, place = organs.limits.upstream_seconds, organs.place
-    relay = Relay(organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place, organs.delivery)
+    relay = Relay(
+        organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place, delivery=organs.delivery
+    )
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
 
     async def record(path: str, error: MalformedMessageError) -> None:
@@ -93,7 +95,14 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     async with http.running():
         app = App(organs, servers, {"": http, "sse": old, "messages": old})
         try:
-            yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+            yield Border(
+                app,
+                hosts=organs.hosts,
+                limits=organs.limits,
+                render=errors.render,
+                record=organs.record,
+                trusted=organs.header_user,
+            )
         finally:
             old.end()
 

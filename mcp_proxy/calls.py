@@ -17,6 +17,7 @@ from governance.stage import RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy.link import Event, Outlet, Reply
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
+from mcp_proxy.server_requests import Questions, Spawn
 
 MISSED = 32
 """Answers kept for a client that lost its stream; the oldest goes first."""
@@ -27,7 +28,9 @@ MISSED_BYTES = 2**20
 class Calls:
     """The open requests of one legacy client session. A modern request has one of its own: nothing is resumed there."""
 
-    def __init__(self) -> None:
+    def __init__(self, spawn: Spawn | None = None) -> None:
+        self.questions = Questions(spawn)
+        """What the server asks of this client."""
         self._open: dict[RequestId, Call] = {}
         self._missed: OrderedDict[RequestId, Event | None] = OrderedDict()
         self.run: SessionRef | None = None

@@ -58,6 +58,20 @@ LOST = 404
 """Status of an `UpstreamError` that ends the client's session too."""
 
 
+def to_server(request: Message, error: RefusedError | None) -> Message:
+    """What a server is told whose request to the client was refused. Why, is not for it to know.
+
+    Args:
+        request: the server's request.
+        error: the refusal; None where the client cannot be asked, or did not answer.
+    """
+    if error is None:
+        return _error(request.id, REFUSED, "the client does not answer this request", {"wicket": "unanswered"})
+    if error.ticket:
+        return _error(request.id, PENDING, "a person has to approve this request", {"wicket": "pending"})
+    return _error(request.id, REFUSED, "this request was refused", {"wicket": "refused"})
+
+
 def malformed(error: MalformedMessageError) -> Answer:
     """What the sender of a message that was not even judged is told."""
     status = _STATUS.get(error.code, 400)

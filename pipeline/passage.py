@@ -20,7 +20,7 @@ from governance.stage import Outcome, RefusedError
 from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
 from pipeline import record
-from pipeline.judge import Judgement, broken, judge
+from pipeline.judge import Judgement, broken, judge, unwritable
 from pipeline.stages import Stages
 from pipeline.stream import StreamGuard
 from sessions.killswitch import KillSwitch, Scope
@@ -84,6 +84,8 @@ class Passage:
         self._streams: dict[str, Strand] = {}
         self._decided: Tag | None = None
         """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
+        self._handed_over = False
+        """Whether the request is the caller's to forward: before that, nothing of it was used."""
         self._settled = False
         self._began = organs.clock.monotonic()
 
@@ -116,7 +118,7 @@ class Passage:
         if self._streams:
             await self._judge_stream()
         if not await self._settle(outcome):
-            raise RefusedError(_unwritable(), self.exchange.id)
+            raise RefusedError(unwritable(), self.exchange.id)
         if self._streams:
             self._refuse_response()
 
@@ -129,7 +131,7 @@ class Passage:
         self._response = strongest((*judged.verdicts, self._response))
 
     def withhold(self, verdict: Verdict) -> NoReturn:
-        """Refuse the rest of a stream.
+        """Refuse the response, or the rest of a stream.
 
         Raises:
             RefusedError: always.
@@ -157,6 +159,7 @@ class Passage:
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
         final = _shaded(strongest((verdict, last.winner)), judged)
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
+        self._handed_over = True
 
     async def _ask_a_person(self, judged: Judgement) -> str:
         """Hold the call. Returns the id of the ticket that was used up for it."""
@@ -219,7 +222,7 @@ class Passage:
         except AuditError as error:
             self._decided = Tag.EXCHANGE_REFUSED
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
-            raise RefusedError(_unwritable(), self.exchange.id) from None
+            raise RefusedError(unwritable(), self.exchange.id) from None
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
@@ -279,6 +282,8 @@ class Passage:
         return True
 
     async def _close_stages(self, outcome: Outcome) -> None:
+        if not self._handed_over:
+            outcome = replace(outcome, status="refused")
         for stage in self._organs.stages.settling:
             try:
                 await stage.settle(self.exchange, outcome)
@@ -358,8 +363,3 @@ def _not_approved(held: Held, verdict: Verdict) -> Verdict:
 
 def _left(reason: str = "the client left before it was decided") -> Verdict:
     return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)
-
-
-def _unwritable() -> Verdict:
-    reason = "the audit log cannot be written, so nothing is let through: try again later"
-    return Verdict(Decision.DENY, by="audit", rule="audit.unwritable", reason=reason)

@@ -17,6 +17,7 @@ class Shown(NamedTuple):
 STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
+QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 CLIENTS = "tests/e2e/test_approval_clients.py::"
 LADDER = "tests/mcp_proxy/test_ladder.py::"
@@ -104,6 +105,10 @@ REQUIREMENTS: dict[str, Shown] = {
             STORY + "test_an_ssn_never_reaches_the_provider",
             "tests/mcp_proxy/test_governed.py::test_a_number_in_the_arguments_is_redacted_before_it_leaves",
             "tests/mcp_proxy/test_governed.py::test_a_number_in_the_result_is_redacted_before_it_arrives",
+            "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
+            "tests/mcp_proxy/test_bypass.py::test_text_in_any_request_is_replaced",
+            "tests/mcp_proxy/test_incoming.py::test_what_is_found_in_notes_before_an_answer_is_replaced_or_dropped",
+            QUESTIONS + "test_what_is_found_in_the_answer_is_replaced_before_the_server_gets_it",
         ),
     ),
     "F3": Shown(
@@ -137,6 +142,13 @@ REQUIREMENTS: dict[str, Shown] = {
     "H2": Shown(
         "the same rules hide tools in lists",
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
+    ),
+    "H15": Shown(
+        "arguments and results scanned, `structuredContent` too",
+        (
+            "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
+            "tests/mcp_proxy/test_output_schemas.py::test_structured_content_that_fits_no_more_is_refused",
+        ),
     ),
     "H3": Shown("loops: the same call N times, cycles, rate", (STORY + "test_a_loop_is_stopped",)),
     "H5": Shown(

@@ -79,6 +79,6 @@ def _why(fields: Mapping[str, Value]) -> str:
         if isinstance(value, int) and abs(value) > _EXACT:
             return f"field `{name}` holds a number beyond 2^53-1, which not every reader keeps exact"
         for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
+            if isinstance(text, str) and any(0xD800 <= ord(char) <= 0xDFFF for char in text):
                 return f"field `{name}` holds half a character, which cannot be written as UTF-8"
     return "the fields cannot be written as JSON"

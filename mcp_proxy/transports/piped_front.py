@@ -88,7 +88,7 @@ class PipedClient:
         self._pipe = pipe
         self._rules = rules
         self._group = group
-        self._calls = Calls()
+        self._calls = Calls(group.start_soon)
         self._links: dict[Era, Link] = {}
         self._opening = anyio.Lock()
         self._room = anyio.Semaphore(MOST_OPEN)

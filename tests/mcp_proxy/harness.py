@@ -4,7 +4,7 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import anyio
@@ -44,6 +44,9 @@ class OpenWay:
 
     async def settle(self, outcome: Outcome) -> None:
         self.gate.settled.append((self.exchange, outcome))
+
+    def withhold(self, verdict: Verdict) -> NoReturn:
+        raise RefusedError(verdict, self.exchange.id)
 
     def cut(self, verdict: Verdict) -> None:
         self.cut_by = verdict
@@ -90,6 +93,9 @@ class OpenGate:
             self.ways.remove(way)
         if way.cut_by is not None:
             raise RefusedError(way.cut_by, exchange.id)
+
+    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
+        return self.judged(exchange, phase)
 
     def may_see(self, exchange: Exchange) -> bool:
         return self.sees(exchange)
@@ -166,7 +172,8 @@ class _Quiet(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(app: Any, **options: Any) -> AsyncGenerator[str]:
     """An ASGI application on a port of its own; yields its URL."""
-    with contextlib.closing(socket.socket()) as listener:
+    # Named to be TCP, because only then asyncio sends without waiting to fill a packet.
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as listener:
         async with _serving(app, listener, **options) as url:
             yield url
 

@@ -9,7 +9,7 @@ import pytest
 from approvals.desk import Unattended
 from approvals.ticket import State
 from governance.exchange import Body, Exchange
-from governance.jsontree import JsonObject
+from governance.jsontree import Json, JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision
 from sessions.killswitch import Scope
@@ -335,3 +335,19 @@ async def test_a_run_that_is_killed_before_anything_is_decided_leaves_a_record(
         assert (refused["event_type"], refused["policy_decision"], refused["rule"]) == (
             "exchange.refused", "kill", "kill.session",
         )  # fmt: skip
+
+
+async def test_a_call_that_was_given_up_before_it_was_forwarded_uses_up_no_budget(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    budgets: list[Json] = [{"scope": "session", "calls": 1}]
+    async with open_world(database_url, tmp_path, clock, budgets=budgets) as world:
+        forwarded: list[bytes] = []
+        # The look at the kill switch is fresh, so the reservation is the first thing that is waited for.
+        await world.runtime.kills.verdict(world.principal, world.call().session)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await run(world, world.call(), forwarded)
+        assert forwarded == []
+        await run(world, world.call(), forwarded)
+        assert len(forwarded) == 1
