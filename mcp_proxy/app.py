@@ -86,8 +86,6 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     relay = Relay(
         organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place, delivery=organs.delivery
     )
-        organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place, delivery=organs.delivery
-    )
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
 
     async def record(path: str, error: MalformedMessageError) -> None:
