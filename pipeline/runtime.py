@@ -104,13 +104,14 @@ async def open_runtime(
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
-            for task in (policies.follow, identity.run, *watches):
+            for task in (policies.follow, identity.run, runtime.guard.notes.watch, *watches):
                 tasks.start_soon(task)
             try:
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
         await runtime.strangers.tell()
+        await runtime.guard.notes.tell()
         try:
             await audit.append(Draft(Tag.PROCESS_STOPPED, {"process": process}))
         except AuditError as error:

@@ -30,18 +30,24 @@ class Stages:
     """The last gate before anything is forwarded."""
     response: tuple[Stage, ...]
     """Judge the response."""
+    message: tuple[Stage, ...]
+    """Judge what passes besides requests and their responses, either way (`pipeline/inspection.py`)."""
 
     settling: tuple[Settling, ...]
     """Those that reserved something and must close it, whatever becomes of the exchange."""
 
 
 def default_stages(organs: Organs) -> Stages:
-    """Kill, Identity, Catalog, Detect, Policy, Loop | hold | Kill, Budget; on the response Kill, Detect, Policy."""
+    """Kill, Identity, Catalog, Detect, Policy, Loop | hold | Kill, Budget; on the response Kill, Detect, Policy.
+
+    Of messages that are no exchange: Kill, Identity, Detect, Policy.
+    """
     o = organs
     return Stages(
         request=(o.kill, o.identity, o.catalog, o.detect, o.policy, o.loop),
         rejudge=(o.kill, o.identity, o.policy),
         execution=(o.kill, o.budget),
         response=(o.kill, o.detect, o.policy),
+        message=(o.kill, o.identity, o.detect, o.policy),
         settling=(o.budget,),
     )

@@ -17,7 +17,10 @@ class Shown(NamedTuple):
 STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
+QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
+CLIENTS = "tests/e2e/test_approval_clients.py::"
+LADDER = "tests/mcp_proxy/test_ladder.py::"
 UP = "tests/wicket/test_up.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
@@ -103,6 +106,10 @@ REQUIREMENTS: dict[str, Shown] = {
             STORY + "test_an_ssn_never_reaches_the_provider",
             "tests/mcp_proxy/test_governed.py::test_a_number_in_the_arguments_is_redacted_before_it_leaves",
             "tests/mcp_proxy/test_governed.py::test_a_number_in_the_result_is_redacted_before_it_arrives",
+            "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
+            "tests/mcp_proxy/test_bypass.py::test_text_in_any_request_is_replaced",
+            "tests/mcp_proxy/test_incoming.py::test_what_is_found_in_notes_before_an_answer_is_replaced_or_dropped",
+            QUESTIONS + "test_what_is_found_in_the_answer_is_replaced_before_the_server_gets_it",
         ),
     ),
     "F3": Shown(
@@ -137,6 +144,13 @@ REQUIREMENTS: dict[str, Shown] = {
         "the same rules hide tools in lists",
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
     ),
+    "H15": Shown(
+        "arguments and results scanned, `structuredContent` too",
+        (
+            "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
+            "tests/mcp_proxy/test_output_schemas.py::test_structured_content_that_fits_no_more_is_refused",
+        ),
+    ),
     "H3": Shown("loops: the same call N times, cycles, rate", (STORY + "test_a_loop_is_stopped",)),
     "H5": Shown(
         "approval gate with time-out, default deny",
@@ -148,6 +162,16 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H9": Shown(
+        "approval delivered by what the client can do: `input_required`, held call, pending result and retry",
+        (
+            LADDER + "test_a_modern_client_that_opens_pages_is_given_the_page_and_its_call_runs_once_approved",
+            LADDER + "test_a_modern_client_without_elicitation_waits_leg_by_leg",
+            LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
+            CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
+            LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
         ),
     ),
     "H22": Shown(

@@ -10,6 +10,7 @@ from mcp_proxy.errors import render
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
+from wicket.delivering import delivery_of
 from wicket.serve import Service, record_refused
 
 
@@ -28,6 +29,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         record=record_refused(runtime, "mcp"),
         header_user=config.identity.header_user,
         place=runtime.roll.place,
+        delivery=delivery_of(runtime),
     )
     jitter = secrets.SystemRandom().random
     state_key = runtime.key_for(STATE_KEY)

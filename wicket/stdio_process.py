@@ -22,6 +22,7 @@ from mcp_proxy.wrapper import serve as serve_wrapped
 from pipeline.border import BadRequestError
 from pipeline.runtime import Runtime, open_runtime
 from wicket.addresses import console_address
+from wicket.delivering import delivery_of
 from wicket.exits import CommandError, Exit
 from wicket.serve import record_refused
 
@@ -57,7 +58,16 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
             await refused(name, BadRequestError(400, "malformed", str(error)))
 
         patience = config.limits.upstream_seconds
-        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place)
+        relay = Relay(
+            runtime.guard,
+            runtime.kills,
+            runtime.catalog,
+            clock,
+            rules,
+            patience,
+            runtime.roll.place,
+            delivery=delivery_of(runtime),
+        )
         organs = Organs(relay, rules, principal, config.limits, record)
         async with _opened(config, name, command, clock, runtime.key_for(STATE_KEY)) as server:
             return await serve_wrapped(organs, server)

@@ -36,6 +36,7 @@ class Known:
     """SHA-256 of the whole definition as received."""
     annotations: Mapping[str, Json] = field(default_factory=nothing)
     input_schema: Mapping[str, Json] = field(default_factory=nothing)
+    output_schema: Mapping[str, Json] = field(default_factory=nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +138,5 @@ def _known(definition: Definition) -> Known:
         definition.digest,
         jsontree.as_object(definition.value.get("annotations")),
         jsontree.as_object(definition.value.get("inputSchema")),
+        jsontree.as_object(definition.value.get("outputSchema")),
     )

@@ -47,7 +47,7 @@ class OnlyChild:
             UpstreamError: the process cannot be started, or not yet again.
         """
         if self._link is None or self._link.is_lost:
-            self._link = await self.child.start(era, shared=False)
+            self._link = await self.child.start(era, principal.key_id, shared=False)
         self._shares += 1
         return Share(self, self._link)
 

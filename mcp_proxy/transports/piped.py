@@ -30,7 +30,7 @@ class Wire(Protocol):
     """One pipe of messages towards a server."""
 
     async def write(self, raw: bytes) -> None:
-        """Send one message. Returns when there is room for the next.
+        """Send one message, once there is room for it.
 
         Raises:
             UpstreamError: it cannot be sent.
@@ -67,7 +67,7 @@ class PipedLink:
         shared: bool,
         max_bytes: int,
         silence: float,
-        on_close: Callable[[], None] = lambda: None,
+        on_close: Callable[[], object] = lambda: None,
     ) -> None:
         self.stateful = not shared
         self.wire: Wire | None = None
