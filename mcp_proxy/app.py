@@ -18,6 +18,7 @@ from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.policy.glob import Globs
 from mcp_proxy import errors
+from mcp_proxy.delivery import Delivery
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
@@ -69,6 +70,8 @@ class Organs:
     """Trusted header that names the person, if one is configured."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    delivery: Delivery | None = None
+    """How approvals reach clients."""
     pins: Pinning | None = None
     """Holds what servers say of themselves to what is trusted."""
 
@@ -83,7 +86,17 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     """
     rules = ParamHeaders(organs.catalog)
     patience, place = organs.limits.upstream_seconds, organs.place
-    relay = Relay(organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place, organs.pins)
+    relay = Relay(
+        organs.gate,
+        organs.kills,
+        organs.catalog,
+        organs.clock,
+        rules,
+        patience,
+        place,
+        delivery=organs.delivery,
+        pins=organs.pins,
+    )
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
 
     async def record(path: str, error: MalformedMessageError) -> None:
@@ -93,7 +106,14 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     async with http.running():
         app = App(organs, servers, {"": http, "sse": old, "messages": old})
         try:
-            yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+            yield Border(
+                app,
+                hosts=organs.hosts,
+                limits=organs.limits,
+                render=errors.render,
+                record=organs.record,
+                trusted=organs.header_user,
+            )
         finally:
             old.end()
 

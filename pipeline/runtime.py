@@ -7,7 +7,7 @@ is decided by the command floor.
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from approvals.webhook.message import Announcer, endpoints
 from approvals.webhook.store import SqlDeliveries
 from governance.audit.event import AuditError, Draft, Tag
 from governance.audit.flood import Bounded
+from governance.audit.keys import derive
 from governance.audit.log import Journal
 from governance.budget.prices import Prices
 from governance.budget.stage import BudgetStage
@@ -82,6 +83,8 @@ class Runtime:
     runs: SqlRuns
     roll: Roll
     guard: Guard
+    key_for: Callable[[str], bytes] = field(repr=False)
+    """The key for a purpose, derived from the master key (`governance.audit.keys.derive`)."""
 
 
 @asynccontextmanager
@@ -106,18 +109,19 @@ async def open_runtime(
         policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token)
         await identity.refresh()
-        runtime = _assemble(config, clock, store, audit, policies, identity, console)
+        runtime = _assemble(config, secrets, clock, store, audit, policies, identity, console)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
-            for task in (policies.follow, identity.run, *watches):
+            for task in (policies.follow, identity.run, runtime.guard.notes.watch, *watches):
                 tasks.start_soon(task)
             try:
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
         await runtime.strangers.tell()
+        await runtime.guard.notes.tell()
         try:
             await audit.append(Draft(Tag.PROCESS_STOPPED, {"process": process}))
         except AuditError as error:
@@ -126,6 +130,7 @@ async def open_runtime(
 
 def _assemble(
     config: Config,
+    secrets: Secrets,
     clock: Clock,
     store: Store,
     audit: Journal,
@@ -182,6 +187,7 @@ def _assemble(
         runs=runs,
         roll=roll,
         guard=Guard(organs),
+        key_for=partial(derive, secrets.master),
     )
 
 

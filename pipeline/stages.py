@@ -32,6 +32,8 @@ class Stages:
     """The last gate before anything is forwarded."""
     response: tuple[Stage, ...]
     """Judge the response."""
+    message: tuple[Stage, ...]
+    """Judge what passes besides requests and their responses, either way (`pipeline/inspection.py`)."""
 
     settling: tuple[Settling, ...]
     """Those that reserved something and must close it, whatever becomes of the exchange."""
@@ -41,6 +43,8 @@ def default_stages(organs: Organs) -> Stages:
     """Kill, Identity, Catalog, Pins, Detect, Policy, Schema, Loop | hold | Kill, Budget.
 
     On the response Kill, Detect, Policy, Schema: what is held to a schema is what is left after redaction.
+
+    Of messages that are no exchange: Kill, Identity, Detect, Policy.
     """
     o = organs
     return Stages(
@@ -48,5 +52,6 @@ def default_stages(organs: Organs) -> Stages:
         rejudge=(o.kill, o.identity, o.pins, o.policy),
         execution=(o.kill, o.budget),
         response=(o.kill, o.detect, o.policy, o.schema),
+        message=(o.kill, o.identity, o.detect, o.policy),
         settling=(o.budget,),
     )

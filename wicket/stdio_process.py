@@ -10,6 +10,7 @@ from governance.config.models import Config
 from governance.config.secrets import open_secrets
 from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
+from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
@@ -17,11 +18,12 @@ from mcp_proxy.pinning import Pinning
 from mcp_proxy.pulse import Pulse
 from mcp_proxy.relay import Relay
 from mcp_proxy.servers import open_servers
-from mcp_proxy.wrapper import KEY_VARIABLE, Organs, key_from, wrapped_server
+from mcp_proxy.wrapper import KEY_VARIABLE, Organs, bridged, key_from, wrapped_server
 from mcp_proxy.wrapper import serve as serve_wrapped
 from pipeline.border import BadRequestError
 from pipeline.runtime import Runtime, open_runtime
 from wicket.addresses import console_address
+from wicket.delivering import delivery_of
 from wicket.exits import CommandError, Exit
 from wicket.serve import record_refused
 
@@ -57,25 +59,34 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
             await refused(name, BadRequestError(400, "malformed", str(error)))
 
         patience = config.limits.upstream_seconds
-        pins = Pinning(runtime.pins, runtime.catalog)
-        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place, pins)
+        relay = Relay(
+            runtime.guard,
+            runtime.kills,
+            runtime.catalog,
+            clock,
+            rules,
+            patience,
+            runtime.roll.place,
+            delivery=delivery_of(runtime),
+            pins=Pinning(runtime.pins, runtime.catalog),
+        )
         organs = Organs(relay, rules, principal, config.limits, record)
-        async with _opened(config, name, command, clock) as server:
+        async with _opened(config, name, command, clock, runtime.key_for(STATE_KEY)) as server:
             return await serve_wrapped(organs, server)
 
 
 @contextlib.asynccontextmanager
-async def _opened(config: Config, name: str, command: Sequence[str], clock: Clock) -> AsyncGenerator[Server]:
+async def _opened(
+    config: Config, name: str, command: Sequence[str], clock: Clock, state_key: bytes
+) -> AsyncGenerator[Server]:
     jitter = randomness.SystemRandom().random
     if not command:
-        async with open_servers(config, clock, jitter) as servers:
+        async with open_servers(config, clock, jitter, state_key, alone=True) as servers:
             yield servers[name]
         return
-    server = wrapped_server(name, command, limits=config.limits, pulse=Pulse(name, clock, jitter))
-    try:
+    child = wrapped_server(name, command, limits=config.limits, pulse=Pulse(name, clock, jitter))
+    async with bridged(child, limits=config.limits, clock=clock, state_key=state_key) as server:
         yield server
-    finally:
-        await server.aclose()
 
 
 def _principal(runtime: Runtime) -> Principal:

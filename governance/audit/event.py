@@ -21,6 +21,8 @@ class Tag(StrEnum):
     EXCHANGE_REFUSED = "exchange.refused"
     EXCHANGE_COMPLETED = "exchange.completed"
     EXCHANGE_WITHHELD = "exchange.withheld"
+    MESSAGE_FLAGGED = "message.flagged"
+    MESSAGE_WITHHELD = "message.withheld"
     REQUEST_MALFORMED = "request.malformed"
     REQUEST_UNAUTHENTICATED = "request.unauthenticated"
     APPROVAL_REQUESTED = "approval.requested"
