@@ -1,13 +1,14 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage faults bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance test-compiled faults slow-approval bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
 UV := $(shell command -v uv || echo .uv/bin/uv)
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+COMPILED := approvals e2e gateway governance mcp_proxy pipeline sessions
 PACKAGES := approvals console gateway governance mcp_proxy pipeline sessions wicket
 WORKERS ?= 3
 ARGS ?=
@@ -28,6 +29,14 @@ coverage: .venv/.developing ## run the tests and measure the branches they take
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(ARGS)
 
+compiled: .compiled/.installed ## install Wicket with its hot path compiled, in .compiled/venv
+
+test-compiled: .compiled/.installed ## run the tests of what is compiled, on the compiled distribution
+	@rm -rf .compiled/run && mkdir .compiled/run && cp -r tests docs pyproject.toml .compiled/run
+	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && cd .compiled/run && \
+	../venv/bin/python -c "from governance import jsontree as it; assert it.__file__.endswith('.so'), it.__file__" && \
+	../venv/bin/pytest -n $(WORKERS) --dist loadgroup $(or $(ARGS),$(addprefix tests/,$(COMPILED)))
+
 lint: .venv/.developing ## look at style and at common mistakes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -42,15 +51,21 @@ types: .venv/.developing ## check types, strictly
 imports: .venv/.developing ## check that imports run down only
 	$(BIN)/lint-imports
 
-check: lint types imports coverage ## everything that must hold before a change is taken
+check: lint types imports coverage test-compiled conformance ## everything that must hold before a change is taken
+
+conformance: .venv/.developing ## run the official MCP conformance suite with and without Wicket, and write docs/conformance.md
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened
 	@WICKET_KILLS=$${WICKET_KILLS:-200} $(BIN)/pytest tests/e2e/test_faults.py --durations=1 \
 	  -o log_cli=true --log-cli-level=INFO $(ARGS)
 
-bench: .venv/.developing ## measure, and write docs/benchmarks.md
+slow-approval: .venv/.developing ## let the person decide after 90 seconds (WICKET_PERSON_SECONDS), with official clients in their default settings
+	@WICKET_PERSON_SECONDS=$${WICKET_PERSON_SECONDS:-90} $(BIN)/pytest tests/e2e/test_approval_clients.py --durations=1 $(ARGS)
+
+bench: .compiled/.installed ## measure, and write docs/benchmarks.md
 	@.ci/prepare tools wrk:wrk nginx:nginx-light
-	$(BIN)/python -m bench $(ARGS)
+	.compiled/venv/bin/python -m bench $(ARGS)
 
 demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual waits for you to click
 	$(BIN)/python -m demo $(ARGS)
@@ -66,7 +81,7 @@ compose-test: .venv/.developing ## build the image, bring the compose file up wi
 	.ci/compose-test $(ARGS)
 
 clean: ## remove what was built; your configuration and records stay
-	rm -rf .venv .uv .bench .demo dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .uv .bench .compiled .conformance .demo dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- environments ------------------------------------------------------------------------------------------------------
@@ -87,3 +102,8 @@ clean: ## remove what was built; your configuration and records stay
 	@$(UV) sync --frozen --quiet --compile-bytecode
 	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@ .venv/.installed
+
+.compiled/.installed: pyproject.toml uv.lock .ci/compile $(shell find $(PACKAGES) -name '*.py') | $(UV)
+	@.ci/prepare tools gcc:gcc
+	@.ci/compile "$(UV)" $(PACKAGES)
+	@touch $@

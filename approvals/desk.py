@@ -9,6 +9,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Collection, Generator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -125,6 +126,39 @@ class TicketStore(Protocol):
         ...
 
 
+class Attendance(Protocol):
+    """What a proxy does for its client while a call is held, and how long it lets the client wait."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long this call may wait now; None = `Manners.wait_seconds`. 0 asks without waiting."""
+        ...
+
+    @property
+    def present(self) -> bool:
+        """Whether the client is still there. Asked last, before an approval is used up for it."""
+        ...
+
+    def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
+        """Entered while the call waits for this ticket. It may end the waiting early by cancelling its block."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """Waits as long as calls usually do, with a client that nothing is known of."""
+
+    seconds: float | None = None
+    present: bool = True
+
+    def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
+        """Do nothing for it."""
+        return contextlib.nullcontext()
+
+
+UNATTENDED = Unattended()
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
     """How long people and calls wait, and where people go."""
@@ -149,7 +183,13 @@ class Desk:
 
     # -- for the guard ----------------------------------------------------------------------------------------------
 
-    async def hold(self, exchange: Exchange, verdict: Verdict, policy_version: str | None = None) -> Held:
+    async def hold(
+        self,
+        exchange: Exchange,
+        verdict: Verdict,
+        policy_version: str | None = None,
+        attendance: Attendance = UNATTENDED,
+    ) -> Held:
         """Ask a person about a call, and wait for the answer as long as a call may wait.
 
         A call that is cancelled while it waits leaves its ticket as it is: the same call made again finds it.
@@ -165,8 +205,9 @@ class Desk:
             # The decision may have been made between attaching and waiting: look again before going to sleep.
             ticket = await self._fresh(ticket)
             if ticket.state is State.PENDING:
-                with anyio.move_on_after(self._patience(ticket)):
-                    await event.wait()
+                async with attendance.waiting(ticket.id, self.link(ticket.id)):
+                    with anyio.move_on_after(self._patience(ticket, attendance.seconds)):
+                        await event.wait()
                 ticket = await self._fresh(ticket)
         if ticket.state in (State.DENIED, State.EXPIRED, State.INVALIDATED):
             await self.store.tell(ticket.digest, since=ticket.requested_at, now=self.clock.now())
@@ -273,9 +314,9 @@ class Desk:
             self._wake(await self.store.expire_due(now))
         return await self.store.get(ticket.id) or ticket
 
-    def _patience(self, ticket: Ticket) -> float:
+    def _patience(self, ticket: Ticket, seconds: float | None) -> float:
         left = (ticket.expires_at - self.clock.now()).total_seconds()
-        return max(0.0, min(self.manners.wait_seconds, left))
+        return max(0.0, min(self.manners.wait_seconds if seconds is None else seconds, left))
 
     @contextlib.contextmanager
     def _waiter(self, ticket_id: str) -> Generator[anyio.Event]:

@@ -58,7 +58,7 @@ def install(report: Callable[[str], None]) -> None:
     for name, packages in PYTHON_PEERS.items():
         if not (HOME / name / "bin/python").exists():
             report(f"installing {packages[0]}")
-            _quietly([tool, "venv", "-q", str(HOME / name)])
+            _quietly([tool, "venv", "-q", "--python", sys.executable, str(HOME / name)])
             _quietly([tool, "pip", "install", "-q", "--python", str(HOME / name / "bin/python"), *packages])
     if not (HOME / "npm/node_modules/supergateway").exists():
         report("installing Portkey's gateway and supergateway")

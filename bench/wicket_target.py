@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.peers import LLM_PATH, ROOT, STDIO_SERVER, Peer, Place
+from bench.peers import LLM_PATH, STDIO_SERVER, Peer, Place
 
 RULES = 50
+WICKET = str(Path(sys.executable).with_name("wicket"))
+"""The command as it is installed beside this interpreter: compiled (`make compiled`), not the files of the checkout."""
 
 
 def policy() -> str:
@@ -54,8 +56,8 @@ def _set_up(place: Place, servers: dict[str, object]) -> Path:
 
 def _wicket(config: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "wicket", *words, "--config", str(config)],
-        capture_output=True, text=True, cwd=ROOT, check=False, env=_environ(),
+        [WICKET, *words, "--config", str(config)],
+        capture_output=True, text=True, cwd=config.parent, check=False, env=_environ(),
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"`wicket {' '.join(words)}` failed: {done.stderr.strip() or done.stdout.strip()}")
@@ -67,18 +69,18 @@ def _environ() -> dict[str, str]:
 
 
 def _gateway(place: Place) -> list[str]:
-    return [sys.executable, "-m", "wicket", "gateway", "--config", str(_set_up(place, {}))]
+    return [WICKET, "gateway", "--config", str(_set_up(place, {}))]
 
 
 def _mcp_http(place: Place) -> list[str]:
     config = _set_up(place, {"bench": {"type": "http", "url": f"http://127.0.0.1:{place.upstream}/mcp"}})
-    return [sys.executable, "-m", "wicket", "mcp", "--config", str(config)]
+    return [WICKET, "mcp", "--config", str(config)]
 
 
 def _mcp_stdio(place: Place) -> list[str]:
     command, *args = STDIO_SERVER
     config = _set_up(place, {"bench": {"command": command, "args": args, "tools": ["echo"]}})
-    return [sys.executable, "-m", "wicket", "mcp", "--config", str(config)]
+    return [WICKET, "mcp", "--config", str(config)]
 
 
 def _key(place: Place) -> dict[str, str]:

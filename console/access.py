@@ -23,6 +23,9 @@ from governance.store import Store
 LINK_MINUTES = 15
 SESSION_HOURS = 12
 _LINK_PREFIX = "wl_"
+_SECURE_COOKIE = "__Host-wicket"
+"""Where the browser's connection is secure: no other host, and no plain page, can set or shadow it."""
+_PLAIN_COOKIE = "wicket_console"
 
 
 class ForbiddenError(Exception):
@@ -94,7 +97,7 @@ class Access:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             return self._bearer(token.strip()) if scheme.lower() == "bearer" else None
-        token = request.cookies.get(cookie_name(request), "")
+        token = _session(request)
         if not token or len(token) > LONGEST_TOKEN:
             return None
         subject = await self.logins.session(_hash(token), self.clock.now())
@@ -121,7 +124,7 @@ class Access:
 
     async def leave(self, request: Request) -> None:
         """End the session of a request."""
-        await self.logins.end(_hash(request.cookies.get(cookie_name(request), "")))
+        await self.logins.end(_hash(_session(request)))
 
     def check_source(self, request: Request) -> None:
         """Refuse a change that was not sent by a page of ours.
@@ -175,16 +178,19 @@ def _visitor(key_id: str, grant: Grant, csrf: str) -> Visitor | None:
     return Visitor(key_id, grant.role, grant.user, grant.tenant, csrf)
 
 
-def cookie_name(request: Request) -> str:
-    """`__Host-` where the connection is secure: no other host, and no plain page, can set or shadow it."""
-    return "__Host-wicket" if request.url.scheme == "https" else "wicket_console"
+def _session(request: Request) -> str:
+    return request.cookies.get(_SECURE_COOKIE) or request.cookies.get(_PLAIN_COOKIE, "")
 
 
 def set_cookie(response: Response, request: Request, token: str) -> None:
-    """Give a browser its session; an empty token takes it away."""
-    secure = request.url.scheme == "https"
+    """Give a browser its session; an empty token takes it away.
+
+    Call it only after `Access.check_source`: the origin says whether the browser's own connection is secure, which ours
+    is not behind a proxy that ends TLS.
+    """
+    secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(
-        cookie_name(request),
+        _SECURE_COOKIE if secure else _PLAIN_COOKIE,
         token,
         max_age=SESSION_HOURS * 3600 if token else 0,
         path="/" if secure else "/console",

@@ -31,16 +31,16 @@ def endpoint(frame: Frame, handler: Answer) -> Endpoint:
         try:
             visitor = await frame.access.visitor(request)
             if visitor is None:
-                return _problem(401, "unauthenticated", "send the key of an approver or administrator as a bearer")
+                return problem(401, "unauthenticated", "send the key of an approver or administrator as a bearer")
             if request.method == "POST" and visitor.csrf:
                 frame.access.check_form(request, visitor, request.headers.get("x-csrf-token", ""))
             return await handler(frame, Visit(request, visitor, {}))
         except ForbiddenError as error:
-            return _problem(403, "forbidden", str(error))
+            return problem(403, "forbidden", str(error))
         except BadRequestError as error:
-            return _problem(error.status, error.code, error.message)
+            return problem(error.status, error.code, error.message)
         except IdentityStaleError as error:
-            return _problem(503, "unavailable", str(error))
+            return problem(503, "unavailable", str(error))
 
     return serve
 
@@ -51,58 +51,58 @@ async def list_tickets(frame: Frame, visit: Visit) -> Response:
     if asked and asked not in list(State):
         raise BadRequestError(400, "malformed", f"`state` is one of {', '.join(State)}")
     found = await frame.core.desk.tickets([State(asked)] if asked else [], LIMIT, visit.visitor.tenant)
-    return _json({"tickets": [_ticket(frame, one) for one in found]})
+    return json({"tickets": [_ticket(frame, one) for one in found]})
 
 
 async def show_ticket(frame: Frame, visit: Visit) -> Response:
     """One ticket with the whole call."""
     ticket = await approvals.find(frame, visit)
-    return _no_ticket() if ticket is None else _json({**_ticket(frame, ticket), "call": ticket.bound})
+    return _no_ticket() if ticket is None else json({**_ticket(frame, ticket), "call": ticket.bound})
 
 
 async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     """Approve or deny. A `digest` in the body must be the ticket's, so that nobody approves what they did not see."""
-    body = await _body(visit.request)
+    body = await body_of(visit.request)
     ticket = await approvals.find(frame, visit)
     if ticket is None:
         return _no_ticket()
     if body.get("digest", ticket.digest) != ticket.digest:
-        return _problem(409, "digest", "this is not the call with that digest: look again")
+        return problem(409, "digest", "this is not the call with that digest: look again")
     desk = frame.core.desk
     move = desk.approve if visit.move == "approve" else desk.deny
     decided = await move(ticket.id, by=visit.visitor.name, reason=jsontree.as_text(body.get("reason")))
     if decided is None or not decided.made:
-        return _problem(409, "settled", "nothing was changed: the ticket was settled before")
-    return _json(_ticket(frame, decided.ticket))
+        return problem(409, "settled", "nothing was changed: the ticket was settled before")
+    return json(_ticket(frame, decided.ticket))
 
 
 async def list_sessions(frame: Frame, visit: Visit) -> Response:
     """The runs that were seen last."""
     stopped = await sessions.killed(frame)
     runs = [run for run in await frame.core.runs.newest(LIMIT) if visit.visitor.sees(run.tenant)]
-    return _json({"sessions": [{**asdict(run), "killed": run.id in stopped} for run in runs]})
+    return json({"sessions": [{**asdict(run), "killed": run.id in stopped} for run in runs]})
 
 
 async def show_session(frame: Frame, visit: Visit) -> Response:
     """One run with its events, oldest first."""
     run = await sessions.find(frame, visit)
     if run is None:
-        return _problem(404, "unknown", "there is no session with this id, or it is not for you to see")
+        return problem(404, "unknown", "there is no session with this id, or it is not for you to see")
     events = await frame.events.of_session(run.id)
     stopped = await sessions.killed(frame)
     listed: list[Json] = [_event(one) for one in events]
-    return _json({**asdict(run), "killed": run.id in stopped, "events": listed})
+    return json({**asdict(run), "killed": run.id in stopped, "events": listed})
 
 
 async def switch_session(frame: Frame, visit: Visit) -> Response:
     """Kill or revive a run. A run that was never seen may be stopped too, before it begins."""
-    body = await _body(visit.request)
+    body = await body_of(visit.request)
     session, kill = visit.request.path_params["session"], visit.move == "kill"
     changed = await sessions.throw(frame, visit, session, kill=kill, reason=jsontree.as_text(body.get("reason")))
-    return _json({"session": session, "killed": kill, "changed": changed})
+    return json({"session": session, "killed": kill, "changed": changed})
 
 
-async def _body(request: Request) -> JsonObject:
+async def body_of(request: Request) -> JsonObject:
     """The object in the body of a request; nothing at all is an empty one.
 
     Raises:
@@ -153,12 +153,14 @@ def _event(event: Event) -> JsonObject:
 
 
 def _no_ticket() -> Response:
-    return _problem(404, "unknown", "there is no ticket with this id, or it is not for you to see")
+    return problem(404, "unknown", "there is no ticket with this id, or it is not for you to see")
 
 
-def _problem(status: int, code: str, message: str) -> Response:
-    return _json({"error": {"code": code, "message": message}}, status)
+def problem(status: int, code: str, message: str) -> Response:
+    """What is told instead of an answer."""
+    return json({"error": {"code": code, "message": message}}, status)
 
 
-def _json(value: JsonObject, status: int = 200) -> Response:
+def json(value: JsonObject, status: int = 200) -> Response:
+    """An answer."""
     return Response(jsontree.dump(value), status, media_type="application/json")

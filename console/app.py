@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console import api, live
+from console import api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, entry, overview, sessions
+from console.pages import approvals, audit, entry, overview, pins, sessions
 from console.store import SqlLogins
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
 
@@ -63,6 +63,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/approvals", page(partial(approvals.index, frame))),
         Route("/approvals/{ticket}", page(partial(approvals.show, frame))),
         *_both("/approvals/{ticket}", ("approve", "deny"), page(partial(approvals.decide, frame))),
+        Route("/pins", page(partial(pins.index, frame))),
+        Route("/pins/{pin}", page(partial(pins.show, frame))),
+        *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
         Route("/sessions", page(partial(sessions.index, frame))),
         Route("/sessions/{session}", page(partial(sessions.show, frame))),
         *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),
@@ -72,6 +75,10 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/api/tickets", answer(api.list_tickets)),
         Route("/api/tickets/{ticket}", answer(api.show_ticket)),
         *_both("/api/tickets/{ticket}", ("approve", "deny"), answer(api.decide_ticket)),
+        Route("/api/pins", answer(pins_api.list_pins)),
+        Route("/api/pins/live", answer(live.pins)),
+        Route("/api/pins/{pin}", answer(pins_api.show_pin)),
+        *_both("/api/pins/{pin}", ("approve", "reject"), answer(pins_api.decide_pin)),
         Route("/api/sessions", answer(api.list_sessions)),
         Route("/api/sessions/{session}", answer(api.show_session)),
         *_both("/api/sessions/{session}", ("kill", "revive"), answer(api.switch_session)),

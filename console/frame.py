@@ -22,6 +22,7 @@ from console.visible import lines, pieces
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.identity.directory import Identity, IdentityStaleError
+from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
 from sessions.killswitch import KillSwitch
@@ -44,6 +45,8 @@ class Core(Protocol):
     def identity(self) -> Identity: ...  # noqa: D102
     @property
     def desk(self) -> Desk: ...  # noqa: D102
+    @property
+    def reviews(self) -> Reviews: ...  # noqa: D102
     @property
     def kills(self) -> KillSwitch: ...  # noqa: D102
     @property

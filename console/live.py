@@ -1,6 +1,6 @@
-"""The approvals list as it changes, by server-sent events. What an event carries is a piece of our own page."""
+"""The lists of approvals and pins as they change, by server-sent events that carry a piece of our own page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 from starlette.responses import Response, StreamingResponse
@@ -8,6 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from approvals.ticket import State
 from console.frame import Frame, Visit
 from console.pages import approvals
+from console.pages import pins as pin_page
 from governance import jsontree
 from governance.jsontree import JsonObject
 
@@ -19,26 +20,48 @@ BEAT_SECONDS = 15
 
 async def tickets(frame: Frame, visit: Visit) -> Response:
     """The stream of the approvals page. Its first event is the list as it stands."""
+    tenant = visit.visitor.tenant
+
+    async def listed() -> JsonObject:
+        return {"html": await approvals.listed(frame, tenant), "waiting": await _waiting(frame, tenant)}
+
+    return _stream(frame.core.desk.pulse, listed)
+
+
+async def pins(frame: Frame, visit: Visit) -> Response:
+    """The stream of the pins page. Its first event is the list as it stands."""
+
+    async def pulse() -> str:
+        return str(await frame.core.reviews.version())
+
+    async def listed() -> JsonObject:
+        return {"html": await pin_page.listed(frame), "waiting": await _waiting(frame, visit.visitor.tenant)}
+
+    return _stream(pulse, listed)
+
+
+def _stream(pulse: Callable[[], Awaitable[str]], listed: Callable[[], Awaitable[JsonObject]]) -> Response:
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_changes(frame, visit), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_changes(pulse, listed), media_type="text/event-stream", headers=headers)
 
 
-async def _changes(frame: Frame, visit: Visit) -> AsyncIterator[bytes]:
-    tenant, shown = visit.visitor.tenant, ""
+async def _changes(
+    pulse: Callable[[], Awaitable[str]], listed: Callable[[], Awaitable[JsonObject]]
+) -> AsyncIterator[bytes]:
+    shown = ""
     for look in range(round(LONGEST_SECONDS / LOOK_SECONDS)):
-        pulse = await frame.core.desk.pulse()
-        if pulse != shown:
-            shown = pulse
-            yield _event(await _list(frame, tenant))
+        now = await pulse()
+        if now != shown:
+            shown = now
+            yield _event(await listed())
         elif look % round(BEAT_SECONDS / LOOK_SECONDS) == 0:
             yield b": still here\n\n"
         await anyio.sleep(LOOK_SECONDS)
 
 
-async def _list(frame: Frame, tenant: str | None) -> JsonObject:
-    waiting = await frame.core.desk.tickets([State.PENDING], tenant=tenant)
-    return {"html": await approvals.listed(frame, tenant), "waiting": len(waiting)}
+async def _waiting(frame: Frame, tenant: str | None) -> int:
+    return len(await frame.core.desk.tickets([State.PENDING], tenant=tenant))
 
 
 def _event(value: JsonObject) -> bytes:
-    return b"event: tickets\ndata: " + jsontree.dump(value) + b"\n\n"
+    return b"event: list\ndata: " + jsontree.dump(value) + b"\n\n"

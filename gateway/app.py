@@ -106,7 +106,14 @@ async def open_gateway(runtime: Runtime, *, mounts: Mapping[str, AsgiApp] | None
             refusals=refusals,
         )
         gateway = Gateway(organs, Listing(routes, upstream, runtime.clock), mounts or {})
-        yield Border(gateway, hosts=config.hosts, limits=config.limits, render=render, record=refusals.border)
+        yield Border(
+            gateway,
+            hosts=config.hosts,
+            limits=config.limits,
+            render=render,
+            record=refusals.border,
+            trusted=config.identity.header_user,
+        )
         tasks.cancel_scope.cancel()
 
 

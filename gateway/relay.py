@@ -12,7 +12,7 @@ from gateway.dialects.dialect import Piece, Reader, Reading, Usage
 from gateway.errors import UpstreamError
 from governance import jsontree
 from governance.jsontree import MalformedError
-from governance.sse import EventTooLargeError, SseEvent, SseParser, event_of
+from governance.sse import BOM, EventTooLargeError, SseEvent, SseParser, event_of
 
 MOST_CHANNELS = 65_536
 """Running texts of one stream; more is no model's answer."""
@@ -108,7 +108,7 @@ class StreamRelay:
 
     def _pass(self, event: SseEvent) -> bytes:
         shown = self._hide(event.raw)
-        reading = self._reader.read(event if shown is event.raw else event_of(shown, shown))
+        reading = self._reader.read(event if shown is event.raw else event_of(shown.removeprefix(BOM), shown))
         if not reading.pieces and not reading.ends:
             return b"" if reading.hidden else reading.event.raw
         changes: dict[str, str] = {}

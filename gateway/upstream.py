@@ -5,8 +5,10 @@ neither what a client sent to authenticate itself nor what the provider's connec
 """
 
 import contextlib
+import functools
 import io
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from dataclasses import dataclass
 
@@ -109,8 +111,26 @@ class Answer:
                 yield chunk
 
     def without_secret(self, text: bytes) -> bytes:
-        """`text` without the provider's key; `text` itself where the key is not in it."""
-        return text.replace(self._secret, _HIDDEN) if self._secret and self._secret in text else text
+        """`text` without the provider's key, however JSON escapes it; `text` itself where the key is not in it."""
+        if not self._secret:
+            return text
+        if self._secret in text:
+            text = text.replace(self._secret, _HIDDEN)
+        if b"\\u" in text or b"\\/" in text:
+            escaped = _escaped(self._secret)
+            if escaped.search(text):
+                text = escaped.sub(_HIDDEN, text)
+        return text
+
+
+@functools.lru_cache(maxsize=64)
+def _escaped(secret: bytes) -> re.Pattern[bytes]:
+    """`secret` as a JSON text may spell it: each character plain, or as an escape (RFC 8259 section 7)."""
+    spelled = (
+        rb"(?:%s%s|\\u00(?i:%02x))" % (rb"\\?" if one in b'"\\/' else b"", re.escape(bytes([one])), one)
+        for one in secret
+    )
+    return re.compile(b"".join(spelled))
 
 
 @dataclass(frozen=True)

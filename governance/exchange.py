@@ -48,6 +48,15 @@ class Action(StrEnum):
     SAMPLING_CREATE = "sampling.create"
     ELICITATION_CREATE = "elicitation.create"
     COMPLETION = "completion"
+    PROMPT_LIST = "prompt.list"
+    RESOURCE_LIST = "resource.list"
+    """Resources and templates of resources."""
+    ROOTS_LIST = "roots.list"
+    """A server asks its client for the folders it works in."""
+    SERVER_INFO = "server.info"
+    """What a server says of itself when a client meets it, instructions for the model among it."""
+    MESSAGE = "message"
+    """Anything else that passes between a client and a server, either way: notifications, other methods."""
 
 
 class Phase(StrEnum):

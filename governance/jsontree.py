@@ -16,6 +16,9 @@ import orjson
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 JsonObject: TypeAlias = dict[str, Json]
 
+Number: TypeAlias = int | float
+"""Where a whole number must stay exact: what is compiled makes a double of it where `float` alone is written."""
+
 MAX_DEPTH = 100
 _PLACE = re.compile(r"at line (\d+) column (\d+)")
 
@@ -109,7 +112,7 @@ def strings(value: Json, max_depth: int = MAX_DEPTH) -> Levels:
     return levels
 
 
-def _refuse_inexact(number: float) -> None:
+def _refuse_inexact(number: Number) -> None:
     if isinstance(number, float):
         if not math.isfinite(number):
             raise MalformedError("a number is out of range: send it as a string")

@@ -12,7 +12,8 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 DEFAULT_MAX_EVENT_BYTES = 64 * 1024 * 1024
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""May stand before the first event, and is no part of it."""
 _END_OF_EVENT = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")  # atomic: CR LF is one line end, never two
 _LONGEST_END = 4
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -97,7 +98,7 @@ class SseParser:
         self._swallowed = b""
         if self._is_first:
             self._is_first = False
-            block = block.removeprefix(_BOM)
+            block = block.removeprefix(BOM)
         return event_of(block, raw)
 
     def _check_size(self, size: int) -> None:

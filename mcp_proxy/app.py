@@ -18,9 +18,11 @@ from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.policy.glob import Globs
 from mcp_proxy import errors
+from mcp_proxy.delivery import Delivery
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import WELL_KNOWN, ChallengeError, ProtectedResource
 from mcp_proxy.relay import Gate, Kills, Place, Relay, by_evidence
 from mcp_proxy.transports.sse_front import SseFront
@@ -71,6 +73,10 @@ class Organs:
     """What strangers are told about how to get in."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    delivery: Delivery | None = None
+    """How approvals reach clients."""
+    pins: Pinning | None = None
+    """Holds what servers say of themselves to what is trusted."""
 
 
 @contextlib.asynccontextmanager
@@ -83,7 +89,17 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     """
     rules = ParamHeaders(organs.catalog)
     patience, place = organs.limits.upstream_seconds, organs.place
-    relay = Relay(organs.gate, organs.kills, organs.catalog, organs.clock, rules, patience, place)
+    relay = Relay(
+        organs.gate,
+        organs.kills,
+        organs.catalog,
+        organs.clock,
+        rules,
+        patience,
+        place,
+        delivery=organs.delivery,
+        pins=organs.pins,
+    )
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
 
     async def record(path: str, error: MalformedMessageError) -> None:
@@ -93,7 +109,14 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     async with http.running():
         app = App(organs, servers, {"": http, "sse": old, "messages": old})
         try:
-            yield Border(app, hosts=organs.hosts, limits=organs.limits, render=errors.render, record=organs.record)
+            yield Border(
+                app,
+                hosts=organs.hosts,
+                limits=organs.limits,
+                render=errors.render,
+                record=organs.record,
+                trusted=organs.header_user,
+            )
         finally:
             old.end()
 

@@ -13,8 +13,11 @@ from typing import Self
 import anyio
 
 from governance.exchange import SessionRef
+from governance.stage import RefusedError
+from governance.verdict import Decision, Verdict
 from mcp_proxy.link import Event, Outlet, Reply
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
+from mcp_proxy.server_requests import Questions, Spawn
 
 MISSED = 32
 """Answers kept for a client that lost its stream; the oldest goes first."""
@@ -25,13 +28,17 @@ MISSED_BYTES = 2**20
 class Calls:
     """The open requests of one legacy client session. A modern request has one of its own: nothing is resumed there."""
 
-    def __init__(self) -> None:
+    def __init__(self, spawn: Spawn | None = None) -> None:
+        self.questions = Questions(spawn)
+        """What the server asks of this client."""
         self._open: dict[RequestId, Call] = {}
         self._missed: OrderedDict[RequestId, Event | None] = OrderedDict()
         self.run: SessionRef | None = None
         """The run that the last governed call belonged to; messages with less evidence belong to it too."""
         self.followers: set[Callable[[SessionRef], None]] = set()
         """Told when `run` changes: what is open must end when that run is killed."""
+        self.elicited: dict[str, str] = {}
+        """Calls whose client was asked to open a page by an error, and their tickets (`mcp_proxy.ladder`)."""
 
     def belongs_to(self, run: SessionRef) -> None:
         """A governed call of this client session belongs to `run`."""
@@ -49,6 +56,15 @@ class Calls:
         if message.is_request and message.id in self._open:
             raise MalformedMessageError("`id` is that of a request that is still open", code=INVALID_REQUEST)
         return Call(self, message, outlet, governed=governed)
+
+    def call_off(self, message: Message) -> bool:
+        """Take a client's `notifications/cancelled`. True if its call was not sent yet, and never will be."""
+        request_id = message.params.get("requestId")
+        call = self._open.get(request_id) if isinstance(request_id, str | int) else None
+        if call is None or not call.governed or call.sent:
+            return False
+        call.call_off()
+        return True
 
     async def replayed(self, event: Event) -> Event | None:
         """What may leave when `event` comes on the server's own stream: itself, the judged answer, or nothing."""
@@ -93,6 +109,12 @@ class Call:
         """Whether the server gave the stream places to resume from."""
         self.reply: Reply | None = None
         """What the server answers with; closed with the call, after the client has its answer."""
+        self.held: anyio.CancelScope | None = None
+        """Ends the waiting for a person, while there is any."""
+        self.called_off = False
+        """Whether the client gave the call up before it was sent: it must not be executed any more."""
+        self.sent = False
+        """Whether it is on its way to the server, or was."""
         self._book = book
         self._outlet = outlet
         self._arrival: Event | None = None
@@ -127,6 +149,23 @@ class Call:
         if not self._outlet.gone or self._done is not None or message is None or len(message.raw) > MISSED_BYTES:
             return None
         return self._final
+
+    def call_off(self) -> None:
+        """The client does not want the call any more, which was not sent yet."""
+        self.called_off = True
+        if self.held is not None:
+            self.held.cancel()
+
+    def send(self) -> None:
+        """It is about to be sent to the server.
+
+        Raises:
+            RefusedError: the client called it off meanwhile.
+        """
+        if self.called_off:
+            reason = "the client called it off before it was sent"
+            raise RefusedError(Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason), "")
+        self.sent = True
 
     async def put(self, event: Event) -> None:
         """Send on something that came before the answer."""

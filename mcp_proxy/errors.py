@@ -58,6 +58,20 @@ LOST = 404
 """Status of an `UpstreamError` that ends the client's session too."""
 
 
+def to_server(request: Message, error: RefusedError | None) -> Message:
+    """What a server is told whose request to the client was refused. Why, is not for it to know.
+
+    Args:
+        request: the server's request.
+        error: the refusal; None where the client cannot be asked, or did not answer.
+    """
+    if error is None:
+        return _error(request.id, REFUSED, "the client does not answer this request", {"wicket": "unanswered"})
+    if error.ticket:
+        return _error(request.id, PENDING, "a person has to approve this request", {"wicket": "pending"})
+    return _error(request.id, REFUSED, "this request was refused", {"wicket": "refused"})
+
+
 def malformed(error: MalformedMessageError) -> Answer:
     """What the sender of a message that was not even judged is told."""
     status = _STATUS.get(error.code, 400)
@@ -74,7 +88,8 @@ def render(_scope: AsgiScope, problem: BadRequestError) -> tuple[bytes, bytes]:
     return b"application/json", bad_request(problem).message.raw
 
 
-def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
+def told(error: RefusedError) -> JsonObject:
+    """What a machine is told about a refusal, under `VERDICT_KEY`."""
     verdict: JsonObject = {
         "decision": (Decision.HOLD if error.ticket else error.verdict.decision).value,
         "rule": error.verdict.rule or error.verdict.by,
@@ -82,6 +97,11 @@ def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
     }
     if error.ticket:
         verdict |= {"ticket": error.ticket, "link": error.link}
+    return verdict
+
+
+def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
+    verdict = told(error)
     text = _text(error)
     if request.method == "tools/call":
         result: JsonObject = {"content": [{"type": "text", "text": text}], "isError": True}

@@ -3,7 +3,6 @@
 Pure. Nothing is judged or sent here, and no body is ever written in another form than it came.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +24,7 @@ from governance.exchange import (
 )
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import Era
+from mcp_proxy.media import is_media
 from mcp_proxy.message import Message, result_of
 from sessions.correlate import Signs, trace_id
 
@@ -34,20 +34,41 @@ ACTIONS: Mapping[str, Action] = {
     "resources/read": Action.RESOURCE_READ,
     "prompts/get": Action.PROMPT_GET,
     "completion/complete": Action.COMPLETION,
+    "prompts/list": Action.PROMPT_LIST,
+    "resources/list": Action.RESOURCE_LIST,
+    "resources/templates/list": Action.RESOURCE_LIST,
+    # Who may not read a resource may not be told of its changes either.
+    "resources/subscribe": Action.RESOURCE_READ,
     # Results of long-running calls arrive by these; unjudged they would carry anything past the detectors.
     "tasks/result": Action.RESOURCE_READ,
     "tasks/get": Action.RESOURCE_READ,
     "tasks/update": Action.RESOURCE_READ,
+    "tasks/list": Action.RESOURCE_READ,
+    "tasks/cancel": Action.RESOURCE_READ,
 }
-"""The client requests that are governed. Every other message is passed on as it is."""
+"""The client requests that are governed. Any other message is judged by `incoming.py` and leaves no trace if clean."""
+
+ASKED: Mapping[str, Action] = {
+    "sampling/createMessage": Action.SAMPLING_CREATE,
+    "elicitation/create": Action.ELICITATION_CREATE,
+    "roots/list": Action.ROOTS_LIST,
+}
+"""What a server asks of a client. Whatever else it asks is a `message`."""
 
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
-_ENVELOPE = frozenset({"/jsonrpc", "/id", "/method"})
+_ENVELOPE = frozenset({"/jsonrpc", "/id"})
+"""Of a response: its id is that of a request that was judged."""
 _ARGUMENTS = ("/params/arguments", "/params/argument", "/params/uri", "/params/inputResponses", "/params/context")
-_STEERING = frozenset({"/params/name", "/params/uri", "/params/ref/name", "/params/ref/uri", "/params/taskId"})
+_STEERING = frozenset(
+    {"/id", "/method", "/params/name", "/params/uri", "/params/ref/name", "/params/ref/uri", "/params/taskId"}
+)
 """What a request is about: policy judges by it, so it leaves as it came or not at all."""
-_BINARY = re.compile(r"(/result/(?:content/\d+|messages/\d+/content|contents/\d+)(?:/resource)?)/(data|blob)")
-_BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*={0,2}")
+_ASKING = frozenset({"/id", "/method", "/params/url", "/params/elicitationId", "/params/mode"})
+"""What steers a request of a server."""
+_SCHEMAS = ("/params/requestedSchema", "/params/tools")
+_ANSWERERS = {Action.SAMPLING_CREATE: Role.ASSISTANT, Action.ELICITATION_CREATE: Role.USER}
+_DEFINING = frozenset({Action.TOOL_LIST, Action.PROMPT_LIST, Action.RESOURCE_LIST, Action.SERVER_INFO})
+"""Whose responses describe what a server offers: words that a model reads before anybody called anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,8 @@ class Caller:
     """Name the client gave itself: a claim, recorded and never trusted."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """All headers of the request, lower-case names; empty on stdio."""
+    capabilities: Json = None
+    """What a legacy client declared in `initialize`; a modern one declares it in each request."""
 
 
 def exchange_of(
@@ -72,9 +95,22 @@ def exchange_of(
 ) -> Exchange:
     """The exchange that a governed request makes."""
     params = message.params
-    signs = signs_of(message, caller)
     name = _name_of(message.method, params)
     tool = catalog.seen(caller.server, name) if action is Action.TOOL_CALL else Known()
+    return Exchange(
+        id=new_id(at),
+        at=at,
+        action=action,
+        principal=caller.principal,
+        resource=Resource(server=caller.server, name=name, definition=tool.definition, annotations=tool.annotations),
+        session=session,
+        request=Body(message.value, raw=message.raw, strings=message.strings, lens=request_segments),
+        facts=facts_of(message, caller),
+    )
+
+
+def facts_of(message: Message, caller: Caller) -> Mapping[str, Json]:
+    """What is known of a client's message besides what it says."""
     facts: dict[str, Json] = {
         "plane": "mcp",
         "transport": caller.transport,
@@ -85,20 +121,11 @@ def exchange_of(
     meta = message.meta
     optional: dict[str, Json] = {
         "client": client_name(meta) or caller.client,
-        "trace_id": trace_id(signs),
+        "trace_id": trace_id(signs_of(message, caller)),
         "progress_token": meta.get("progressToken"),
     }
     facts.update((key, value) for key, value in optional.items() if value not in ("", None))
-    return Exchange(
-        id=new_id(at),
-        at=at,
-        action=action,
-        principal=caller.principal,
-        resource=Resource(server=caller.server, name=name, definition=tool.definition, annotations=tool.annotations),
-        session=session,
-        request=Body(message.value, raw=message.raw, strings=message.strings, lens=request_segments),
-        facts=facts,
-    )
+    return facts
 
 
 def signs_of(message: Message | None, caller: Caller) -> Signs:
@@ -128,8 +155,8 @@ def call_of_listed(listing: Exchange, tool: JsonObject, catalog: Catalog) -> Exc
 
 
 def response_of(message: Message, action: Action) -> Body:
-    """The body of a response, to be judged."""
-    lens: Lens = definition_segments if action is Action.TOOL_LIST else result_segments
+    """The body of a response, or of a notification of a server, to be judged."""
+    lens: Lens = definition_segments if action in _DEFINING else result_segments
     return Body(message.value, raw=message.raw, strings=message.strings, lens=lens)
 
 
@@ -153,34 +180,46 @@ def listed_tools(message: Message) -> list[JsonObject]:
 def request_segments(value: Json) -> Iterable[Segment]:
     """Where text stands in a request. Names that steer the protocol are no text and are never edited."""
     for pointer, text, _ in jsontree.walk(value):
-        if pointer not in _ENVELOPE:
-            role = Role.ARGUMENT if pointer.startswith(_ARGUMENTS) else Role.OTHER
-            yield Segment(pointer, role, text, pointer in _STEERING)
+        role = Role.ARGUMENT if pointer.startswith(_ARGUMENTS) else Role.OTHER
+        yield Segment(pointer, role, text, pointer in _STEERING)
 
 
 def result_segments(value: Json) -> Iterable[Segment]:
     """Where text stands in a response. Base64 of pictures, sound and binary resources is no text."""
     for pointer, text, _ in jsontree.walk(value):
-        if pointer not in _ENVELOPE and not _is_binary(value, pointer, text):
-            yield Segment(pointer, Role.RESULT, text)
+        if pointer not in _ENVELOPE and not is_media(value, pointer, text):
+            yield Segment(pointer, Role.RESULT, text, pointer == "/method")
 
 
 def definition_segments(value: Json) -> Iterable[Segment]:
-    """Where text stands in a list of tools."""
+    """Where text stands in a list of tools, prompts or resources, or in what a server says of itself."""
     for pointer, text, _ in jsontree.walk(value):
         if pointer not in _ENVELOPE:
             yield Segment(pointer, Role.DEFINITION, text)
 
 
-def _is_binary(value: Json, pointer: str, text: str) -> bool:
-    place = _BINARY.fullmatch(pointer)
-    if place is None or not _BASE64.fullmatch(text):
-        return False
-    return place[2] == "blob" or jsontree.at(value, f"{place[1]}/type") in ("image", "audio")
+def asking_segments(value: Json) -> Iterable[Segment]:
+    """Where text stands in a request of a server: its own words, which nobody asked for."""
+    for pointer, text, _ in jsontree.walk(value):
+        if not is_media(value, pointer, text):
+            role = Role.DEFINITION if pointer.startswith(_SCHEMAS) else Role.RESULT
+            yield Segment(pointer, role, text, pointer in _ASKING)
+
+
+def answering_segments(action: Action) -> Lens:
+    """The lens for a client's response to such a request: the words of its model, or of its user."""
+    role = _ANSWERERS.get(action, Role.OTHER)
+
+    def segments(value: Json) -> Iterable[Segment]:
+        for pointer, text, _ in jsontree.walk(value):
+            if pointer not in _ENVELOPE and not is_media(value, pointer, text):
+                yield Segment(pointer, role, text)
+
+    return segments
 
 
 def _name_of(method: str, params: JsonObject) -> str:
-    if method == "resources/read":
+    if method in ("resources/read", "resources/subscribe"):
         return jsontree.as_text(params.get("uri"))
     if method.startswith("tasks/"):
         return f"task:{jsontree.as_text(params.get('taskId'))}"

@@ -1,27 +1,34 @@
 """Governed or passed on: the one place of the MCP proxy that decides, for every front and every upstream transport.
 
-A governed request goes through the guard and its response too; everything else is relayed byte for byte, as it comes.
-How messages travel is the business of fronts and links, what they mean that of `lens.py`.
+A governed request goes through the guard and its response too; everything else is judged by `incoming.py`, questions of
+a server by `server_requests.py`. What no verdict changes is relayed byte for byte, as it comes. How messages travel is
+the business of fronts and links, what they mean that of `lens.py`.
 """
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 import anyio
 
+from approvals.desk import UNATTENDED, Attendance
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
-from governance.exchange import Action, Body, Exchange, Principal, SessionRef
+from governance.exchange import Action, Body, Exchange, Phase, Principal, SessionRef
 from governance.jsontree import JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
+from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant
 from mcp_proxy.calls import Call, Calls
+from mcp_proxy.cut import Cut, Kills
+from mcp_proxy.delivery import Delivery
+from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, response_to_client, to_server
+from mcp_proxy.ladder import Leg
 from mcp_proxy.lens import (
     ACTIONS,
     Caller,
@@ -34,13 +41,14 @@ from mcp_proxy.lens import (
 )
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.pinning import Pinning, is_pinned
+from mcp_proxy.server_requests import CANCELLED, INPUTS, Asking, answer, judged_inputs
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
 
-
-MOST_RUNS = 32
-"""Runs whose kill ends one stream: a client that names a new run with each call must not fill the memory."""
+OPEN = 200
+"""Status of a stream that the server opened."""
 
 
 class Way(Protocol):
@@ -57,30 +65,24 @@ class Way(Protocol):
         """Make the outcome durable."""
         ...
 
+    def withhold(self, verdict: Verdict) -> NoReturn:
+        """Refuse the response."""
+        ...
+
 
 class Gate(Protocol):
     """The guard, as this proxy uses it (`pipeline.guard.Guard`)."""
 
-    def passage(self, exchange: Exchange) -> AbstractAsyncContextManager[Way]:
-        """The way of one exchange."""
+    def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> AbstractAsyncContextManager[Way]:
+        """The way of one exchange. `attendance` waits with its client while a person is asked."""
+        ...
+
+    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
+        """Judge a message that is no exchange of its own."""
         ...
 
     def may_see(self, exchange: Exchange) -> bool:
         """Whether a listed tool should be seen."""
-        ...
-
-
-class Kills(Protocol):
-    """The kill switch, for what does not pass the guard (`sessions.killswitch.KillSwitch`)."""
-
-    async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
-        """Whether this run was stopped."""
-        ...
-
-    def track(
-        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]
-    ) -> AbstractContextManager[None]:
-        """Call `cut` when this run is stopped while the block is open."""
         ...
 
 
@@ -100,6 +102,15 @@ async def by_evidence(signs: Signs, principal: Principal) -> SessionRef:
     return correlate(signs, principal)
 
 
+class Route(NamedTuple):
+    """What one client message travels by."""
+
+    link: Link
+    outlet: Outlet
+    calls: Calls
+    headers: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Relay:
     """Carries the messages of every client session."""
@@ -113,6 +124,10 @@ class Relay:
     """Seconds that a call without an answer is kept open after its stream ended."""
     place: Place = by_evidence
     """Tells which run a message belongs to."""
+    delivery: Delivery | None = None
+    """How approvals reach clients; without one every held call waits and is then told `pending`."""
+    pins: Pinning | None = None
+    """Holds what servers say of themselves to what is trusted."""
 
     async def carry(
         self,
@@ -135,19 +150,41 @@ class Relay:
 
         Returns:
             What went wrong, after the client was told; None if nothing did.
+
+        Raises:
+            MalformedMessageError: nothing of it was carried.
         """
+        if LAST_EVENT_ID in headers:  # only a stream is resumed, and there it is judged
+            headers = {name: text for name, text in headers.items() if name != LAST_EVENT_ID}
         action = ACTIONS.get(message.method) if message.is_request else None
-        async with calls.opened(message, outlet, governed=action is not None) as call:
+        route = Route(link, outlet, calls, headers)
+        leg = Leg(message)
+        if action is not None and self.delivery is not None:
+            leg = self.delivery.leg(message, caller, calls)
+        elif message.method == CANCELLED and calls.call_off(message):
+            await outlet.begin(202, NO_HEADERS)
+            return None
+        # An answer that is sifted may leave by no other way, just as one that is judged.
+        async with calls.opened(message, outlet, governed=action is not None or is_pinned(message.method)) as call:
             try:
-                if action is None:
-                    await self._pass(call, link, caller, outlet, calls, headers)
+                if message.is_response:
+                    await self._alive(message, caller, calls)
+                    await answer(calls.questions, message, headers)
+                    await outlet.begin(202, NO_HEADERS)
+                elif action is None:
+                    await self._pass(call, caller, route)
                 else:
+                    await self._listed_first(message, caller, route)
                     session = await self.place(signs_of(message, caller), caller.principal)
-                    exchange = exchange_of(message, action, caller, session, self.catalog, self.clock.now())
+                    exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
                     calls.belongs_to(exchange.session)
-                    await call.answer(await self._govern(call, exchange, link, outlet, headers))
+                    await call.answer(await self._govern(call, leg, exchange, route))
             except (RefusedError, UpstreamError) as error:
-                told = errors.answer(error, message, caller.era)
+                if call.called_off:  # who called it off wants no answer (2025-11-25, "Cancellation")
+                    await outlet.begin(202, NO_HEADERS)
+                    return error
+                asked = await self.delivery.answer(error, leg, caller, calls) if self.delivery else None
+                told = asked or errors.answer(error, message, caller.era)
                 await outlet.begin(told.status, NO_HEADERS)
                 if message.is_request:
                     await call.answer(Event(told.message))
@@ -164,32 +201,66 @@ class Relay:
             UpstreamError: the server cannot be reached.
         """
         runs = await self._alive(None, caller, calls)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
+        own = frame_of_stream(caller, runs[-1], self.clock.now(), headers)
+        if LAST_EVENT_ID in headers:
+            await self.gate.inspect(own, Phase.REQUEST)
+        route = Route(link, outlet, calls, headers)
+        with anyio.CancelScope() as scope, Cut(self.kills, caller, runs, calls, scope) as cut:
             reply = await link.listen(headers)
             try:
                 await outlet.begin(reply.status, reply.headers)
-                async for event in reply.events:
-                    found = await calls.replayed(event)
-                    if found is not None:
-                        await outlet.put(found)
+                async with self._announcing(reply, calls, outlet):
+                    async for event in reply.events:
+                        found = await calls.replayed(event)
+                        if found is not None:
+                            cause = own if calls.run is None else replace(own, session=calls.run)
+                            await self._came(found, cause, route)
             finally:
                 with anyio.CancelScope(shield=True):
                     await reply.aclose()
         cut.check()
 
+    def _announcing(self, reply: Reply, calls: Calls, outlet: Outlet) -> AbstractAsyncContextManager[None]:
+        if self.delivery is None or reply.status != OPEN:
+            return nullcontext()
+        return self.delivery.announcing(calls, outlet)
+
     # -- passed on --------------------------------------------------------------------------------------------------
 
-    async def _pass(
-        self, call: Call, link: Link, caller: Caller, outlet: Outlet, calls: Calls, headers: Mapping[str, str]
-    ) -> None:
+    async def _pass(self, call: Call, caller: Caller, route: Route) -> None:
         message = call.message
-        runs = await self._alive(message, caller, calls)
-        with anyio.CancelScope() as scope, _Cut(self.kills, caller, runs, calls, scope) as cut:
-            reply = await link.send(message, headers)
-            event = await _until_answered(reply, call, outlet)
-            if event is not None:
-                await call.answer(event)
+        runs = await self._alive(message, caller, route.calls)
+        framed = frame(message, caller, runs[-1], self.clock.now())
+        sent = await to_server(self.gate, framed, message)
+        route = self._refitted(route, caller.server, sent, message)
+        with anyio.CancelScope() as scope, Cut(self.kills, caller, runs, route.calls, scope) as cut:
+            reply = await route.link.send(sent, route.headers)
+            event = await self._until_answered(reply, call, framed, route)
+            if event is not None and self.pins is not None:
+                event = await self.pins.event(caller.server, message.method, event)
+            if event is not None and event.message is not None:
+                passed = await response_to_client(self.gate, framed, event.message)
+                passed = await judged_inputs(self.gate, self.clock, framed, passed)
+                await call.answer(event if passed is event.message else replace(event, message=passed))
         cut.check()
+
+    async def _came(self, event: Event, cause: Exchange, route: Route, call: Call | None = None) -> None:
+        """Something came from the server that is not the answer to `call`."""
+        put = route.outlet.put if call is None else call.put
+        message = event.message
+        if message is not None and message.is_request:
+            asking = Asking(self.gate, self.clock, self.patience, route.link, route.calls.questions, route.headers)
+            await asking.ask(event, cause, put)
+            return
+        if message is not None and message.method == CANCELLED:
+            route.calls.questions.withdraw(message.params.get("requestId"))
+        await pass_on(self.gate, cause, event, put)
+
+    def _refitted(self, route: Route, server: str, sent: Message, message: Message) -> Route:
+        """The route with the headers that fit an edited message."""
+        if sent is message or self.rules is None:
+            return route
+        return route._replace(headers=self.rules.rewritten(server, sent, route.headers))
 
     async def _alive(self, message: Message | None, caller: Caller, calls: Calls) -> list[SessionRef]:
         """The runs of a message that is not governed; killed runs send nothing at all.
@@ -204,32 +275,43 @@ class Relay:
                 raise RefusedError(verdict, "")
         return runs
 
+    async def _listed_first(self, message: Message, caller: Caller, route: Route) -> None:
+        """Ask the server what it lists, where a message is about something that this process never saw listed."""
+        if self.pins is None:
+            return
+        with contextlib.suppress(RefusedError):  # what refuses now refuses in the guard as well, and is recorded there
+            if listing := await self.pins.wanted(message, caller):
+                await self._alive(message, caller, route.calls)
+                await self.pins.ask(listing, message, route.link, caller, route.headers)
+
     # -- governed ---------------------------------------------------------------------------------------------------
 
-    async def _govern(
-        self, call: Call, exchange: Exchange, link: Link, outlet: Outlet, headers: Mapping[str, str]
-    ) -> Event:
+    async def _govern(self, call: Call, leg: Leg, exchange: Exchange, route: Route) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
-        message = call.message
-        async with self.gate.passage(exchange) as way:
+        message = leg.message
+        if leg.choice is not None and self.delivery is not None:
+            await self.delivery.decide(leg, exchange)
+        every = self.delivery.progress_seconds if self.delivery is not None else PROGRESS_SECONDS
+        attendant = Attendant(call, route.outlet, leg.seconds, every)
+        async with self.gate.passage(exchange, attendant) as way:
             sent = message_of(way.exchange.request, message)
-            if sent is not message and self.rules is not None:
-                headers = self.rules.rewritten(exchange.resource.server, sent, headers)
+            route = self._refitted(route, exchange.resource.server, sent, message)
+            call.send()
             try:
-                reply = await link.send(sent, headers)
-                message, event = await self._answer(reply, call, outlet)
+                reply = await route.link.send(sent, route.headers)
+                message, event = await self._answer(reply, call, way.exchange, route)
             except UpstreamError as error:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
-            judged = await self._judged(way, message, exchange.action)
+            judged = await self._judged(way, call.message.method, message)
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
         return replace(event, message=judged)
 
-    async def _answer(self, reply: Reply, call: Call, outlet: Outlet) -> tuple[Message, Event]:
+    async def _answer(self, reply: Reply, call: Call, exchange: Exchange, route: Route) -> tuple[Message, Event]:
         """The response of a governed request, with the event that brought it."""
-        event = await _until_answered(reply, call, outlet)
+        event = await self._until_answered(reply, call, exchange, route)
         if event is None and call.resumable:
             with anyio.move_on_after(self.patience):
                 event = await call.resumed()
@@ -237,20 +319,50 @@ class Relay:
             raise UpstreamError("the server ended its answer without a response")
         return event.message, event
 
-    async def _judged(self, way: Way, message: Message, action: Action) -> Message:
-        """The response that may leave."""
+    async def _judged(self, way: Way, method: str, message: Message) -> Message:
+        """The response to a request of `method` that may leave."""
+        action, server = way.exchange.action, way.exchange.resource.server
         if action is Action.TOOL_LIST:
-            await self.catalog.learn(way.exchange.resource.server, listed_tools(message))
+            await self.catalog.learn(server, listed_tools(message))
+        if self.pins is not None:
+            message = await self.pins.sifted(server, method, message)
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
         result = judged.value.get("result")
         if isinstance(result, dict):
+            if INPUTS in result:
+                judged = await self._with_inputs(way, judged)
+                result = result_of(judged)
             changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
             if way.warnings and action is Action.TOOL_CALL:
                 changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
             if changed is not result:
                 return Message.build({**judged.value, "result": changed})
         return judged
+
+    async def _until_answered(self, reply: Reply, call: Call, cause: Exchange, route: Route) -> Event | None:
+        """Pass on what may leave before the response, live; returns the response, or None where there is none."""
+        call.reply = reply
+        await route.outlet.begin(reply.status, reply.headers)
+        async for event in reply.events:
+            if event.message is None:
+                await call.put(event)
+            elif not event.message.is_response:
+                await self._came(event, cause, route, call)
+            elif event.message.id == call.message.id or event.message.id is None:
+                return event
+            else:
+                log.warning("a response to another request was dropped")
+        return None
+
+    async def _with_inputs(self, way: Way, message: Message) -> Message:
+        """The response with the questions in it that may be put to the client."""
+        try:
+            return await judged_inputs(self.gate, self.clock, way.exchange, message)
+        except RefusedError as error:
+            if error.ticket:
+                raise
+            way.withhold(error.verdict)
 
     def _filtered(self, listing: Exchange, result: JsonObject) -> JsonObject:
         """The result without the tools that policy hides; the very same object where it hides none."""
@@ -261,62 +373,3 @@ class Relay:
             if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.catalog))
         ]
         return result if len(shown) == len(listed) else {**result, "tools": list(shown)}
-
-
-async def _until_answered(reply: Reply, call: Call, outlet: Outlet) -> Event | None:
-    """Pass on what comes before the response, live; returns the response, or None where there is none."""
-    call.reply = reply
-    await outlet.begin(reply.status, reply.headers)
-    async for event in reply.events:
-        if event.message is None or not event.message.is_response:
-            await call.put(event)
-        elif event.message.id == call.message.id or event.message.id is None:
-            return event
-        else:
-            log.warning("a response to another request was dropped")
-    return None
-
-
-class _Cut:
-    """Ends what does not pass the guard when a run that it belongs to is killed."""
-
-    def __init__(
-        self, kills: Kills, caller: Caller, runs: list[SessionRef], calls: Calls, scope: anyio.CancelScope
-    ) -> None:
-        self._kills = kills
-        self._principal = caller.principal
-        self._runs = runs
-        self._calls = calls
-        self._scope = scope
-        self._tracked = ExitStack()
-        self._followed: set[str] = set()
-        self._verdict: Verdict | None = None
-
-    def __enter__(self) -> Self:
-        for run in self._runs:
-            self._follow(run)
-        self._calls.followers.add(self._follow)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._calls.followers.discard(self._follow)
-        self._tracked.close()
-
-    def check(self) -> None:
-        """Say that the run was killed, if it was.
-
-        Raises:
-            RefusedError: it was.
-        """
-        if self._verdict is not None:
-            raise RefusedError(self._verdict, "")
-
-    def _follow(self, run: SessionRef) -> None:
-        if run.id in self._followed or len(self._followed) >= MOST_RUNS:
-            return
-        self._followed.add(run.id)
-        self._tracked.enter_context(self._kills.track(self._principal, run, self._cut))
-
-    def _cut(self, verdict: Verdict) -> None:
-        self._verdict = verdict
-        self._scope.cancel()

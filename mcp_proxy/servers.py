@@ -6,6 +6,7 @@ servers is none of this file's business.
 
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +23,9 @@ from governance.clock import Clock
 from governance.config.models import Config, Limits, McpServer
 from governance.exchange import Principal
 from governance.jsontree import Json, JsonObject
+from mcp_proxy.bridge.only_child import OnlyChild
+from mcp_proxy.bridge.server import BridgedServer
+from mcp_proxy.bridge.server import Means as BridgeMeans
 from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import Condition, Era, Link, Server, UpstreamTimeoutError, UpstreamUnreachableError
 from mcp_proxy.pulse import Pulse, Vitals
@@ -67,19 +71,31 @@ class Means:
 
 @contextlib.asynccontextmanager
 async def open_servers(
-    config: Config, clock: Clock, jitter: Callable[[], float], credentials: Mapping[str, Credential] = NO_CREDENTIALS
-) -> AsyncGenerator[Mapping[str, Server]]:
+    config: Config,
+    clock: Clock,
+    jitter: Callable[[], float],
+    state_key: bytes = b"",
+    credentials: Mapping[str, Credential] = NO_CREDENTIALS,
+    *,
+    alone: bool = False,
+) -> AsyncGenerator[Mapping[str, BridgedServer]]:
     """Every configured server by name. None is started before somebody needs it; all are stopped afterwards.
 
     Args:
-        config: the configuration.
-        clock: the only source of time.
+        config: names the servers.
+        clock: tells and measures time.
         jitter: returns a number from 0 to 1.
+        state_key: 32 bytes that seal what clients carry of suspended calls; without them a random key of this process.
         credentials: what each server is shown that Wicket has to sign in at.
+        alone: whether there is one client ever, so that a server process serves it in either era.
     """
     async with open_client() as client, anyio.create_task_group() as group:
         means = Means(client, group, config.limits, clock, jitter, credentials)
-        servers = {name: server_of(name, entry, means) for name, entry in config.mcp_servers.items()}
+        bridging = BridgeMeans(group, clock, config.limits, state_key or secrets.token_bytes(32))
+        servers = {
+            name: BridgedServer(server_of(name, entry, means, alone=alone), bridging)
+            for name, entry in config.mcp_servers.items()
+        }
         try:
             yield servers
         finally:
@@ -90,11 +106,13 @@ async def open_servers(
             group.cancel_scope.cancel()
 
 
-def server_of(name: str, entry: McpServer, means: Means) -> Server:
+def server_of(name: str, entry: McpServer, means: Means, *, alone: bool = False) -> Server:
     """The server that an entry of the configuration describes."""
     if entry.type == "stdio" or (entry.type is None and entry.command):
         command = Command(entry.command, entry.args, entry.env, entry.cwd)
-        return StdioServer(name, command, limits=means.limits, pulse=Pulse(name, means.clock, means.jitter))
+        pulse = Pulse(name, means.clock, means.jitter)
+        child = StdioServer(name, command, limits=means.limits, pulse=pulse, alone=alone)
+        return OnlyChild(child) if alone else child
     if entry.type == "sse":
         return _sse(name, entry, means)
     if entry.type is None:
@@ -111,7 +129,7 @@ def reports(servers: Mapping[str, Server]) -> list[Report]:
             one.condition,
             one.vitals if isinstance(one, StdioServer | SseServer | AnyHttpServer) else Vitals(),
         )
-        for one in servers.values()
+        for one in (server.inner if isinstance(server, BridgedServer) else server for server in servers.values())
     ]
 
 

@@ -4,20 +4,24 @@ It joins the agent's pipes to the relay, and the relay to the server: a command 
 configuration. Opening the runtime and reading the command line are the command floor's business.
 """
 
+import contextlib
 import logging
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 import anyio
 from anyio.abc import TaskGroup
 
+from governance.clock import Clock
 from governance.config.models import Limits
 from governance.exchange import Principal
+from mcp_proxy.bridge.only_child import OnlyChild
+from mcp_proxy.bridge.server import BridgedServer, Means
 from mcp_proxy.link import Era, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
@@ -57,6 +61,19 @@ def wrapped_server(name: str, command: Sequence[str], *, limits: Limits, pulse: 
     """The server that an agent's configuration names after `--`. It has one client ever: us."""
     program, *args = command
     return StdioServer(name, Command(program, tuple(args), wrapped=True), limits=limits, pulse=pulse, alone=True)
+
+
+@contextlib.asynccontextmanager
+async def bridged(child: StdioServer, *, limits: Limits, clock: Clock, state_key: bytes) -> AsyncGenerator[Server]:
+    """The server that is wrapped, for an agent of either era, while the block is open."""
+    async with anyio.create_task_group() as group:
+        server = BridgedServer(OnlyChild(child), Means(group, clock, limits, state_key))
+        try:
+            yield server
+        finally:
+            with anyio.CancelScope(shield=True):
+                await server.aclose()
+            group.cancel_scope.cancel()
 
 
 def key_from(environ: Mapping[str, str]) -> str | None:
@@ -100,12 +117,13 @@ class _Run:
     def __init__(self, client: PipedClient, server: Server, lines: InputLines, limits: Limits) -> None:
         self._client = client
         self._server = server
+        self._child = _child_of(server)
         self._lines = lines
         self._limits = limits
         self._code = 0
 
     async def until_ended(self) -> int:
-        if isinstance(self._server, StdioServer):
+        if self._child is not None:
             try:
                 await self._client.link(
                     Era.LEGACY
@@ -133,9 +151,9 @@ class _Run:
 
     async def _watch(self, group: TaskGroup) -> None:
         """End with the server: the agent starts us again when it needs us."""
-        await (self._server.exited if isinstance(self._server, StdioServer) else self._client.lost).wait()
+        await (self._child.exited if self._child is not None else self._client.lost).wait()
         await self._client.finish(LINGER_SECONDS)
-        self._code = _exit_code(self._server) or 1
+        self._code = _exit_code(self._child) or 1
         group.cancel_scope.cancel()
 
     async def _forward_signals(self, group: TaskGroup) -> None:
@@ -143,13 +161,20 @@ class _Run:
         with anyio.open_signal_receiver(*_FORWARDED) as signals:
             async for number in signals:
                 self._code = 128 + number
-                if isinstance(self._server, StdioServer):
-                    self._server.send_signal(number)
+                if self._child is not None:
+                    self._child.send_signal(number)
                 group.cancel_scope.cancel()
                 return
 
 
-def _exit_code(server: Server) -> int:
+def _child_of(server: Server) -> StdioServer | None:
+    """What starts the server's process, if it is one of ours."""
+    inner = server.inner if isinstance(server, BridgedServer) else server
+    inner = inner.child if isinstance(inner, OnlyChild) else inner
+    return inner if isinstance(inner, StdioServer) else None
+
+
+def _exit_code(child: StdioServer | None) -> int:
     """The last child's exit code as a shell would report it."""
-    code = server.exit_code if isinstance(server, StdioServer) else 0
+    code = child.exit_code if child is not None else 0
     return 128 - code if code < 0 else code

@@ -3,12 +3,15 @@
 It redacts, holds, denies, kills, records and lets through; stages only say what they think.
 """
 
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 
-from governance.exchange import Body, Exchange
+from approvals.desk import UNATTENDED, Attendance
+from governance.audit.flood import BoundedByKey
+from governance.exchange import Body, Exchange, Phase
 from governance.stage import Outcome, RefusedError
+from pipeline.inspection import Inspector
 from pipeline.passage import Organs, Passage
 
 log = logging.getLogger(__name__)
@@ -19,29 +22,22 @@ class Guard:
 
     def __init__(self, organs: Organs) -> None:
         self._organs = organs
+        self.stages = organs.stages
+        self.notes = BoundedByKey(organs.audit, organs.clock)
+        """Where it is written down what was found in messages that are no exchange. Whoever made the guard runs it."""
+        self._inspector = Inspector(organs.stages, self.notes, organs.kills)
 
-    @contextlib.asynccontextmanager
-    async def passage(self, exchange: Exchange) -> AsyncGenerator["Passage"]:
-        """The way of one exchange: judged on entry, settled on exit, cut when its run is killed.
+    def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> "Gangway":
+        """The way of one exchange, as an async context: judged on entry, settled on exit, cut when its run is killed.
+
+        Args:
+            exchange: what is to be judged.
+            attendance: how long the caller may wait for a person, and what is done for it meanwhile.
 
         Raises:
-            RefusedError: the exchange must not be forwarded, or must not go on; the refusal is recorded.
+            RefusedError: on entry or exit: the exchange must not be forwarded, or must not go on; it is recorded.
         """
-        passage = Passage(self._organs, exchange)
-        try:
-            with self._organs.kills.track(exchange.principal, exchange.session, passage.cut), passage.scope:
-                try:
-                    await passage.admit()
-                    yield passage
-                except BaseException as error:
-                    await passage.leave(error)
-                    raise
-                await passage.leave(None)
-        except Exception:
-            if passage.cut_by is None:
-                raise
-        if passage.cut_by is not None:
-            raise RefusedError(passage.cut_by, exchange.id)
+        return Gangway(self._organs, exchange, attendance)
 
     async def govern(self, exchange: Exchange, forward: Callable[[Exchange], Awaitable[Body]]) -> Exchange:
         """Judge, forward and judge the answer of an exchange whose answer is one body.
@@ -54,6 +50,14 @@ class Guard:
             await passage.settle(Outcome("ok"))
             return answered
 
+    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
+        """Judge a message that is no exchange of its own; returns it as it may go on (`pipeline/inspection.py`).
+
+        Raises:
+            RefusedError: it must not go on.
+        """
+        return await self._inspector.inspect(exchange, phase)
+
     def may_see(self, exchange: Exchange) -> bool:
         """Whether the principal should see what this exchange would call, for filtering lists. A broken rule hides."""
         try:
@@ -61,3 +65,46 @@ class Guard:
         except Exception:
             log.exception("visibility could not be judged; the entry is hidden")
             return False
+
+
+class Gangway:
+    """The beginning and the end of one passage. A class, because every exchange comes through here twice."""
+
+    def __init__(self, organs: Organs, exchange: Exchange, attendance: Attendance) -> None:
+        self._passage = Passage(organs, exchange, attendance)
+        self._tracked = organs.kills.track(exchange.principal, exchange.session, self._passage.cut)
+
+    async def __aenter__(self) -> Passage:
+        self._tracked.__enter__()
+        self._passage.scope.__enter__()
+        try:
+            await self._passage.admit()
+        except BaseException as error:
+            await self._leave(error)
+            raise
+        return self._passage
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """Settle, and end the scope. What a kill cancelled ends as its refusal.
+
+        Raises:
+            RefusedError: the run was killed.
+        """
+        passage, failure = self._passage, None
+        try:
+            await passage.leave(error)
+        except BaseException as another:  # noqa: BLE001 - raised again below, after the scope has seen it
+            error = failure = another
+        kind, at = (None, None) if error is None else (type(error), error.__traceback__)
+        taken_in = passage.scope.__exit__(kind, error, at)
+        self._tracked.__exit__(None, None, None)
+        killed = passage.cut_by
+        if killed is not None and (taken_in or error is None or isinstance(error, Exception)):
+            raise RefusedError(killed, passage.exchange.id) from None
+        if failure is not None:
+            raise failure

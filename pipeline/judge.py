@@ -71,6 +71,12 @@ def broken(stage: str) -> Verdict:
     return Verdict(Decision.DENY, by=stage, rule=BROKEN, reason=f"the check `{stage}` could not be made")
 
 
+def unwritable() -> Verdict:
+    """What it amounts to that the audit log cannot be written."""
+    reason = "the audit log cannot be written, so nothing is let through: try again later"
+    return Verdict(Decision.DENY, by="audit", rule="audit.unwritable", reason=reason)
+
+
 def _applied(exchange: Exchange, verdict: Verdict, phase: Phase) -> Exchange:
     findings = exchange.findings + verdict.findings
     if not verdict.edits:

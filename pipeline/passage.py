@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 
 import anyio
 
-from approvals.desk import Desk, Held, HeldState
+from approvals.desk import UNATTENDED, Attendance, Desk, Held, HeldState
 from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase
@@ -20,7 +20,7 @@ from governance.stage import Outcome, RefusedError
 from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
 from pipeline import record
-from pipeline.judge import Judgement, broken, judge
+from pipeline.judge import Judgement, broken, judge, unwritable
 from pipeline.stages import Stages
 from pipeline.stream import StreamGuard
 from sessions.killswitch import KillSwitch, Scope
@@ -68,8 +68,9 @@ class Organs:
 class Passage:
     """One exchange on its way through the guard."""
 
-    def __init__(self, organs: Organs, exchange: Exchange) -> None:
+    def __init__(self, organs: Organs, exchange: Exchange, attendance: Attendance = UNATTENDED) -> None:
         self._organs = organs
+        self._attendance = attendance
         self.exchange = exchange
         """The exchange as judged. Forward exactly `exchange.request.raw`."""
         self._received = exchange.request
@@ -83,6 +84,8 @@ class Passage:
         self._streams: dict[str, Strand] = {}
         self._decided: Tag | None = None
         """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
+        self._handed_over = False
+        """Whether the request is the caller's to forward: before that, nothing of it was used."""
         self._settled = False
         self._began = organs.clock.monotonic()
 
@@ -115,7 +118,7 @@ class Passage:
         if self._streams:
             await self._judge_stream()
         if not await self._settle(outcome):
-            raise RefusedError(_unwritable(), self.exchange.id)
+            raise RefusedError(unwritable(), self.exchange.id)
         if self._streams:
             self._refuse_response()
 
@@ -128,7 +131,7 @@ class Passage:
         self._response = strongest((*judged.verdicts, self._response))
 
     def withhold(self, verdict: Verdict) -> NoReturn:
-        """Refuse the rest of a stream.
+        """Refuse the response, or the rest of a stream.
 
         Raises:
             RefusedError: always.
@@ -156,12 +159,13 @@ class Passage:
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
         final = _shaded(strongest((verdict, last.winner)), judged)
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
+        self._handed_over = True
 
     async def _ask_a_person(self, judged: Judgement) -> str:
         """Hold the call. Returns the id of the ticket that was used up for it."""
         verdict, exchange = judged.winner, judged.exchange
         try:
-            held = await self._organs.desk.hold(exchange, verdict)
+            held = await self._organs.desk.hold(exchange, verdict, attendance=self._attendance)
         except Exception:
             log.exception("nobody can be asked, so exchange %s is refused", exchange.id)
             await self._refuse(judged, broken("approval"))
@@ -175,6 +179,8 @@ class Passage:
             await self._refuse(
                 judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held
             )
+        if not self._attendance.present:
+            await self._refuse(judged, _left("the client left before the call was approved"), held)
         if not await self._used_up(held):
             used = "the approval was used, or ran out, before the call could run: make it again"
             await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
@@ -216,7 +222,7 @@ class Passage:
         except AuditError as error:
             self._decided = Tag.EXCHANGE_REFUSED
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
-            raise RefusedError(_unwritable(), self.exchange.id) from None
+            raise RefusedError(unwritable(), self.exchange.id) from None
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
@@ -276,6 +282,8 @@ class Passage:
         return True
 
     async def _close_stages(self, outcome: Outcome) -> None:
+        if not self._handed_over:
+            outcome = replace(outcome, status="refused")
         for stage in self._organs.stages.settling:
             try:
                 await stage.settle(self.exchange, outcome)
@@ -353,11 +361,5 @@ def _not_approved(held: Held, verdict: Verdict) -> Verdict:
     )
 
 
-def _left() -> Verdict:
-    reason = "the client left before it was decided"
+def _left(reason: str = "the client left before it was decided") -> Verdict:
     return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)
-
-
-def _unwritable() -> Verdict:
-    reason = "the audit log cannot be written, so nothing is let through: try again later"
-    return Verdict(Decision.DENY, by="audit", rule="audit.unwritable", reason=reason)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
-from governance.exchange import Action, Body, Exchange
+from governance.exchange import Action, Body, Exchange, Phase
 from governance.stage import Outcome
 from governance.verdict import Decision, Edit, Finding, Verdict
 
@@ -80,6 +80,25 @@ def completion(exchange: Exchange, verdict: Verdict, outcome: Outcome, *, millis
     return Draft(Tag.EXCHANGE_WITHHELD if withheld else Tag.EXCHANGE_COMPLETED, fields)
 
 
+def message(tag: Tag, exchange: Exchange, verdict: Verdict, phase: Phase) -> Draft:
+    """The event of a message in which something was found, or that was withheld.
+
+    Args:
+        tag: what became of it.
+        exchange: holds the message as request or response, by the phase, and what was found in it.
+        verdict: what decided.
+        phase: `request` for what goes to a server, `response` for what comes from one.
+    """
+    body = exchange.request if phase is Phase.REQUEST else exchange.response
+    fields = _identity(exchange) | _verdict(verdict) | _findings(exchange.findings)
+    fields["direction"] = "to_server" if phase is Phase.REQUEST else "to_client"
+    if body is not None:
+        fields["content_digest"] = hashlib.sha256(body.raw).hexdigest()
+    if verdict.shadow:
+        fields["shadow"] = [f"{one.rule}: {one.decision.value}" for one in verdict.shadow]
+    return Draft(tag, fields)
+
+
 def masked_text(body: Body, findings: Sequence[Finding]) -> str:
     """The text of a body with everything that was found in it blotted out, cut to a bounded length.
 
@@ -118,6 +137,7 @@ def _identity(exchange: Exchange) -> dict[str, Value]:
         ("client", jsontree.as_text(facts.get("client"))),
         ("trace_id", jsontree.as_text(facts.get("trace_id"))),
         ("session_source", session.source),
+        ("caused_by", jsontree.as_text(facts.get("caused_by"))),
     )
     fields.update((name, text) for name, text in optional if text)
     if session.conflicts:

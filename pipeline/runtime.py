@@ -7,7 +7,8 @@ is decided by the command floor.
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -19,11 +20,13 @@ from approvals.webhook.message import Announcer, endpoints
 from approvals.webhook.store import SqlDeliveries
 from governance.audit.event import AuditError, Draft, Tag
 from governance.audit.flood import Bounded
+from governance.audit.keys import derive
 from governance.audit.log import Journal
 from governance.budget.prices import Prices
 from governance.budget.stage import BudgetStage
 from governance.budget.store import SqlCounters
 from governance.catalog.catalog import Catalog
+from governance.catalog.schema_stage import SchemaStage
 from governance.catalog.stage import CatalogStage
 from governance.catalog.store import SqlDefinitions
 from governance.clock import Clock
@@ -36,6 +39,13 @@ from governance.identity.directory import Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
 from governance.identity.tokens import Tokens, open_tokens
+from governance.pins.manifest import read_manifest
+from governance.pins.pins import Pins
+from governance.pins.plan import Rules
+from governance.pins.reviews import Reviews, page
+from governance.pins.scan import scanner
+from governance.pins.stage import PinStage
+from governance.pins.store import SqlPins
 from governance.policy.holder import Policies, PolicyEvent, open_policies
 from governance.policy.stage import PolicyStage
 from governance.store import Store, open_store
@@ -69,12 +79,16 @@ class Runtime:
     policies: Policies
     detector: Detector
     catalog: Catalog
+    pins: Pins
+    reviews: Reviews
     prices: Prices
     desk: Desk
     kills: KillSwitch
     runs: SqlRuns
     roll: Roll
     guard: Guard
+    key_for: Callable[[str], bytes] = field(repr=False)
+    """The key for a purpose, derived from the master key (`governance.audit.keys.derive`)."""
 
 
 @asynccontextmanager
@@ -91,7 +105,7 @@ async def open_runtime(
         console: address of the console, for links in answers.
 
     Raises:
-        StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
+        ConfigError, StoreError, PolicyError, AuditError: it cannot be opened; nothing is served then.
     """
     async with open_store(config.database) as store, _tokens(config, clock) as tokens:
         audit = Journal(store, secrets.master, clock, writer=process)
@@ -100,18 +114,20 @@ async def open_runtime(
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token, tokens)
         await identity.refresh()
         vault = SqlVault(store, audit, clock, secrets.master)
-        runtime = _assemble(config, clock, store, audit, policies, identity, vault, console)
+        runtime = _assemble(config, secrets, clock, store, audit, policies, identity, vault, console)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
-            for task in (policies.follow, identity.run, *watches, *((tokens.run,) if tokens else ())):
+            more = (runtime.guard.notes.watch, *((tokens.run,) if tokens else ()))
+            for task in (policies.follow, identity.run, *watches, *more):
                 tasks.start_soon(task)
             try:
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
         await runtime.strangers.tell()
+        await runtime.guard.notes.tell()
         try:
             await audit.append(Draft(Tag.PROCESS_STOPPED, {"process": process}))
         except AuditError as error:
@@ -120,6 +136,7 @@ async def open_runtime(
 
 def _assemble(
     config: Config,
+    secrets: Secrets,
     clock: Clock,
     store: Store,
     audit: Journal,
@@ -132,21 +149,20 @@ def _assemble(
     loop = LoopStage(config.loop, clock=clock)
     kills = KillSwitch(SqlKills(store, audit, clock, _begin_anew(loop)), audit, clock, on_kill=_close_tickets(desk))
     runs = SqlRuns(store)
+    catalog = Catalog(SqlDefinitions(store, clock))
     roll = Roll(runs, clock)
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
+    rules = Rules(config.mcp_servers, scanner(detector, actions), read_manifest(config.pin_manifest))
+    pins = Pins(SqlPins(store, audit, clock), clock, rules, partial(page, console))
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
     checks = stages.Organs(
-        kill=KillStage(kills),
-        identity=IdentityStage(identity),
-        catalog=CatalogStage(),
-        detect=DetectStage(detector, actions),
-        policy=policy,
-        loop=loop,
-        budget=budget,
-    )
+        kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
+        detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
+        loop=loop, budget=budget,
+    )  # fmt: skip
     organs = Organs(
         stages=stages.default_stages(checks),
         audit=audit,
@@ -170,13 +186,16 @@ def _assemble(
         vault=vault,
         policies=policies,
         detector=detector,
-        catalog=Catalog(SqlDefinitions(store, clock)),
+        catalog=catalog,
+        pins=pins,
+        reviews=Reviews(pins.store, clock),
         prices=prices,
         desk=desk,
         kills=kills,
         runs=runs,
         roll=roll,
         guard=Guard(organs),
+        key_for=partial(derive, secrets.master),
     )
 
 

@@ -12,8 +12,10 @@ class Organs:
     kill: Stage
     identity: Stage
     catalog: Stage
+    pins: Stage
     detect: Stage
     policy: Stage
+    schema: Stage
     loop: Stage
     budget: Settling
 
@@ -30,18 +32,26 @@ class Stages:
     """The last gate before anything is forwarded."""
     response: tuple[Stage, ...]
     """Judge the response."""
+    message: tuple[Stage, ...]
+    """Judge what passes besides requests and their responses, either way (`pipeline/inspection.py`)."""
 
     settling: tuple[Settling, ...]
     """Those that reserved something and must close it, whatever becomes of the exchange."""
 
 
 def default_stages(organs: Organs) -> Stages:
-    """Kill, Identity, Catalog, Detect, Policy, Loop | hold | Kill, Budget; on the response Kill, Detect, Policy."""
+    """Kill, Identity, Catalog, Pins, Detect, Policy, Schema, Loop | hold | Kill, Budget.
+
+    On the response Kill, Detect, Policy, Schema: what is held to a schema is what is left after redaction.
+
+    Of messages that are no exchange: Kill, Identity, Detect, Policy.
+    """
     o = organs
     return Stages(
-        request=(o.kill, o.identity, o.catalog, o.detect, o.policy, o.loop),
-        rejudge=(o.kill, o.identity, o.policy),
+        request=(o.kill, o.identity, o.catalog, o.pins, o.detect, o.policy, o.schema, o.loop),
+        rejudge=(o.kill, o.identity, o.pins, o.policy),
         execution=(o.kill, o.budget),
-        response=(o.kill, o.detect, o.policy),
+        response=(o.kill, o.detect, o.policy, o.schema),
+        message=(o.kill, o.identity, o.detect, o.policy),
         settling=(o.budget,),
     )

@@ -41,6 +41,9 @@ _BLOCK_OPEN = re.compile(
     r"[A-Za-z0-9+/=\s:,.()\\-]{0,20600}\Z",
     re.ASCII | re.DOTALL,
 )
+_BLOCK = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=:,.()\\- \t\n\r\f\v"
+_BLOCK_LENGTH = 20_700
+"""What an open block is made of, its first line included, and how long it can be."""
 
 
 class StreamGuard:
@@ -61,7 +64,7 @@ class StreamGuard:
         self.findings: list[Finding] = []
         """What was found so far. Offsets count the characters of the whole stream as it came in."""
         self.verdict: Verdict = ALLOWED
-        """What the findings so far amount to. From `hold` on, nothing leaves any more."""
+        """What the strongest of the findings so far amounts to. From `hold` on, nothing leaves any more."""
 
     def feed(self, text: str) -> str:
         """Take in more text; returns what may leave now.
@@ -148,7 +151,9 @@ class StreamGuard:
             view=hit.view,
         )
         self.findings.append(finding)
-        self.verdict = summary(self.findings)
+        verdict = summary([finding])
+        if self.verdict is ALLOWED or verdict.decision.strength > self.verdict.decision.strength:
+            self.verdict = verdict
         return finding
 
 
@@ -180,7 +185,7 @@ def _held_as_read(text: str) -> int:
     groups = _GROUPS.search(text, max(0, len(text) - _GROUPS_LENGTH))
     if groups:
         keep = min(keep, groups.start())
-    block = text.find(_BLOCK_START)
+    block = text.find(_BLOCK_START, max(len(text.rstrip(_BLOCK)), len(text) - _BLOCK_LENGTH))
     while 0 <= block < keep:
         if _BLOCK_OPEN.match(text, block):
             return block

@@ -17,10 +17,15 @@ class Shown(NamedTuple):
 STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
+QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
+CLIENTS = "tests/e2e/test_approval_clients.py::"
+LADDER = "tests/mcp_proxy/test_ladder.py::"
 UP = "tests/wicket/test_up.py::"
 RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
 EXCHANGE = "tests/mcp_proxy/credentials/test_exchange.py::"
+PINS = "tests/mcp_proxy/test_pinning.py::"
+SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
     "K1": Shown(
@@ -34,6 +39,7 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/transports/test_sse.py::test_an_old_official_client_reaches_an_old_official_server",
             "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
             "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
+            "tests/mcp_proxy/bridge/test_server.py::test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
         ),
     ),
     "K3": Shown(
@@ -117,6 +123,10 @@ REQUIREMENTS: dict[str, Shown] = {
             STORY + "test_an_ssn_never_reaches_the_provider",
             "tests/mcp_proxy/test_governed.py::test_a_number_in_the_arguments_is_redacted_before_it_leaves",
             "tests/mcp_proxy/test_governed.py::test_a_number_in_the_result_is_redacted_before_it_arrives",
+            "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
+            "tests/mcp_proxy/test_bypass.py::test_text_in_any_request_is_replaced",
+            "tests/mcp_proxy/test_incoming.py::test_what_is_found_in_notes_before_an_answer_is_replaced_or_dropped",
+            QUESTIONS + "test_what_is_found_in_the_answer_is_replaced_before_the_server_gets_it",
         ),
     ),
     "F3": Shown(
@@ -151,6 +161,13 @@ REQUIREMENTS: dict[str, Shown] = {
         "the same rules hide tools in lists",
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
     ),
+    "H15": Shown(
+        "arguments and results scanned, `structuredContent` too",
+        (
+            "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
+            "tests/mcp_proxy/test_output_schemas.py::test_structured_content_that_fits_no_more_is_refused",
+        ),
+    ),
     "H3": Shown("loops: the same call N times, cycles, rate", (STORY + "test_a_loop_is_stopped",)),
     "H5": Shown(
         "approval gate with time-out, default deny",
@@ -162,6 +179,32 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H16": Shown(
+        "arguments held to `inputSchema`, structured results to `outputSchema`",
+        (
+            SCHEMAS + "test_arguments_that_do_not_fit_come_back_as_a_result_that_says_what_would",
+            SCHEMAS + "test_a_result_that_does_not_fit_is_withheld",
+        ),
+    ),
+    "H17": Shown(
+        "tool definitions pinned; drift, rename and collision found and held for review with a diff",
+        (
+            PINS + "test_a_changed_tool_is_hidden_and_refused_until_a_person_approves_it",
+            PINS + "test_a_rename_waits_too",
+            "tests/governance/pins/test_pins.py::test_the_same_name_on_two_servers_waits_unless_it_is_the_same_tool",
+            "tests/console/test_pins.py::test_a_change_appears_by_itself_and_is_trusted_with_one_click",
+        ),
+    ),
+    "H9": Shown(
+        "approval delivered by what the client can do: `input_required`, held call, pending result and retry",
+        (
+            LADDER + "test_a_modern_client_that_opens_pages_is_given_the_page_and_its_call_runs_once_approved",
+            LADDER + "test_a_modern_client_without_elicitation_waits_leg_by_leg",
+            LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
+            CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
+            LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
         ),
     ),
     "H22": Shown(

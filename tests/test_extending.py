@@ -15,6 +15,7 @@ from gateway.providers import AUTH
 from gateway.routing import Routes
 from governance.budget.stage import BudgetStage
 from governance.budget.store import SqlCounters
+from governance.catalog.schema_stage import SchemaStage
 from governance.catalog.stage import CatalogStage
 from governance.config.models import Provider
 from governance.detect.actions import Actions
@@ -24,6 +25,7 @@ from governance.detect.families import all_families
 from governance.detect.stage import DetectStage
 from governance.exchange import Action, Body, Exchange, Role, Segment
 from governance.identity.stage import IdentityStage
+from governance.pins.stage import PinStage
 from governance.policy.stage import PolicyStage
 from governance.stage import RefusedError
 from governance.verdict import Decision
@@ -88,8 +90,10 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
             kill=KillStage(runtime.kills),
             identity=IdentityStage(runtime.identity),
             catalog=CatalogStage(),
+            pins=PinStage(runtime.pins),
             detect=DetectStage(runtime.detector, actions),
             policy=policy,
+            schema=SchemaStage(runtime.catalog, {}),
             loop=LoopStage(runtime.config.loop, clock=clock),
             budget=budget,
         )

@@ -1,6 +1,7 @@
 """The house rules, held by a test: sizes, docstrings, imports, and that lists and docs name everything there is."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ ALL = (
     + sorted((ROOT / "bench").rglob("*.py"))
     + sorted((ROOT / "demo").rglob("*.py"))
     + sorted((ROOT / "docs").rglob("*.py"))
+)
+COMPILED = sorted(
+    path
+    for pattern in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "hooks"
+    ]["mypyc"]["include"]
+    for path in ROOT.glob(pattern.removeprefix("/"))
 )
 MAX_FILE = 400
 MAX_FUNCTION = 60
@@ -106,6 +114,25 @@ def test_only_named_files_call_out(path: Path) -> None:
         f"import {client}" in text or f"from {client}" in text for client in ("aiohttp", "httpx", "requests")
     )
     assert not calls_out or name(path).startswith(NETWORK) or name(path).startswith("wicket/")
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=name)
+def test_what_is_compiled_never_waits(path: Path) -> None:
+    """Compiled coroutines crash when they are cancelled (python/mypy#12867); those of a protocol never run."""
+    tree = ast.parse(path.read_text())
+    protocols = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        if any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
+    ]
+    harmless = {method for protocol in protocols for method in protocol.body}
+    waiting = [one.name for one in functions(tree) if isinstance(one, ast.AsyncFunctionDef) and one not in harmless]
+    assert waiting == []
+
+
+def test_every_pattern_of_compiled_files_finds_some() -> None:
+    assert len(COMPILED) > 30
 
 
 @pytest.mark.parametrize("tag", list(Tag))

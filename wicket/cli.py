@@ -19,7 +19,8 @@ from wicket.installation import InstallationError
 from wicket.terminal import Terminal
 
 MODULES = (
-    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "sessions", "audit",
+    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "pins", "sessions",
+    "audit",
     "policy", "database",
 )  # fmt: skip
 """The files in `commands/`, in the order in which help and manual show their commands."""
@@ -41,6 +42,7 @@ GROUPS = {
     "keys": "make, list, revoke and replace gateway keys",
     "servers": "sign in at upstream MCP servers, and out",
     "approvals": "see the calls that wait for a person, and decide",
+    "pins": "see what servers say of themselves, what of it changed, and decide",
     "sessions": "see the runs of agents",
     "audit": "read and verify the audit log",
     "policy": "explain, test and check policies",

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import importlib.util
 import json
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -56,17 +57,22 @@ def _compare(installed: Distribution, homes: dict[str, Path]) -> None:
     recorded = {
         Path(str(file.locate())).resolve(): file.hash.value
         for file in installed.files or ()
-        if file.hash is not None and file.suffix == ".py"
+        if file.hash is not None and _is_module(file.name)
     }
     for package, home in homes.items():
-        present = {path.resolve() for path in home.rglob("*.py")}
+        present = {path.resolve() for path in home.rglob("*") if _is_module(path.name)}
         expected = {path for path in recorded if path.is_relative_to(home)}
         if not expected or present != expected:
             odd = min(present ^ expected, default=home)
             raise InstallationError(f"the package `{package}` is not as it was installed (`{odd}`): {MEND}")
-        for path in expected:
-            if _digest(path) != recorded[path]:
-                raise InstallationError(f"the file `{path}` was changed since it was installed: {MEND}")
+    for path, digest in recorded.items():
+        if not path.is_file() or _digest(path) != digest:
+            raise InstallationError(f"the file `{path}` was changed since it was installed: {MEND}")
+
+
+def _is_module(name: str) -> bool:
+    """Whether a file of this name is imported; a compiled module comes before a source file of the same name."""
+    return name.endswith((".py", *EXTENSION_SUFFIXES))
 
 
 def _digest(path: Path) -> str:

@@ -5,12 +5,15 @@ import secrets
 from collections.abc import AsyncGenerator
 
 from mcp_proxy.app import Organs, open_app
+from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.errors import render
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import ProtectedResource
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
+from wicket.delivering import delivery_of
 from wicket.serve import Service, record_refused
 
 
@@ -30,11 +33,14 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         header_user=config.identity.header_user,
         resource=ProtectedResource(config.identity.oauth),
         place=runtime.roll.place,
+        pins=Pinning(runtime.pins, runtime.catalog),
+        delivery=delivery_of(runtime),
     )
     jitter = secrets.SystemRandom().random
+    state_key = runtime.key_for(STATE_KEY)
     async with (
         open_credentials(config, runtime.clock, runtime.vault, runtime.identity.tokens) as credentials,
-        open_servers(config, runtime.clock, jitter, credentials) as servers,
+        open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
     ):
         yield app

@@ -22,6 +22,8 @@ from governance.config.load import load
 from governance.config.models import Config
 from governance.config.secrets import Secrets, open_secrets
 from governance.identity.store import SqlKeys
+from governance.pins.reviews import Reviews
+from governance.pins.store import SqlPins
 from governance.store import Store, StoreError, open_store
 from governance.vault.store import SqlVault
 from sessions.killswitch import KillSwitch
@@ -44,6 +46,7 @@ class Office:
     audit: Journal
     keys: SqlKeys
     desk: Desk
+    reviews: Reviews
     kills: KillSwitch
     runs: SqlRuns
     vault: SqlVault
@@ -74,6 +77,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
                 clock,
                 Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config)),
             ),
+            reviews=Reviews(SqlPins(store, audit, clock), clock),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
             runs=SqlRuns(store),
             vault=SqlVault(store, audit, clock, secrets.master),

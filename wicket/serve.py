@@ -20,7 +20,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from governance.audit.event import AuditError, Draft, Tag
 from governance.clock import Clock
-from governance.config.models import Config
+from governance.config.models import Config, Limits
 from governance.config.secrets import open_secrets
 from pipeline.border import AsgiApp, BadRequestError, Record, Render, governed_protocol
 from pipeline.runtime import Runtime, open_runtime
@@ -87,7 +87,7 @@ async def serve(
                 await record("/", problem)
 
         tasks.start_soon(write_down)
-        server = _Server(_settings(app, service.render, unreadable))
+        server = _Server(_settings(app, service.render, unreadable, config.limits))
         tasks.start_soon(_end_on_signal, server)
         if hand_up is not None:
             tasks.start_soon(_end_with_parent, server)
@@ -132,14 +132,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _settings(app: AsgiApp, render: Render, unreadable: MemoryObjectSendStream[BadRequestError]) -> uvicorn.Config:
+def _settings(
+    app: AsgiApp, render: Render, unreadable: MemoryObjectSendStream[BadRequestError], limits: Limits
+) -> uvicorn.Config:
     def note(problem: BadRequestError) -> None:
         with contextlib.suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             unreadable.send_nowait(problem)
 
     return uvicorn.Config(
         app,
-        http=governed_protocol(render, note),
+        http=governed_protocol(render, note, limits),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -10,18 +10,21 @@ from governance.config.models import Config
 from governance.config.secrets import open_secrets
 from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
+from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.pulse import Pulse
 from mcp_proxy.relay import Relay
 from mcp_proxy.servers import open_servers
-from mcp_proxy.wrapper import KEY_VARIABLE, Organs, key_from, wrapped_server
+from mcp_proxy.wrapper import KEY_VARIABLE, Organs, bridged, key_from, wrapped_server
 from mcp_proxy.wrapper import serve as serve_wrapped
 from pipeline.border import BadRequestError
 from pipeline.runtime import Runtime, open_runtime
 from wicket.addresses import console_address
+from wicket.delivering import delivery_of
 from wicket.exits import CommandError, Exit
 from wicket.serve import record_refused
 
@@ -57,7 +60,17 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
             await refused(name, BadRequestError(400, "malformed", str(error)))
 
         patience = config.limits.upstream_seconds
-        relay = Relay(runtime.guard, runtime.kills, runtime.catalog, clock, rules, patience, runtime.roll.place)
+        relay = Relay(
+            runtime.guard,
+            runtime.kills,
+            runtime.catalog,
+            clock,
+            rules,
+            patience,
+            runtime.roll.place,
+            delivery=delivery_of(runtime),
+            pins=Pinning(runtime.pins, runtime.catalog),
+        )
         organs = Organs(relay, rules, principal, config.limits, record)
         async with _opened(runtime, name, command, clock) as server:
             return await serve_wrapped(organs, server)
@@ -65,20 +78,19 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
 
 @contextlib.asynccontextmanager
 async def _opened(runtime: Runtime, name: str, command: Sequence[str], clock: Clock) -> AsyncGenerator[Server]:
-    jitter = randomness.SystemRandom().random
+    jitter, state_key = randomness.SystemRandom().random, runtime.key_for(STATE_KEY)
     if not command:
         config = _alone(runtime.config, name)
         async with (
             open_credentials(config, clock, runtime.vault, None) as credentials,
-            open_servers(config, clock, jitter, credentials) as servers,
+            open_servers(config, clock, jitter, state_key, credentials, alone=True) as servers,
         ):
             yield servers[name]
         return
-    server = wrapped_server(name, command, limits=runtime.config.limits, pulse=Pulse(name, clock, jitter))
-    try:
+    limits = runtime.config.limits
+    child = wrapped_server(name, command, limits=limits, pulse=Pulse(name, clock, jitter))
+    async with bridged(child, limits=limits, clock=clock, state_key=state_key) as server:
         yield server
-    finally:
-        await server.aclose()
 
 
 def _alone(config: Config, name: str) -> Config:

@@ -41,7 +41,7 @@ function showList() {
   const source = new EventSource(list.dataset.live);
   source.addEventListener("open", () => { state.textContent = "live"; state.classList.remove("lost"); });
   source.addEventListener("error", () => { state.textContent = "connecting"; state.classList.add("lost"); });
-  source.addEventListener("tickets", (event) => {
+  source.addEventListener("list", (event) => {
     const change = JSON.parse(event.data);
     list.innerHTML = change.html; // a piece of our own page, escaped by the server like the page itself
     showWaiting(change.waiting);

@@ -103,14 +103,16 @@ class MessagesReader:
         if event.data is None:
             return Reading(event)
         value = event_value(event.data)
-        said = as_object(value)
+        if not isinstance(value, dict):
+            return Reading(event, value, tuple(_standing(value, "")))
+        said = value
         kind = as_text(said.get("type"))
         if kind == "content_block_delta":
-            return Reading(event, value, tuple(_delta(said)))
+            return Reading(event, value, (*_delta(said), *_beside(said, "delta")))
         if kind == "content_block_start":
-            return Reading(event, value, tuple(_start(said)))
+            return Reading(event, value, (*_start(said), *_beside(said, "content_block")))
         if kind == "content_block_stop":
-            return Reading(event, value, ends=(f"{_index(said)}/",))
+            return Reading(event, value, tuple(_beside(said)), ends=(f"{_index(said)}/",))
         self._note_usage(kind, said)
         ends = ("",) if kind in ("message_delta", "message_stop", "error") else ()
         self.is_complete = self.is_complete or kind == "message_stop"
@@ -214,6 +216,13 @@ def _start(said: JsonObject) -> Iterator[Piece]:
                 yield Piece(f"{_index(said)}/{name}", f"/content_block/{name}", child)
         elif name != "type":
             yield from _standing(child, f"/content_block/{jsontree.escape(name)}")
+
+
+def _beside(said: JsonObject, part: str = "") -> Iterator[Piece]:
+    """The texts of an event about a block that stand outside the `part` that was read already."""
+    for name, child in said.items():
+        if name not in ("type", "index") and (name != part or not isinstance(child, dict)):
+            yield from _standing(child, f"/{jsontree.escape(name)}")
 
 
 def _others(said: JsonObject) -> Iterator[Piece]:

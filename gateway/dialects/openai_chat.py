@@ -35,6 +35,8 @@ _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_
 _KNOWN = frozenset((*_ENVELOPE, "obfuscation", "usage", "choices"))
 _VERDICT_OF_CHOICE = frozenset(("index", "finish_reason", "logprobs"))
 _LABELS = frozenset(("role", "type", "index"))
+_WHOLE = frozenset(("id", "name"))
+"""Members of a call that come at once, in its first chunk: clients read them there and nowhere else."""
 _SPLICE = b',"stream_options":{"include_usage":true}}'
 _NO_USAGE = b',"usage":null'
 _DONE = b"[DONE]"
@@ -134,7 +136,7 @@ class ChatReader:
         choices = as_list(chunk.get("choices"))
         hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
-        return Reading(event, value, _pieces(chunk), ends=self._ends(choices), hidden=hidden)
+        return Reading(event, value, _pieces(value), ends=self._ends(choices), hidden=hidden)
 
     def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
         """The chunk's own bytes with one text replaced, unless it also holds probabilities that repeat it."""
@@ -221,24 +223,38 @@ def _choice(choice: Json, pointer: str) -> Iterator[Segment]:
         return
     for name, child in choice.items():
         here = f"{pointer}/{jsontree.escape(name)}"
+        yield Segment(here, Role.OTHER, name)
         yield from _message(child, here) if name == "message" else words(child, here, Role.OTHER)
 
 
-def _pieces(chunk: JsonObject) -> list[Piece]:
+def _pieces(chunk: Json) -> list[Piece]:
     """Every text of a chunk: each string inside a `delta` continues the one in the same place of the chunk before."""
     found: list[Piece] = []
-    for place, item in enumerate(as_list(chunk.get("choices"))):
-        choice = as_object(item)
+    if not isinstance(chunk, dict):
+        _stand(found, chunk, "")
+        return found
+    choices = chunk.get("choices")
+    if not isinstance(choices, list):
+        _stand(found, choices, "/choices")
+    for place, choice in enumerate(as_list(choices)):
+        if not isinstance(choice, dict):
+            _stand(found, choice, f"/choices/{place}")
+            continue
         index = _index(choice, place)
         for member, below in choice.items():
             if member not in _VERDICT_OF_CHOICE:
                 _continue(found, below, f"/choices/{place}/{member}", f"{index}/{member}")
     if not chunk.keys() <= _KNOWN:
         for name in chunk.keys() - _KNOWN:
-            for pointer, text, is_name in jsontree.walk(chunk[name], f"/{jsontree.escape(name)}"):
-                if text and not is_name:
-                    found.append(Piece(pointer, pointer, text, whole=True))
+            _stand(found, chunk[name], f"/{jsontree.escape(name)}")
     return found
+
+
+def _stand(found: list[Piece], value: Json, pointer: str) -> None:
+    """Every text of a value that continues nothing."""
+    for here, text, is_name in jsontree.walk(value, pointer):
+        if text and not is_name:
+            found.append(Piece(here, here, text, whole=True))
 
 
 def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> None:
@@ -250,8 +266,9 @@ def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> No
             if name in _LABELS or child is None:
                 continue
             step = jsontree.escape(name)
-            if name == "id" and isinstance(child, str):
-                found.append(Piece(f"{channel}/id", f"{pointer}/id", child, whole=True))
+            if name in _WHOLE and isinstance(child, str):
+                if child:
+                    found.append(Piece(f"{channel}/{step}", f"{pointer}/{step}", child, whole=True))
             else:
                 _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}")
     elif isinstance(value, list):

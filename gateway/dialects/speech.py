@@ -112,8 +112,13 @@ def spliced(reading: Reading, changes: Mapping[str, str]) -> bytes | None:
     if len(changes) != 1 or b"\\" in reading.event.raw:
         return None
     ((pointer, text),) = changes.items()
+    raw = reading.event.raw
     old, new = jsontree.dump(jsontree.at(reading.value, pointer)), jsontree.dump(text)
-    return reading.event.raw.replace(old, new) if reading.event.raw.count(old) == 1 else None
+    start = raw.find(old)
+    # The next one may overlap: what a quoted colon looks like stands between two strings as well.
+    if start < 0 or raw.find(old, start + 1) >= 0:
+        return None
+    return raw[:start] + new + raw[start + len(old) :]
 
 
 def model_and_stream(value: Json) -> tuple[str, bool]:

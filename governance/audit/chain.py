@@ -18,8 +18,6 @@ from typing import cast
 
 import orjson
 
-from governance.audit.event import Value
-
 GENESIS = bytes(32)
 """What stands for the hash of the event before the first."""
 
@@ -29,7 +27,7 @@ _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _EXACT = 2**53 - 1
 
 
-def encode(fields: Mapping[str, Value]) -> bytes:
+def encode(fields: Mapping[str, object]) -> bytes:
     """The canonical form (RFC 8785) of flat fields.
 
     Within what is accepted here (ASCII names; text, exact integers, booleans, null, lists of text) a plain sorted
@@ -74,11 +72,11 @@ def _check(name: str, value: object) -> None:
     raise ValueError(f"field `{name}` holds neither text, a whole number, a truth value nor a list of text")
 
 
-def _why(fields: Mapping[str, Value]) -> str:
+def _why(fields: Mapping[str, object]) -> str:
     for name, value in fields.items():
         if isinstance(value, int) and abs(value) > _EXACT:
             return f"field `{name}` holds a number beyond 2^53-1, which not every reader keeps exact"
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
+        for text in cast("list[object]", value) if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any(0xD800 <= ord(char) <= 0xDFFF for char in text):
                 return f"field `{name}` holds half a character, which cannot be written as UTF-8"
     return "the fields cannot be written as JSON"

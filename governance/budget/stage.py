@@ -4,17 +4,21 @@ The counters are shared by all processes (`store.py`) and changed in one stateme
 concurrency. A process that dies between the two leaves its reservation counted: a ceiling errs by refusing.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Protocol
 
+import anyio
+
 from governance import jsontree
 from governance.budget.prices import Prices, Used
 from governance.clock import Clock, rfc3339
 from governance.config.models import Budget
 from governance.exchange import Action, Exchange, Phase
+from governance.jsontree import Json
 from governance.stage import Outcome
 from governance.verdict import ALLOWED, Decision, Verdict
 
@@ -22,9 +26,12 @@ BYTES_PER_TOKEN = 3
 """For the reservation, so that it is rather too large; what was really used replaces it."""
 DEFAULT_OUTPUT = 4096
 """Output tokens reserved where a request sets no limit."""
+RESERVE_SECONDS = 10
+"""How long a reservation may take; one that takes longer stays counted, and its call is refused."""
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _PAID = frozenset((Action.LLM_GENERATE, Action.LLM_EMBED))
 _COUNTED = _PAID | {Action.TOOL_CALL}
+_WRITTEN_NUMBER = re.compile(r"\s*\+?(\d{1,18})(?:\.\d*)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,9 @@ class BudgetStage:
                 return self._refuse("budget.price", "the price of this model is not known: add it to `prices`")
             amount = Amount(0, amount.tokens, amount.calls)
         try:
-            used = await self._counters.reserve(claims, amount)
+            # A caller that leaves meanwhile leaves it done all the same, so it must be known what to give back.
+            with anyio.fail_after(RESERVE_SECONDS, shield=True):
+                used = await self._counters.reserve(claims, amount)
         except OverBudgetError as over:
             return self._refuse("budget.exceeded", _explained(over))
         full = max(_percent(holds, claim.ceiling) for holds, claim in zip(used, claims, strict=True))
@@ -150,11 +159,9 @@ class BudgetStage:
             return Amount(0, 0, 1)
         request = jsontree.as_object(exchange.request.value)
         # Of several limits a server takes the one it knows, so the highest counts.
-        limits = [int(value) for name in _LIMITS if isinstance(value := request.get(name), int | float)]
+        limits = [number for name in _LIMITS if (number := _number(request.get(name))) is not None]
         asked = max(limits, default=DEFAULT_OUTPUT)
-        answers = request.get("n")
-        answers = answers if isinstance(answers, int) and not isinstance(answers, bool) and answers > 1 else 1
-        output = max(asked, 0) * answers if exchange.action is Action.LLM_GENERATE else 0
+        output = max(asked, 0) * max(_number(request.get("n")) or 1, 1) if exchange.action is Action.LLM_GENERATE else 0
         used = Used(exchange.resource.model, -(-len(exchange.request.raw) // BYTES_PER_TOKEN), output)
         dollars = self._prices.dollars(used.model, used)
         return Amount(None if dollars is None else _micro(dollars), used.input_tokens + used.output_tokens, 1)
@@ -173,6 +180,14 @@ class BudgetStage:
 
     def _refuse(self, rule: str, reason: str) -> Verdict:
         return Verdict(Decision.DENY, by=self.name, rule=rule, reason=reason)
+
+
+def _number(value: Json) -> int | None:
+    """The whole number that a server might read: some take `3.0` and `"3"` for 3. `None` for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return int(value)
+    written = _WRITTEN_NUMBER.fullmatch(value) if isinstance(value, str) else None
+    return int(written[1]) if written else None
 
 
 def _is_paid(exchange: Exchange) -> bool:

@@ -36,6 +36,9 @@ class Known:
     """SHA-256 of the whole definition as received."""
     annotations: Mapping[str, Json] = field(default_factory=nothing)
     input_schema: Mapping[str, Json] = field(default_factory=nothing)
+    output_schema: Mapping[str, Json] = field(default_factory=nothing)
+    odd: tuple[str, ...] = ()
+    """Those of the two schemas that are given, but are no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Catalog:
     async def learn(self, server: str, tools: Sequence[JsonObject]) -> tuple[Change, ...]:
         """Take in a listing, or one page of it, each definition as received. Returns what is new or different.
 
-        An entry without a usable name is passed over: no call can name it, so nothing can be said of it.
+        An entry without a usable name is passed over: no call can name it (`stage.py`), and no column holds a NUL.
         """
         known = self._servers.setdefault(server, {})
         given = [definition for tool in tools if (definition := _definition(server, tool)) is not None]
@@ -127,14 +130,17 @@ _UNKNOWN = Known()
 
 def _definition(server: str, tool: JsonObject) -> Definition | None:
     name = tool.get("name")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or not name.isprintable():
         return None
     return Definition(server, name, jsontree.digest(tool), tool)
 
 
 def _known(definition: Definition) -> Known:
+    given = definition.value
     return Known(
         definition.digest,
-        jsontree.as_object(definition.value.get("annotations")),
-        jsontree.as_object(definition.value.get("inputSchema")),
+        jsontree.as_object(given.get("annotations")),
+        jsontree.as_object(given.get("inputSchema")),
+        jsontree.as_object(given.get("outputSchema")),
+        tuple(name for name in ("inputSchema", "outputSchema") if not isinstance(given.get(name), dict | None)),
     )

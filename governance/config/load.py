@@ -127,4 +127,6 @@ def _located(config: Config, base: Path) -> Config:
     if not prefix and slashes and not rest.startswith("/"):
         database = f"sqlite:///{base / rest}"
     policies = tuple(str(base / Path(policy).expanduser()) for policy in config.policies)
-    return config.model_copy(update={"state": str(state), "database": database, "policies": policies})
+    manifest = str(base / Path(config.pin_manifest).expanduser()) if config.pin_manifest else ""
+    located = {"state": str(state), "database": database, "policies": policies, "pin_manifest": manifest}
+    return config.model_copy(update=located)

@@ -77,6 +77,17 @@ class McpServer(Section):
     )
     auth: UpstreamAuth = UpstreamAuth()
     tools: tuple[str, ...] = Field(default=(), description="Tool names known at load, so that policies can be checked.")
+    schemas: Literal["enforce", "warn", "off"] = Field(
+        default="enforce", description="What happens to a call or result that does not fit the tool's own schema."
+    )
+    pins: Literal["trust-first-use", "manifest", "off"] = Field(
+        default="trust-first-use",
+        description="What is trusted of what the server says of itself: what it said first, or only what a person or "
+        "`pin_manifest` approved.",
+    )
+    strict: bool = Field(
+        default=False, description="Refuse arguments that a tool's schema does not name, where it says nothing of them."
+    )
 
 
 class Identity(Section):
@@ -167,13 +178,32 @@ class Approvals(Section):
 
     timeout_seconds: float = Field(default=300, gt=0, description="A ticket nobody decided is denied after this long.")
     wait_seconds: float = Field(
-        default=45, ge=0, le=210, description="How long a call is held before it is told `pending`."
+        default=45,
+        ge=0,
+        le=210,
+        description="How long a call is held before it is told `pending`; MCP clients of 2026-07-28 come back up to "
+        "ten times after at most 45 seconds each.",
     )
     base_url: str = Field(
         default="", description="Address of the console as people reach it; default: the gateway's own."
     )
     most_pending: int = Field(
         default=50, ge=1, le=10_000, description="Calls of one key that may wait for a person; more are refused."
+    )
+    open_pages: bool = Field(
+        default=True,
+        description="Ask MCP clients of 2026-07-28 that declare `elicitation.url` to open the page of a held call. Off "
+        "for clients that declare it and cannot; their calls wait as those of other clients do.",
+    )
+    in_band: tuple[str, ...] = Field(
+        default=(),
+        description="Globs of rules whose held calls the person at an MCP client may decide in a form of that client; "
+        "none unless given, because whoever writes the client can answer for the person.",
+    )
+    url_errors: bool = Field(
+        default=False,
+        description="Tell MCP clients of 2025-11-25 that declare `elicitation.url` by the error `-32042` that a page "
+        "is to be opened, instead of holding the call. Only for clients known to show it.",
     )
     webhooks: tuple[Webhook, ...] = ()
 
@@ -204,6 +234,9 @@ class Config(Section):
     providers: dict[str, Provider] = Field(default_factory=dict)
     mcp_servers: Annotated[dict[str, McpServer], Field(alias="mcpServers")] = Field(
         default_factory=dict, description="Upstream MCP servers; `servers` is accepted too."
+    )
+    pin_manifest: str = Field(
+        default="", description="File with digests that are trusted, written by `wicket pins export`."
     )
     identity: Identity = Identity()
     secrets: Secrets = Secrets()

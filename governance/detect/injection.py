@@ -16,6 +16,7 @@ from governance.exchange import Role
 _UNTRUSTED = frozenset((Role.USER, Role.ARGUMENT, Role.RESULT, Role.DEFINITION, Role.OTHER))
 _FETCHED = frozenset((Role.ARGUMENT, Role.RESULT, Role.DEFINITION, Role.OTHER))
 _GAP = r"[\s,_*>\x22'-]{1,6}"
+_LETTER = "[a-z0-9]"
 _ALL = r"(?:all |any |every |each )?(?:of )?(?:the |your |my |our |these |those |that |this )?"
 _EARLIER = r"(?:previous|prior|preceding|earlier|above|foregoing|original|initial|existing|former|past|old|first)"
 _ORDERS = r"(?:instructions?|prompts?|directions?|directives?|commands?|rules|guidelines?|orders|guidance|context|programming)"
@@ -103,7 +104,7 @@ _INDIRECT = {
     "if_ai": rf"(?:if|since|when|because) you(?: are|'re) (?:an? |the )?(?:large )?{_MODEL}\b[^\x00\n]{{0,80}}(?:you (?:must|should|need|have to)|please|ignore|then|do|say|include|follow|summari)",
     "ai_must": r"(?:ai|llm|language) (?:assistants?|models?|agents?|systems?) (?:\w{1,12} ){0,4}(?:must|should|need to|have to|are (?:required|instructed)) (?:\w{1,12} ){0,2}"
     r"(?:follow|execute|ignore|send|include|call|run|forward|obey|read|visit|recommend)",
-    "from_user": r"important message from (?:me|the user|your (?:user|owner|developer)|[\w\x20]{1,40}),? ?(?:[\w\x20]{1,40},? )?to you,? (?:the )?[\w\x20.-]{1,40}",
+    "from_user": r"important message from [\w\s,*>\x22'-]{1,94}to you,? (?:the )?[\w\x20.-]{1,40}",
     "before_task": r"before (?:you )?(?:can )?(?:solv|complet|continu|start|begin|proceed|answer|do|finish|perform)\w{0,5} (?:with )?(?:the|your|any|my|this) (?:\w{1,12} )?(?:task|request|question)s?"
     r"[^\x00]{0,90}(?:do the following|you (?:must|have to|need to|should)|please (?:do|first|perform|send|execute)|first)",
     "precondition": r"(?:before|prior to|whenever|when) (?:using|calling|invoking|you (?:use|call|invoke)|running) (?:this|the|any|that) (?:\w{1,16} )?(?:tool|function)s?,? ?"
@@ -147,9 +148,12 @@ _EXTRACTION = {
 
 
 def _rule(family: str, name: str, phrase: str, roles: frozenset[Role]) -> Rule:
-    """A phrase of which each space stands for any short gap between words."""
+    """A phrase of which each space stands for any short gap between words.
+
+    A word has no character that a gap may have, or one run of them could be read in more ways than can be tried.
+    """
     kind = f"injection.{family}"
-    pattern = phrase.replace(" ?", f"(?:{_GAP})?").replace(" ", _GAP)
+    pattern = phrase.replace(r"\w{", _LETTER + "{").replace(" ?", f"(?:{_GAP})?").replace(" ", _GAP)
     return Rule(f"{kind}.{name}", kind, pattern, roles=roles, caseless=True, phrase=True)
 
 

@@ -44,6 +44,8 @@ _NETWORKS = re.compile(
 _DATE = re.compile(r"(?:19|20)\d\d[ .-][01]\d[ .-][0-3]\d|[0-3]\d[ .-][0-3]\d[ .-](?:19|20)\d\d\Z|(?:19|20)\d{6}\Z")
 _DIGITS = re.compile(r"\d+")
 _SHORTEST_CARD, _LONGEST_CARD = 12, 19
+_WIDEST_CARD, _WIDEST_IBAN = 2 * _LONGEST_CARD - 1, 67
+"""The longest of each, written with a gap after every character."""
 _CARD_WORDS = r"\b(?:card|credit|debit|visa|master ?card|maestro|amex|pan|cc)\b"
 _SSN_WORDS = r"\b(?:ssn|social[ _-]?sec\w*|soc[ .]?sec|tax(?:payer)?[ _-]?id)"
 _PHONE_WORDS = r"\b(?:phone|tel|telephone|mobile|cell|call|fax|whats ?app|sms|text me|reach me)\b"
@@ -121,7 +123,7 @@ def luhn(digits: str) -> bool:
 
 def card(digits: str) -> bool:
     """Whether digits are a payment card number of a known network."""
-    return len(set(digits)) > 1 and luhn(digits) and _NETWORKS.fullmatch(digits) is not None
+    return _NETWORKS.fullmatch(digits) is not None and len(set(digits)) > 1 and luhn(digits)
 
 
 def card_by_luhn(digits: str) -> bool:
@@ -210,16 +212,48 @@ def find_iban(run: str) -> tuple[int, int] | None:
     return None
 
 
+def _cards(alone: str, done: str) -> Iterable[Rule]:
+    digits = r"\d(?:[ -]?\d){11,39}"
+    return (
+        Rule(
+            "pii.card",
+            "pii.card",
+            digits,
+            alone,
+            done,
+            narrow=find_card,
+            longest=_WIDEST_CARD,
+            gate=r"\b[2-6](?:[ -]?\d){12}",
+        ),
+        Rule(
+            "pii.card.in_words",
+            "pii.card",
+            digits,
+            alone,
+            done,
+            narrow=find_card_in_words,
+            longest=_WIDEST_CARD,
+            context=_CARD_WORDS,
+        ),
+    )
+
+
 def rules() -> Iterable[Rule]:
     """The rules of this family."""
     alone, done = r"(?<![\w.])", r"(?!\w)(?!\.\d)"
-    digits = r"\d(?:[ -]?\d){11,39}"
     return (
         Rule("pii.ssn", "pii.ssn", r"\b\d{3}-\d{2}-\d{4}\b", alone + r"(?<!\d-)", done + r"(?!-\d)", check=ssn),
         Rule("pii.ssn.in_words", "pii.ssn", r"\d{3}[ .]?\d{2}[ .]?\d{4}", alone, done, check=ssn, context=_SSN_WORDS),
-        Rule("pii.card", "pii.card", digits, alone, done, narrow=find_card, gate=r"\b[2-6](?:[ -]?\d){12}"),
-        Rule("pii.card.in_words", "pii.card", digits, alone, done, narrow=find_card_in_words, context=_CARD_WORDS),
-        Rule("pii.iban", "pii.iban", r"[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}", r"(?<!\w)", r"(?!\w)", narrow=find_iban),
+        *_cards(alone, done),
+        Rule(
+            "pii.iban",
+            "pii.iban",
+            r"[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}",
+            r"(?<!\w)",
+            r"(?!\w)",
+            narrow=find_iban,
+            longest=_WIDEST_IBAN,
+        ),
         Rule(
             "pii.email",
             "pii.email",
@@ -233,7 +267,7 @@ def rules() -> Iterable[Rule]:
         Rule(
             "pii.phone.international",
             "pii.phone",
-            r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}",
+            r"\+\d(?:[ .-]?\(?\d\)?){7,32}",
             r"(?<![\w+.])",
             done,
             check=phone,

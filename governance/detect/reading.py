@@ -28,14 +28,12 @@ class Reading:
         """Where the rule's thing stands, near the places where its gate's matches end."""
         text = self._text if not rule.caseless else self._lower()
         for first, last in self._windows(rule, ends, applicable):
-            for match in rule.exact.finditer(text, first, min(len(text), last + rule.width + 2)):
-                if match.start() > last:
-                    break
+            place, stop = first, min(len(text), last + rule.width + 2)
+            while (match := rule.exact.search(text, place, stop)) and match.start() <= last:
                 inner = rule.found(self._text, match)
                 if inner is not None:
                     yield inner
-                if match.end() > last:
-                    break
+                place = rule.beyond(match, inner)
 
     def _lower(self) -> str:
         if self._lowered is None:

@@ -49,6 +49,8 @@ class Rule:
     """Says whether the matched text is what it looks like (a checksum, a parsed address)."""
     narrow: Callable[[str], tuple[int, int] | None] | None = None
     """Finds the thing inside a match that may be too wide: its offsets there, or nothing."""
+    longest: int = 0
+    """With `narrow`: most characters that the thing inside a match may have."""
     context: str = ""
     """Pattern of which one match must stand in the `CONTEXT` characters before, whatever its case."""
     roles: frozenset[Role] | None = None
@@ -100,6 +102,17 @@ class Rule:
             if not self.nearby.search(text, border, start):
                 return None
         return start, end
+
+    def beyond(self, match: re.Match[str], inner: tuple[int, int] | None) -> int:
+        """Where to look on after a match in which `inner` was found.
+
+        A match that may be too wide can hold another thing behind the first, or the beginning of one that goes on.
+        """
+        if self.narrow is None:
+            return match.end()
+        if inner is not None:
+            return max(inner[1], match.start() + 1)
+        return max(match.end() - self.longest, match.start() + 1)
 
 
 def _has_bare_dot(pattern: str) -> bool:

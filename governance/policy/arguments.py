@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from governance import jsontree
-from governance.jsontree import Json
+from governance.jsontree import Json, Number
 from governance.policy.condition import Fault
 from governance.policy.glob import Globs
 from governance.policy.rules import Comparison
@@ -25,12 +25,12 @@ RANGE = frozenset(("gt", "ge", "lt", "le"))
 class Range:
     """The bounds of a number; `None` is no bound."""
 
-    gt: float | None
-    ge: float | None
-    lt: float | None
-    le: float | None
+    gt: Number | None
+    ge: Number | None
+    lt: Number | None
+    le: Number | None
 
-    def holds(self, number: float) -> bool:
+    def holds(self, number: Number) -> bool:
         """Whether the number is inside."""
         return (
             (self.gt is None or number > self.gt)

@@ -37,11 +37,26 @@ MCP_ACTIONS = frozenset(
         Action.SAMPLING_CREATE,
         Action.ELICITATION_CREATE,
         Action.COMPLETION,
+        Action.PROMPT_LIST,
+        Action.RESOURCE_LIST,
+        Action.ROOTS_LIST,
+        Action.SERVER_INFO,
+        Action.MESSAGE,
     )
 )
 LLM_ACTIONS = frozenset((Action.LLM_GENERATE, Action.LLM_EMBED))
-PASSIVE = frozenset((Action.TOOL_LIST, Action.COMPLETION))
-"""What only looks. A `hold` that names no action leaves it alone: nobody wants to approve a list."""
+PASSIVE = frozenset(
+    (
+        Action.TOOL_LIST,
+        Action.COMPLETION,
+        Action.PROMPT_LIST,
+        Action.RESOURCE_LIST,
+        Action.ROOTS_LIST,
+        Action.SERVER_INFO,
+        Action.MESSAGE,
+    )
+)
+"""What only looks or tells. A `hold` that names no action leaves it alone: nobody wants to approve a list."""
 
 KEY_ACTIONS: Mapping[str, frozenset[Action]] = {
     "server": MCP_ACTIONS,
@@ -185,7 +200,8 @@ class CompiledRule:
         """Whether the rule fits, or is at fault, at every call of the tool. Names are known to fit."""
         if self.findings is not None or self.args or not self.annotated(exchange):
             return False
-        return self._condition_for_every_call(exchange) in (True, *Fault)
+        answer = self._condition_for_every_call(exchange)
+        return answer is True or answer in tuple(Fault)
 
     def may_fit(self, exchange: Exchange) -> bool:
         """Whether some call of the tool could fit; names are known to fit."""

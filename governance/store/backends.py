@@ -232,7 +232,9 @@ class Postgres:
             "tcp_user_timeout": 10_000,
             "application_name": "wicket",
         }
-        write = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
+        write = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s "
+        # Whatever the server prefers: a batch must see what was committed while it waited for its turn.
+        write += "-c default_transaction_isolation=read\\ committed"
         read = "-c statement_timeout=10s -c default_transaction_read_only=on "
         read += "-c default_transaction_isolation=repeatable\\ read"
         self._write_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": write})

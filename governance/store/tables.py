@@ -170,6 +170,31 @@ class DefinitionRow(SQLModel, table=True):
     last_seen: str = Field(sa_type=Text, description="When it was last given.")
 
 
+class PinRow(SQLModel, table=True):
+    """One thing that a server says of itself, as it is trusted and as it was given last (`governance/pins`)."""
+
+    __tablename__ = _named("pins")
+
+    server: str = Field(primary_key=True, sa_type=Text, description="MCP server.")
+    kind: str = Field(
+        primary_key=True, sa_type=Text, description="`tool`, `prompt`, `template`, `instructions`, `set`."
+    )
+    name: str = Field(primary_key=True, sa_type=Text, description="Its name; empty where there is only one.")
+    state: str = Field(default="", sa_type=Text, description="`trusted`, `pending` or `rejected`.")
+    digest: str = Field(default="", sa_type=Text, description="Digest of what is trusted; empty = nothing is.")
+    definition: str = Field(default="", sa_type=Text, description="What is trusted, JSON.")
+    live: str = Field(default="", sa_type=Text, description="Digest of what was given last.")
+    live_definition: str = Field(default="", sa_type=Text, description="What was given last, JSON.")
+    rule: str = Field(default="", sa_type=Text, description="Why it waits.")
+    reason: str = Field(default="", sa_type=Text, description="The same in words.")
+    live_at: str = Field(default="", sa_type=Text, description="When that was first given.")
+    trusted_at: str = Field(default="", sa_type=Text, description="When it was trusted.")
+    trusted_by: str = Field(default="", sa_type=Text, description="By whom: `first use`, `manifest`, or a person.")
+    decided_by: str = Field(default="", sa_type=Text, description="Who decided last.")
+    decision_reason: str = Field(default="", sa_type=Text, description="Why.")
+    changed_at: str = Field(default="", sa_type=Text, description="When this row changed last.")
+
+
 class CounterRow(SQLModel, table=True):
     """What was used by somebody in a window of time (`governance/budget`)."""
 

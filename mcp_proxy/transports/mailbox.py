@@ -14,6 +14,9 @@ from mcp_proxy.message import Message
 
 log = logging.getLogger(__name__)
 
+MOST_EVENTS = 10_000
+"""Events that may wait, however small: each costs some kilobytes besides its own bytes."""
+
 
 class Mailbox:
     """Events in, one asynchronous reader out. Events put before the end are read before the end is seen.
@@ -50,7 +53,7 @@ class Mailbox:
         if self.ended:
             return
         size = len(message.raw)
-        while self._events and self._held + size > self._max_bytes:
+        while self._events and (self._held + size > self._max_bytes or len(self._events) >= MOST_EVENTS):
             if not self._forgetful:
                 self.end(UpstreamError(f"server `{self._owner}` sends faster than the client reads"))
                 return

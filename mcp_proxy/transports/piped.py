@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import orjson
+from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
@@ -29,7 +30,7 @@ class Wire(Protocol):
     """One pipe of messages towards a server."""
 
     async def write(self, raw: bytes) -> None:
-        """Send one message. Returns when there is room for the next.
+        """Send one message, once there is room for it.
 
         Raises:
             UpstreamError: it cannot be sent.
@@ -50,7 +51,8 @@ class PipedLink:
 
     Args:
         name: The server's name, for messages.
-        era: Says what a client that leaves means: in the modern era its call is cancelled.
+        era: Says what a client that leaves means: in the modern era its call is cancelled. A request with a modern
+            envelope is one of that era on any link.
         shared: Whether several clients use this pipe.
         max_bytes: Most bytes that may wait for the reader of one call.
         silence: Seconds without an event after which a call is given up.
@@ -65,7 +67,7 @@ class PipedLink:
         shared: bool,
         max_bytes: int,
         silence: float,
-        on_close: Callable[[], None] = lambda: None,
+        on_close: Callable[[], object] = lambda: None,
     ) -> None:
         self.stateful = not shared
         self.wire: Wire | None = None
@@ -103,9 +105,10 @@ class PipedLink:
             try:
                 await wire.write(raw)
             except BaseException as error:
-                self._abandon(call, told=isinstance(error, UpstreamError))
+                self._abandon(call, told=isinstance(error, UpstreamError) or self._era is Era.LEGACY)
                 raise
-            return CallReply(call.mailbox, lambda: self._abandon(call))
+            cancels = self._era is Era.MODERN or PROTOCOL_VERSION_META_KEY in message.meta
+            return CallReply(call.mailbox, lambda: self._abandon(call, told=not cancels))
         if self._shared and (message.is_response or message.method == CANCELLED):
             return ACCEPTED  # neither exists in the era that shares pipes, and its id could be another client's
         if message.method == CANCELLED:
@@ -162,9 +165,9 @@ class PipedLink:
             raise LinkLostError(f"server `{self._name}` has stopped: start a new session")
         return self.wire
 
-    def _abandon(self, call: Call, *, told: bool = False) -> None:
-        """Nobody waits for this call any more."""
-        if self._board.finish(call) and self._era is Era.MODERN and not told:
+    def _abandon(self, call: Call, *, told: bool) -> None:
+        """Nobody waits for this call any more, which the server must be told, unless it was or need not be."""
+        if self._board.finish(call) and not told:
             params: JsonObject = {"requestId": call.wire_id, "reason": "the client has left"}
             self._post({"jsonrpc": "2.0", "method": CANCELLED, "params": params})
 

@@ -16,6 +16,7 @@ from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from governance import jsontree
 from governance.exchange import Principal
+from governance.jsontree import Json
 from governance.stage import RefusedError
 from mcp_proxy import errors
 from mcp_proxy.calls import Calls
@@ -24,6 +25,7 @@ from mcp_proxy.lens import Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, LinkLostError, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
 from mcp_proxy.relay import HeaderRules, Relay
+from mcp_proxy.transports.stdio import StdioServer
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class PipedClient:
         self._pipe = pipe
         self._rules = rules
         self._group = group
-        self._calls = Calls()
+        self._calls = Calls(group.start_soon)
         self._links: dict[Era, Link] = {}
         self._opening = anyio.Lock()
         self._room = anyio.Semaphore(MOST_OPEN)
@@ -96,6 +98,7 @@ class PipedClient:
         self._era = Era.LEGACY
         self._version = ""
         self._name = ""
+        self._capabilities: Json = None
         self._listening = False
 
     async def take(self, raw: bytes) -> None:
@@ -137,7 +140,7 @@ class PipedClient:
         Raises:
             UpstreamError: there is none to be had.
         """
-        key = Era.LEGACY if self._server.transport == "stdio" else era
+        key = Era.LEGACY if isinstance(self._server, StdioServer) else era
         async with self._opening:
             if key not in self._links:
                 self._links[key] = await self._server.open(self._pipe.principal, era)
@@ -170,6 +173,7 @@ class PipedClient:
         elif message.method == "initialize" and outlet.last is not None:
             self._version = jsontree.as_text(result_of(outlet.last).get("protocolVersion"))
             self._name = jsontree.as_text(jsontree.as_object(message.params.get("clientInfo")).get("name"))[:200]
+            self._capabilities = message.params.get("capabilities")
         elif message.method == "notifications/initialized" and not self._listening and not failure:
             self._listening = True
             self._group.start_soon(self._listen, era)
@@ -193,7 +197,14 @@ class PipedClient:
     def _caller(self, era: Era) -> Caller:
         pipe = self._pipe
         return Caller(
-            pipe.principal, self._server.name, era, pipe.transport, pipe.session, self._name, headers=pipe.headers
+            pipe.principal,
+            self._server.name,
+            era,
+            pipe.transport,
+            pipe.session,
+            self._name,
+            headers=pipe.headers,
+            capabilities=self._capabilities,
         )
 
     def _era_of(self, message: Message) -> Era:

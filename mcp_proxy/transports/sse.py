@@ -139,7 +139,7 @@ class SseServer:
                 status = response.status
         except TimeoutError:
             raise UpstreamTimeoutError(f"server `{self.name}` did not take the message in time") from None
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError, ValueError):  # the last of an address that cannot be used
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached") from None
         if status == _NOT_FOUND:
             raise LinkLostError(f"server `{self.name}` has ended the session: start a new one")
@@ -266,17 +266,23 @@ class Stream:
                 continue
             if event.event != ENDPOINT:
                 break
-            endpoint = urljoin(url, event.data.decode(errors="replace"))
-            if _origin(endpoint) != _origin(url):
+            try:
+                endpoint = urljoin(url, event.data.decode(errors="replace"))
+                is_ours = _origin(endpoint) == _origin(url)
+            except ValueError:
+                raise StreamError("it named an address that is none to send messages to") from None
+            if not is_ours:
                 raise StreamError("it named an address of another origin to send messages to")
             return endpoint
         raise StreamError("it did not name the address to send messages to")
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
+def _origin(url: str) -> tuple[str, str, str, int | None]:
+    """Scheme, user, host and port: with another user than the configured one, other credentials would be sent.
+
+    Raises:
+        ValueError: it is no address.
+    """
     parts = urlsplit(url)
-    try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return parts.scheme, "", None
-    return parts.scheme, parts.hostname or "", port
+    user = parts.netloc.rpartition("@")[0]
+    return parts.scheme, user, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -42,8 +42,14 @@ class Seat:
     """An open session and who may use it."""
 
     key_id: str
+    user: str
     server: str
     client: PipedClient
+
+    def is_for(self, incoming: Incoming) -> bool:
+        """Whether whoever sent a request opened this session, on this server."""
+        who = incoming.principal
+        return (self.key_id, self.user, self.server) == (who.key_id, who.user, incoming.server.name)
 
 
 class SseFront:
@@ -90,7 +96,7 @@ class SseFront:
 
         pipe = Pipe(incoming.principal, "sse", session, voice.write, record, headers=incoming.headers)
         async with open_client(self._relay, server, pipe, self._rules) as client:
-            self._seats[session] = Seat(key_id, server.name, client)
+            self._seats[session] = Seat(key_id, incoming.principal.user, server.name, client)
             self._of_key[key_id] += 1
             try:
                 where = f"{quote(path.removesuffix('/sse'))}/messages?session={session}"
@@ -103,14 +109,20 @@ class SseFront:
 
     async def _post(self, incoming: Incoming) -> None:
         given = parse_qs(incoming.scope["query_string"].decode("latin-1")).get("session", [])
-        seat = self._seats.get(given[0]) if len(given) == 1 else None
-        if seat is None or seat.key_id != incoming.principal.key_id or seat.server != incoming.server.name:
-            raise BadRequestError(404, "session", "no such session: open a new stream")
+        session = given[0] if len(given) == 1 else ""
+        self._seat(session, incoming)
         body = await read_body(incoming.scope, incoming.receive, limit=self._limits.body_bytes)
+        seat = self._seat(session, incoming)  # again: its stream may have ended while the body came
         await seat.client.carry(Message.parse(body))
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(_ACCEPTED))]
         await incoming.send({"type": "http.response.start", "status": 202, "headers": headers})
         await incoming.send({"type": "http.response.body", "body": _ACCEPTED})
+
+    def _seat(self, session: str, incoming: Incoming) -> Seat:
+        seat = self._seats.get(session)
+        if seat is None or not seat.is_for(incoming):
+            raise BadRequestError(404, "session", "no such session: open a new stream")
+        return seat
 
 
 class _Voice:

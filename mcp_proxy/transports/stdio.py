@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MOST_CHILDREN = 200
 """Most children of one server at a time, so that clients cannot fill the machine with processes."""
+MOST_OF_ONE_KEY = 100
+"""Most of them for clients with the same key, so that one key cannot shut out all others."""
 IDLE_SECONDS = 300.0
 """How long a shared child is kept after its last user has left."""
 
@@ -31,24 +33,39 @@ Owner: TypeAlias = tuple[str, str, str]
 
 
 class ChildWire:
-    """The wire of a link: a child's standard input. Each message is one write and one line."""
+    """The wire of a link: a child's standard input. Each message is one write and one line.
 
-    def __init__(self, child: Child) -> None:
+    Args:
+        child: The child.
+        name: The server's name, for messages.
+        patience: Seconds that a child may leave its input unread. Nothing more is written to it meanwhile, so that one
+            that never reads can fill neither the memory nor a call's whole life.
+    """
+
+    def __init__(self, child: Child, name: str, patience: float) -> None:
         self.child = child
+        self._name = name
+        self._patience = patience
 
     async def write(self, raw: bytes) -> None:
         """Write one message.
 
         Raises:
             LinkLostError: the child has ended.
+            UpstreamUnreachableError: it does not read, and the message was not written.
         """
+        try:
+            await self.child.drain(self._patience)
+        except TimeoutError:
+            deaf = f"server `{self._name}` has not read its input for {self._patience:g} seconds"
+            raise UpstreamUnreachableError(deaf) from None
         self.child.write(_as_one_line(raw))
-        await self.child.drain()
 
     def post(self, raw: bytes) -> None:
-        """Write one message if the child still runs."""
-        with contextlib.suppress(LinkLostError):
-            self.child.write(_as_one_line(raw))
+        """Write one message if the child still runs, and reads."""
+        if not self.child.is_full:
+            with contextlib.suppress(LinkLostError):
+                self.child.write(_as_one_line(raw))
 
     async def close(self) -> None:
         """End the child and wait for it."""
@@ -76,7 +93,8 @@ class StdioServer:
         self._limits = limits
         self._pulse = pulse
         self._alone = alone
-        self._links: set[PipedLink] = set()
+        self._links: dict[PipedLink, str] = {}
+        """Whose child each is, by key id."""
         self._shared: dict[Owner, SharedChild] = {}
         self._starting = anyio.Lock()
         self._closed = False
@@ -102,11 +120,11 @@ class StdioServer:
             UpstreamError: it cannot be started, or not yet again.
         """
         if era is Era.LEGACY or self._alone:
-            return await self.start(era, shared=False)
+            return await self.start(era, principal.key_id, shared=False)
         owner = (principal.key_id, principal.tenant, principal.user)
         shared = self._shared.get(owner)
         if shared is None:
-            shared = self._shared[owner] = SharedChild(self, lambda: self._shared.pop(owner, None))
+            shared = self._shared[owner] = SharedChild(self, principal.key_id, lambda: self._shared.pop(owner, None))
         link = SharedLink(shared)
         try:
             await shared.running()
@@ -115,8 +133,8 @@ class StdioServer:
             raise
         return link
 
-    async def start(self, era: Era, *, shared: bool) -> PipedLink:
-        """Start a child.
+    async def start(self, era: Era, key_id: str, *, shared: bool) -> PipedLink:
+        """Start a child for clients with a key.
 
         Raises:
             UpstreamError: it cannot be started, or not yet again.
@@ -127,7 +145,11 @@ class StdioServer:
             self._pulse.check()
             if len(self._links) >= MOST_CHILDREN:
                 raise UpstreamUnreachableError(f"server `{self.name}` has {MOST_CHILDREN} sessions: close one")
-            return await self._start(era, shared=shared)
+            if sum(holder == key_id for holder in self._links.values()) >= MOST_OF_ONE_KEY:
+                raise UpstreamUnreachableError(
+                    f"server `{self.name}` has {MOST_OF_ONE_KEY} sessions with this key: close one"
+                )
+            return await self._start(era, key_id, shared=shared)
 
     async def aclose(self) -> None:
         """End every child and wait for all of them."""
@@ -146,14 +168,14 @@ class StdioServer:
             if isinstance(link.wire, ChildWire):
                 link.wire.child.send_signal(number)
 
-    async def _start(self, era: Era, *, shared: bool) -> PipedLink:
+    async def _start(self, era: Era, key_id: str, *, shared: bool) -> PipedLink:
         link = PipedLink(
             self.name,
             era,
             shared=shared,
             max_bytes=self._limits.response_bytes,
             silence=self._limits.upstream_seconds,
-            on_close=lambda: self._links.discard(link),
+            on_close=lambda: self._links.pop(link, None),
         )
         began = self._pulse.started()
 
@@ -164,7 +186,7 @@ class StdioServer:
         def gone(how: str) -> None:
             asked = link.is_lost
             link.lost(how)
-            self._links.discard(link)
+            self._links.pop(link, None)
             if isinstance(link.wire, ChildWire):
                 self.exit_code = link.wire.child.exit_code or 0
             if not asked:
@@ -177,20 +199,22 @@ class StdioServer:
         except UpstreamError:
             self._pulse.failed("it cannot be started")
             raise
-        link.wire = ChildWire(child)
-        self._links.add(link)
+        link.wire = ChildWire(child, self.name, self._limits.upstream_seconds)
+        self._links[link] = key_id
         return link
 
 
 class SharedChild:
     """The child of one principal, started when it is needed, ended when it has not been for a while."""
 
-    def __init__(self, server: StdioServer, on_forget: Callable[[], object]) -> None:
+    def __init__(self, server: StdioServer, key_id: str, on_forget: Callable[[], object]) -> None:
         self._server = server
+        self._key_id = key_id
         self._on_forget = on_forget
         self._link: PipedLink | None = None
         self._users = 0
         self._idle: asyncio.TimerHandle | None = None
+        self._retired = False
         self._lock = anyio.Lock()
 
     async def running(self) -> PipedLink:
@@ -203,7 +227,7 @@ class SharedChild:
             return self._link
         async with self._lock:
             if self._link is None or self._link.is_lost:
-                self._link = await self._server.start(Era.MODERN, shared=True)
+                self._link = await self._server.start(Era.MODERN, self._key_id, shared=True)
             return self._link
 
     def enter(self) -> None:
@@ -216,8 +240,8 @@ class SharedChild:
     def leave(self) -> None:
         """Somebody does not use it any more."""
         self._users -= 1
-        if self._users == 0:
-            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._expire)
+        if self._users == 0 and not self._retired:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.retire, "it was idle")
 
     def forget(self) -> None:
         """No further use."""
@@ -225,10 +249,12 @@ class SharedChild:
             self._idle.cancel()
         self._on_forget()
 
-    def _expire(self) -> None:
+    def retire(self, why: str) -> None:
+        """End the child: the next user gets another one."""
+        self._retired = True
         self.forget()
         if self._link is not None and isinstance(self._link.wire, ChildWire):
-            self._link.lost("it was idle")
+            self._link.lost(why)
             self._link.wire.child.stop()
 
 
@@ -253,6 +279,10 @@ class SharedLink:
     async def listen(self, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """There is no such stream in the modern era; see `Link.listen`."""
         return await (await self._shared.running()).listen(headers)
+
+    def retire(self) -> None:
+        """The child turned out to be of no use; it ends."""
+        self._shared.retire("it does not speak the modern revision")
 
     async def close(self) -> None:
         """Give the share back; see `Link.close`."""

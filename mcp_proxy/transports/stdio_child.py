@@ -80,6 +80,8 @@ class Child(asyncio.SubprocessProtocol):
         self._gone = asyncio.Event()
         self._how = ""
         self._stopping = False
+        self._is_known = False
+        """Whether `start` has returned it. One that nobody got is ended without a word."""
 
     @classmethod
     async def start(
@@ -116,8 +118,13 @@ class Child(asyncio.SubprocessProtocol):
         except (OSError, ValueError) as error:
             log.warning("server %s cannot be started: %s", name, getattr(error, "strerror", "") or "bad command")
             raise UpstreamUnreachableError(f"server `{name}` cannot be started: its command does not run") from None
-        child._transport = transport
+        except BaseException:
+            child.send_signal(signal.SIGKILL)  # cancelled, although it may run already
+            raise
         child._stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+        child._is_known = True
+        if child._gone.is_set():
+            loop.call_soon(child._tell)
         return child
 
     @property
@@ -148,10 +155,20 @@ class Child(asyncio.SubprocessProtocol):
             asyncio.get_running_loop().call_soon(self._flush)
         self._unwritten += (raw, b"\n")
 
-    async def drain(self) -> None:
-        """Wait until the child has taken enough of what was written."""
+    @property
+    def is_full(self) -> bool:
+        """Whether it has not taken enough of what was written, so that nothing more should be."""
+        return self._room is not None
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until the child has taken enough of what was written.
+
+        Raises:
+            TimeoutError: it did not in `seconds`.
+        """
         if self._room is not None:
-            await asyncio.shield(self._room)
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._room)
 
     def stop(self) -> None:
         """Ask it to end: end of input now, signals to its whole group later. Safe to call twice."""
@@ -169,8 +186,24 @@ class Child(asyncio.SubprocessProtocol):
 
     def send_signal(self, number: int) -> None:
         """Pass a signal to its whole group."""
+        if self._transport is None:
+            return  # group 0 would be our own
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+    def _tell(self) -> None:
+        """Say how it ended, if whoever started it has it by now."""
+        if not self._is_known:
+            return
+        code = self.exit_code
+        how = (
+            "it stopped"
+            if code is None
+            else f"it was ended by signal {-code}"
+            if code < 0
+            else f"it exited with {code}"
+        )
+        self._on_gone(self._how or how)
 
     def _flush(self) -> None:
         if self._unwritten and self._stdin is not None and not self._stdin.is_closing():
@@ -186,6 +219,10 @@ class Child(asyncio.SubprocessProtocol):
             self._push(signal.SIGKILL)
 
     # -- called by the event loop -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It runs. It may have ended again before `start` goes on."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Bytes of standard output (1) or standard error (2)."""
@@ -228,17 +265,9 @@ class Child(asyncio.SubprocessProtocol):
         self._gone.set()
         self._make_room()
         self._noise.close()
-        code = self.exit_code
-        how = (
-            "it stopped"
-            if code is None
-            else f"it was ended by signal {-code}"
-            if code < 0
-            else f"it exited with {code}"
-        )
         if self._transport is not None:
             self._transport.close()
-        self._on_gone(self._how or how)
+        self._tell()
 
     def pause_writing(self) -> None:
         """The child does not read fast enough."""

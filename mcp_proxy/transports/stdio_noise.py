@@ -28,8 +28,12 @@ class Noise:
 
     def __init__(self, name: str, secrets: Iterable[str]) -> None:
         self._name = name
-        self._secrets = sorted({text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        # By line, as the log has them: a key in PEM form has many.
+        parts = {line.strip() for text in secrets for line in text.splitlines()}
+        self._secrets = sorted({text for text in parts if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
         self._rest = b""
+        self._is_cut = False
+        """Whether the line that comes was cut, so that its rest is left out: it may begin in the midst of a secret."""
         self._window_began = 0.0
         self._lines = 0
         self._dropped = 0
@@ -37,18 +41,24 @@ class Noise:
     def feed(self, data: bytes) -> None:
         """Log the lines that `data` completes. An overlong line is cut and its rest left out."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > 2 * LONGEST_LINE:
-            lines.append(self._rest)
-            self._rest = b""
         for line in lines:
-            self._say(line)
+            self._end_of_line(line)
+        if len(self._rest) > 2 * LONGEST_LINE:
+            if not self._is_cut:
+                self._say(self._rest)
+            self._is_cut, self._rest = True, b""
 
     def close(self) -> None:
         """Log what came without a line end, and how much was left out."""
         if self._rest:
-            self._say(self._rest)
+            self._end_of_line(self._rest)
         self._rest = b""
         self._tell_dropped()
+
+    def _end_of_line(self, line: bytes) -> None:
+        if not self._is_cut:
+            self._say(line)
+        self._is_cut = False
 
     def _say(self, line: bytes) -> None:
         now = asyncio.get_running_loop().time()

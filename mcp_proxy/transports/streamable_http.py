@@ -5,6 +5,7 @@ own credentials and cookies cannot get here, because only the headers named in `
 governed is none of this file's business; the front that faces agents is `streamable_http_front.py`.
 """
 
+import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -29,6 +30,7 @@ from mcp_proxy.link import (
     UpstreamUnreachableError,
 )
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
+from mcp_proxy.transports.piped import Nothing
 
 SESSION = "mcp-session-id"
 END_TO_END: Mapping[Era, tuple[frozenset[str], tuple[str, ...]]] = {
@@ -44,6 +46,8 @@ _GOODBYE_SECONDS = 5
 _DRAIN_SECONDS = 1
 """How long the end of a stream may take after its response, before the connection is given up."""
 _READ_BUFFER = 2**18
+LOOK_SECONDS = 5.0
+"""How often a silent answer is looked at for whether its connection still stands."""
 
 
 @contextlib.asynccontextmanager
@@ -165,9 +169,7 @@ class HttpLink:
         Raises:
             UpstreamError: no usable answer came.
         """
-        outgoing = self._headers(headers)
-        outgoing["content-type"] = "application/json"
-        outgoing["accept"] = _BOTH
+        outgoing = {**self._headers(headers), "content-type": "application/json", "accept": _BOTH}
         patient = message.method == "subscriptions/listen"
         response = await self._ask("POST", outgoing, message.raw, patient=patient)
         if message.method == "initialize" and self._era is Era.LEGACY and response.status == 200:
@@ -250,7 +252,7 @@ class HttpReply:
         self._limit = limit
         self._closed = False
         self.status = response.status
-        self.events: AsyncIterator[Event] = _Nothing()
+        self.events: AsyncIterator[Event] = Nothing()
         self.answered = False
         """Whether the response was read, so that only the end of the stream is still to come."""
 
@@ -302,12 +304,23 @@ class HttpReply:
         Raises:
             UpstreamError: the rest cannot be read.
         """
-        try:
-            return await self._response.content.readany()
-        except TimeoutError:
-            raise UpstreamTimeoutError("the server was silent for too long") from None
-        except (aiohttp.ClientError, ConnectionError):
-            raise UpstreamError("the server dropped the connection") from None
+        while True:
+            look = asyncio.timeout(LOOK_SECONDS)
+            try:
+                async with look:
+                    return await self._response.content.readany()
+            except TimeoutError:
+                if not look.expired():
+                    raise UpstreamTimeoutError("the server was silent for too long") from None
+                if self._is_cut():
+                    raise UpstreamError("the server dropped the connection") from None
+            except (aiohttp.ClientError, ConnectionError):
+                raise UpstreamError("the server dropped the connection") from None
+
+    def _is_cut(self) -> bool:
+        """Whether nothing can come any more. A reader is not woken when a chunk of the body is malformed."""
+        connection = self._response.connection
+        return connection is None or connection.transport is None or connection.transport.is_closing()
 
     async def _body(self) -> bytes:
         if (self._response.content_length or 0) > self._limit:
@@ -320,16 +333,6 @@ class HttpReply:
                 raise _too_large(self._limit)
             chunks.append(chunk)
         return b"".join(chunks)
-
-
-class _Nothing:
-    """No events."""
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        raise StopAsyncIteration
 
 
 class _One:

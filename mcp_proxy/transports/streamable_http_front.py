@@ -60,11 +60,14 @@ class HttpFront:
         self._rules = rules
         self._sessions = sessions
         self._open: set[HttpOutlet] = set()
+        self._group: TaskGroup | None = None
+        """Runs while the front does."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Watch open requests and sessions while the block is open; ends every session afterwards."""
         async with anyio.create_task_group() as group:
+            self._group = group
             group.start_soon(self._beat, group)
             try:
                 yield
@@ -135,7 +138,12 @@ class HttpFront:
             link = await incoming.server.open(incoming.principal, Era.LEGACY)
             info = jsontree.as_object(message.params.get("clientInfo"))
             client = jsontree.as_text(info.get("name"))[:200]
-            session = Session(incoming.server.name, incoming.principal.key_id, link, client)
+            principal = incoming.principal
+            declared = message.params.get("capabilities")
+            calls = Calls(self._group.start_soon if self._group is not None else None)
+            session = Session(
+                incoming.server.name, principal.key_id, link, client, principal.user, declared, calls=calls
+            )
             outlet.opening = lambda first: self._admit(session, first)
             caller = _caller(incoming, Era.LEGACY, session)
             try:
@@ -257,6 +265,7 @@ def _caller(incoming: Incoming, era: Era, session: Session | None = None) -> Cal
         session=session.id if session is not None else "",
         client=session.client if session is not None else "",
         headers=incoming.headers,
+        capabilities=session.capabilities if session is not None else None,
     )
 
 

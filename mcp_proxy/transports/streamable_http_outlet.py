@@ -187,4 +187,5 @@ def encode(event: Event) -> bytes:
 
 
 def _lines(headers: Mapping[str, str]) -> Headers:
-    return [(name.encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
+    """The lines of the headers that the server chose; one that is not plain text is left out."""
+    return [(name.encode("latin-1"), text.encode()) for name, text in headers.items() if text.isascii()]

@@ -1,7 +1,7 @@
 """The sessions of legacy clients on the Streamable HTTP front.
 
-A session id is a handle and no proof of anything: it works only together with the key that opened the session, and any
-other key is told that there is no such session. It carries no message itself.
+A session id is a handle and no proof of anything: it works only together with the key that opened the session, and for
+the person who did; anybody else is told that there is no such session. It carries no message itself.
 """
 
 import logging
@@ -13,6 +13,7 @@ import anyio
 
 from governance.clock import Clock
 from governance.exchange import Principal
+from governance.jsontree import Json
 from mcp_proxy.calls import Calls
 from mcp_proxy.link import Link
 from pipeline.border import BadRequestError
@@ -32,6 +33,10 @@ class Session:
     key_id: str
     link: Link
     client: str = ""
+    user: str = ""
+    """The person, where a proxy in front names several that come with one key."""
+    capabilities: Json = None
+    """What the client declared in `initialize`."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     calls: Calls = field(default_factory=Calls)
     used_at: float = 0.0
@@ -77,7 +82,7 @@ class Sessions:
             BadRequestError: this key has no such session on this server; status 404, which makes clients start again.
         """
         session = self._open.get(session_id)
-        if session is None or session.key_id != principal.key_id or session.server != server:
+        if session is None or session.server != server or (session.key_id, session.user) != _holder(principal):
             raise BadRequestError(404, "session", "no such session: start a new one")
         session.used_at = self._clock.monotonic()
         return session
@@ -88,6 +93,7 @@ class Sessions:
             self._of_key[session.key_id] -= 1
             if not self._of_key[session.key_id]:
                 del self._of_key[session.key_id]
+        session.calls.questions.close()
         await session.link.close()
 
     async def expire(self) -> None:
@@ -95,6 +101,8 @@ class Sessions:
         now = self._clock.monotonic()
         expired = [one for one in self._open.values() if not one.busy and now - one.used_at > self._idle]
         for session in expired:
+            if session.busy or self._clock.monotonic() - session.used_at <= self._idle:
+                continue  # it came into use again while others were ended
             log.info("a session on server `%s` was idle for too long and has ended", session.server)
             await self.close(session)
 
@@ -103,3 +111,7 @@ class Sessions:
         async with anyio.create_task_group() as group:
             for session in list(self._open.values()):
                 group.start_soon(self.close, session)
+
+
+def _holder(principal: Principal) -> tuple[str, str]:
+    return principal.key_id, principal.user

@@ -175,8 +175,9 @@ class Switchboard:
             if message.is_request:
                 error: JsonObject = {"code": METHOD_NOT_FOUND, "message": "requests from the server are not accepted"}
                 return {"jsonrpc": "2.0", "id": message.id, "error": error}
-            if len(self._calls) == 1:
-                next(iter(self._calls.values())).mailbox.put(message)
+            only = self._only_call
+            if only is not None:
+                only.mailbox.put(message)
             return None
         self._unlinked_mailbox(message).put(message)
         return None
@@ -184,11 +185,18 @@ class Switchboard:
     def _unlinked_mailbox(self, message: Message) -> Mailbox:
         if message.method in SESSION_WIDE:
             return self.session
-        if len(self._calls) == 1:
-            return next(iter(self._calls.values())).mailbox
+        only = self._only_call
+        if only is not None:
+            return only.mailbox
         if message.is_request and self._calls and not self.is_heard:
             return next(reversed(self._calls.values())).mailbox  # any stream reaches the one client there is
         return self.session
+
+    @property
+    def _only_call(self) -> Call | None:
+        """The call that is under way, if it is the only one. Nothing but its own messages comes on a subscription."""
+        found = [call for call in self._calls.values() if call.method != LISTEN]
+        return found[0] if len(found) == 1 else None
 
     # -- putting our numbers in, and theirs back ----------------------------------------------------------------------
 

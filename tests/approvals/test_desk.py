@@ -1,12 +1,14 @@
 """What a held call meets at the desk."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from approvals.desk import Desk, Held, HeldState, Manners
+from approvals.desk import Desk, Held, HeldState, Manners, Unattended
 from approvals.store import SqlTickets
 from approvals.ticket import State
 from governance.audit.event import Tag
@@ -112,6 +114,31 @@ async def test_a_waiting_call_is_told_why_it_was_denied(tickets: SqlTickets, clo
 async def test_stopping_the_session_ends_the_wait(tickets: SqlTickets, clock: ManualClock) -> None:
     held = await held_while(Desk(tickets, clock, PATIENT), "invalidate")
     assert held.state is HeldState.INVALIDATED
+
+
+async def test_a_call_may_wait_shorter_than_others(tickets: SqlTickets, clock: ManualClock) -> None:
+    with anyio.fail_after(10):
+        held = await Desk(tickets, clock, PATIENT).hold(tool_call(), HOLD, attendance=Unattended(seconds=0))
+    assert held.state is HeldState.PENDING
+
+
+async def test_whoever_attends_to_a_call_is_told_the_page_and_may_end_the_waiting(
+    tickets: SqlTickets, clock: ManualClock
+) -> None:
+    told: list[str] = []
+
+    class Brief(Unattended):
+        @asynccontextmanager
+        async def waiting(self, ticket_id: str, link: str) -> AsyncGenerator[None]:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                told.append(link)
+                assert link.endswith(ticket_id)
+                yield
+
+    with anyio.fail_after(10):
+        held = await Desk(tickets, clock, PATIENT).hold(tool_call(), HOLD, attendance=Brief())
+    assert (held.state, [held.link]) == (HeldState.PENDING, told)
 
 
 async def test_a_decision_made_elsewhere_is_seen_by_the_watch(tickets: SqlTickets, clock: ManualClock) -> None:

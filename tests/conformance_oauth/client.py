@@ -131,7 +131,7 @@ async def proxied(entry: McpServer, folder: Path) -> AsyncGenerator[str]:
         async with open_credentials(config, clock, vault, None) as credentials:
             helped = {name: Persistent(one, entry, vault) for name, one in credentials.items()}
             async with (
-                open_servers(config, clock, lambda: 0.5, helped) as servers,
+                open_servers(config, clock, lambda: 0.5, credentials=helped) as servers,
                 open_app(organs, servers) as app,
                 serving(app) as url,
             ):

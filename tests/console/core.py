@@ -12,6 +12,14 @@ from governance.exchange import Exchange
 from governance.identity.directory import Identity
 from governance.identity.keys import Grant, KeyRole, mint
 from governance.identity.store import SqlKeys
+from governance.jsontree import Json, JsonObject
+from governance.pins.manifest import Manifest
+from governance.pins.pin import Kind
+from governance.pins.pins import Pins
+from governance.pins.plan import Rules
+from governance.pins.reviews import Reviews
+from governance.pins.scan import nothing_found
+from governance.pins.store import SqlPins
 from governance.store import Store, open_store
 from sessions.killswitch import Kill, KillSwitch
 from sessions.roll import Run
@@ -33,12 +41,19 @@ class Core:
     identity: Identity
     keys: SqlKeys
     desk: Desk
+    reviews: Reviews
     kills: KillSwitch
     runs: SqlRuns
 
     async def hold(self, exchange: Exchange) -> str:
         """Ask about a call; returns the id of its ticket."""
         return (await self.desk.hold(exchange, HOLD)).ticket
+
+    async def lists(self, *tools: JsonObject) -> None:
+        """Let the server `files` list tools."""
+        pins = Pins(SqlPins(self.store, self.audit, self.clock), self.clock, Rules({}, nothing_found, Manifest()), str)
+        given: dict[str, Json] = {str(tool["name"]): tool for tool in tools}
+        await pins.learn("files", Kind.TOOL, given, complete=True)
 
     async def key(self, role: KeyRole, *, tenant: str = "acme", user: str = "ann") -> str:
         """A new key's token."""
@@ -75,8 +90,10 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
         await identity.refresh()
         desk = Desk(SqlTickets(store, audit), clock, Manners(wait_seconds=0, base_url="http://127.0.0.1"))
 
+        reviews = Reviews(SqlPins(store, audit, clock), clock)
+
         async def close_tickets(kill: Kill) -> None:
             await desk.invalidate(kill.target, by=kill.actor, reason=kill.reason)
 
         kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
-        yield Core(config, clock, store, audit, identity, keys, desk, kills, SqlRuns(store))
+        yield Core(config, clock, store, audit, identity, keys, desk, reviews, kills, SqlRuns(store))

@@ -59,6 +59,25 @@ def test_the_cookie_is_closed_to_scripts_and_other_sites(http: httpx.Client, ser
     assert ADMIN not in cookie
 
 
+def test_behind_a_proxy_that_ends_tls_the_cookie_is_for_secure_connections_only(
+    http: httpx.Client, served: Served
+) -> None:
+    secure = {**ours(served), "origin": served.url.replace("http:", "https:")}
+    answer = http.post("/console/login", data={"secret": ADMIN}, headers=secure)
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-wicket=")
+    assert "; Secure" in cookie
+    assert "; Path=/;" in f"{cookie};"
+    http.cookies.clear()
+    held = {"cookie": cookie.partition(";")[0]}
+    page = http.get("/console/sessions", headers=held)
+    assert page.status_code == 200
+    csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+    gone = http.post("/console/logout", data={"csrf": csrf}, headers={**secure, **held})
+    assert gone.headers["set-cookie"].startswith("__Host-wicket=")
+    assert http.get("/console/sessions", headers=held).status_code == 303
+
+
 def test_an_agents_key_does_not_open_the_console(http: httpx.Client, served: Served) -> None:
     agent = served.portal.call(served.core.key, KeyRole.AGENT)
     assert http.post("/console/login", data={"secret": agent}, headers=ours(served)).status_code == 401

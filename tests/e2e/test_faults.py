@@ -37,7 +37,8 @@ def folder(provider: Provider, tmp_path: Path) -> Iterator[Path]:
     with outside_ledger(tmp_path / "ledger") as url:
         servers: dict[str, Any] = {
             "ledger": {"url": url, "tools": tools},
-            "piped": {"command": "python3", "args": piped, "tools": ["mark"]},
+            # It answers nothing but calls, so there is nothing to pin.
+            "piped": {"command": "python3", "args": piped, "tools": ["mark"], "pins": "off"},
         }
         configure(tmp_path, provider.port, mcpServers=servers, loop=UNLIMITED, detect={"engine": "re"})
         yield tmp_path

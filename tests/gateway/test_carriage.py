@@ -206,6 +206,17 @@ async def test_the_providers_key_is_taken_out_of_its_answers(house: House, provi
     assert answer.json()["error"]["message"] == "key [provider key] is over quota"
 
 
+@pytest.mark.parametrize("spell", ["\\u{:04x}", "\\u{:04X}"])
+@pytest.mark.parametrize("escaped", ["-", "s0", PROVIDER_KEY])
+async def test_the_providers_key_is_taken_out_however_json_escapes_it(
+    house: House, provider: Provider, escaped: str, spell: str
+) -> None:
+    key = "".join(spell.format(ord(one)) if one in escaped else one for one in PROVIDER_KEY)
+    provider.answers(b'{"error":{"message":"key %s is over quota"}}' % key.encode(), 403)
+    answer = await post(house, CHAT)
+    assert answer.json()["error"]["message"] == "key [provider key] is over quota"
+
+
 async def test_a_provider_that_cannot_be_reached_is_a_502(house: House, provider: Provider) -> None:
     async def play(request: Received, wire: Wire) -> None:
         await wire.cut()

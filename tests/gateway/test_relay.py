@@ -125,6 +125,27 @@ def test_held_arguments_leave_in_their_own_tool_call() -> None:
     assert [delta["finish_reason"] for delta in deltas] == [None, None, None, "tool_calls"]
 
 
+def test_the_name_of_a_call_leaves_in_its_first_chunk() -> None:
+    """Some clients read it there only, and what is written may hold the last word of any text back."""
+
+    class Holding(Open):
+        held = ""
+
+        def feed(self, text: str) -> str:
+            self.held += text
+            return ""
+
+        def close(self) -> str:
+            return self.held
+
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+    first = chat_chunk({"role": "assistant", "tool_calls": [call]})
+    more = chat_chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})
+    assert relay(OPENAI, Holding).feed(first) == first
+    out = through(relay(OPENAI, Holding), first, more, chat_chunk({}, "tool_calls"), CHAT_DONE)
+    assert out.count(b"get_weather") == 1
+
+
 def test_changed_text_takes_its_probabilities_with_it() -> None:
     probabilities = {"content": [{"token": "123-45-6789", "logprob": -0.1}]}
     choice = {"index": 0, "delta": {"content": "123-45-6789"}, "logprobs": probabilities, "finish_reason": "stop"}
@@ -194,6 +215,31 @@ def test_members_that_nobody_knows_are_looked_at(delta: dict[str, object]) -> No
     assert b"6789" not in through(relay(ANTHROPIC, SsnStrand), event, message_event("message_stop"))
 
 
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.wire)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "123-45-6789",
+        ["123-45-6789"],
+        {"choices": "123-45-6789"},
+        {"choices": {"0": {"delta": {"content": "123-45-6789"}}}},
+        {"choices": ["123-45-6789"]},
+        {"choices": [["123-45-6789"]]},
+        {"choices": [{"delta": "123-45-6789"}]},
+        {"type": "content_block_delta", "delta": "123-45-6789"},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}, "note": "123-45-6789"},
+        {"type": "content_block_start", "content_block": ["123-45-6789"]},
+        {"type": "content_block_start", "content_block": {"type": "text"}, "notes": [{"note": "123-45-6789"}]},
+        {"type": "content_block_stop", "index": 0, "note": "123-45-6789"},
+        {"type": "ping", "note": "123-45-6789"},
+    ],
+)
+def test_what_stands_where_the_wire_has_nothing_is_looked_at(dialect: Dialect, value: object) -> None:
+    out = relay(dialect, SsnStrand).feed(b"data: " + orjson.dumps(value) + b"\n\n")
+    assert b"6789" not in out
+    assert MASK.encode() in out or out.endswith(b"data: {}\n\n")
+
+
 def test_signatures_pass_as_they_are() -> None:
     signature = "123456789" * 20
     event = message_event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": signature})
@@ -208,3 +254,10 @@ def test_the_providers_key_is_taken_out_of_a_stream_however_it_is_cut(dialect: D
     out = through(relay(dialect), *[stream[at : at + size] for at in range(0, len(stream), size)])
     assert b"sk-secret" not in out
     assert text_of(out) == "the key is [provider key] really"
+
+
+def test_what_is_left_of_an_event_after_the_providers_key_is_looked_at_behind_a_byte_order_mark_too() -> None:
+    first = b"\xef\xbb\xbf" + chat_chunk({"content": "sk-secret 123-45-6789 "})
+    out = through(relay(OPENAI, SsnStrand), first, CHAT_DONE)
+    assert b"sk-secret" not in out
+    assert b"6789" not in out

@@ -4,12 +4,13 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import anyio
 import uvicorn
 
+from approvals.desk import UNATTENDED, Attendance
 from governance.catalog.catalog import Catalog, MemoryDefinitions
 from governance.clock import Clock, SystemClock
 from governance.config.models import Limits
@@ -44,6 +45,9 @@ class OpenWay:
     async def settle(self, outcome: Outcome) -> None:
         self.gate.settled.append((self.exchange, outcome))
 
+    def withhold(self, verdict: Verdict) -> NoReturn:
+        raise RefusedError(verdict, self.exchange.id)
+
     def cut(self, verdict: Verdict) -> None:
         self.cut_by = verdict
         self.scope.cancel()
@@ -73,7 +77,7 @@ class OpenGate:
         return replace(exchange, response=exchange.response.edited(verdict.edits))
 
     @contextlib.asynccontextmanager
-    async def passage(self, exchange: Exchange) -> AsyncGenerator[OpenWay]:
+    async def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> AsyncGenerator[OpenWay]:
         way = OpenWay(self, self.judged(exchange, Phase.REQUEST), list(self.warnings))
         self.admitted.append(way.exchange)
         self.ways.append(way)
@@ -89,6 +93,9 @@ class OpenGate:
             self.ways.remove(way)
         if way.cut_by is not None:
             raise RefusedError(way.cut_by, exchange.id)
+
+    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
+        return self.judged(exchange, phase)
 
     def may_see(self, exchange: Exchange) -> bool:
         return self.sees(exchange)
@@ -165,7 +172,8 @@ class _Quiet(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(app: Any, **options: Any) -> AsyncGenerator[str]:
     """An ASGI application on a port of its own; yields its URL."""
-    with contextlib.closing(socket.socket()) as listener:
+    # Named to be TCP, because only then asyncio sends without waiting to fill a packet.
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as listener:
         async with _serving(app, listener, **options) as url:
             yield url
 

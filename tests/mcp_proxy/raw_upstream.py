@@ -109,6 +109,8 @@ class RawUpstream:
         }
     )
     stateful: bool = True
+    resumed: bytes = b""
+    """What is sent to a client that goes on with a stream."""
     sessions: dict[str, UpstreamSession] = field(default_factory=dict[str, UpstreamSession])
     ended: list[str] = field(default_factory=list[str])
     calls: list[Call] = field(default_factory=list[Call])
@@ -161,6 +163,10 @@ class RawUpstream:
     async def _listen(self, session: UpstreamSession, headers: dict[str, str], receive: Any, send: Any) -> None:
         call = Call({}, b"", headers, session, receive, send)
         self.calls.append(call)
+        if self.resumed and "last-event-id" in headers:
+            await call.event(self.resumed)
+            await call.end()
+            return
         session.stream = call
         lines = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": lines})

@@ -90,7 +90,9 @@ async def housed(folder: Path, *, exchanges: bool = False, **oauth: Any) -> Asyn
             credentials = await stack.enter_async_context(
                 open_credentials(core.config, clock, core.vault, core.identity.tokens)
             )
-            opened = await stack.enter_async_context(open_servers(core.config, clock, lambda: 0.5, credentials))
+            opened = await stack.enter_async_context(
+                open_servers(core.config, clock, lambda: 0.5, credentials=credentials)
+            )
             organs = Organs(
                 gate=gate,
                 kills=core.kills,

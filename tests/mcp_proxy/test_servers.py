@@ -128,7 +128,7 @@ async def test_the_configuration_chooses_the_transport() -> None:
         }
     )
     async with open_servers(config, SystemClock(), lambda: 0.0) as servers:
-        assert {name: type(server) for name, server in servers.items()} == {
+        assert {name: type(server.inner) for name, server in servers.items()} == {
             "command": StdioServer,
             "address": AnyHttpServer,
             "http": HttpServer,

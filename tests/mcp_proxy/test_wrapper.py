@@ -221,3 +221,17 @@ async def test_the_server_gets_the_agents_environment_but_not_our_key() -> None:
         seen = orjson.loads((await here.receive())["result"]["content"][0]["text"])
         assert seen["GITHUB_TOKEN"] == "t"
         assert "WICKET_KEY" not in seen
+
+
+@pytest.mark.parametrize(("era", "mode"), [("modern", "legacy"), ("legacy", "2026-07-28"), ("legacy", "auto")])
+async def test_an_agent_of_one_era_reaches_a_wrapped_server_of_the_other(era: str, mode: Any) -> None:
+    async def answer(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        return types.ElicitResult(action="accept", content={"word": params.message})
+
+    command = [sys.executable, "-m", "tests.mcp_proxy.bridge.one_era", era]
+    with anyio.fail_after(30):
+        async with sdk_client(command, mode=mode, elicitation_callback=answer) as client:
+            assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+            said = (await client.call_tool("ask", {"question": "please"})).content[0]
+            assert isinstance(said, types.TextContent)
+            assert said.text == "accept {'word': 'please'}"

@@ -1,5 +1,6 @@
 """`pipeline.border`: what may come in at all, tried with raw bytes on a real uvicorn."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -52,8 +53,10 @@ def front() -> Iterator[Front]:
     async def record(path: str, problem: BadRequestError) -> None:
         recorded.append(problem.code)
 
-    app = Border(echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=LIMITS, render=render, record=record)
-    protocol = governed_protocol(render, lambda problem: recorded.append(problem.code))
+    app = Border(
+        echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=LIMITS, render=render, record=record, trusted="X-User"
+    )
+    protocol = governed_protocol(render, lambda problem: recorded.append(problem.code), LIMITS)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="critical")  # pyright: ignore[reportArgumentType] - ASGI callables are typed by shape here
     server = uvicorn.Server(config)
@@ -102,6 +105,7 @@ def test_a_sound_request_passes(front: Front) -> None:
         (b"host: localhost\r\norigin: http://localhost.evil.example\r\n", 403, "origin"),
         (b"host: localhost\r\n" + b"x-a: b\r\n" * 30, 431, "headers"),
         (b"host: localhost\r\nx-a: " + b"b" * 5000 + b"\r\n", 431, "headers"),
+        (b"host: localhost\r\nx-user: ann\r\nX-USER: ben\r\n", 400, "headers"),
         (b"host: localhost\r\ncontent-encoding: gzip\r\n", 415, "encoding"),
         (b"host: localhost\r\ncontent-length: 3000\r\n", 413, "too_large"),
         (b"host: localhost\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n", 400, "malformed"),
@@ -120,6 +124,42 @@ def test_what_the_border_turns_away_is_recorded(front: Front) -> None:
     front.send(post(b"host: evil.example\r\n"))
     front.send(post(b"host: localhost\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n"))
     assert front.recorded == ["host", "malformed"]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "part"),
+    [
+        (b"GET /x HTTP/1.1\r\nhost: localhost\r\n", b"x-a: " + b"b" * 1000 + b"\r\n"),
+        (b"GET /x HTTP/1.1\r\nhost: localhost\r\nx-a: ", b"b" * 1000),
+        (b"GET /", b"x" * 1000),
+        (post(b"host: localhost\r\ntransfer-encoding: chunked\r\n", b"1\r\nx\r\n0\r\n"), b"x-a: " + b"b" * 999),
+    ],
+)
+def test_a_head_that_never_ends_is_cut_off(front: Front, beginning: bytes, part: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", front.port), timeout=5) as connection:
+        connection.sendall(beginning)
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 64 * 2**20:
+                connection.sendall(part * 100)
+                sent += 100 * len(part)
+    assert sent < 64 * 2**20
+
+
+def test_a_body_in_small_pieces_is_no_endless_head(front: Front) -> None:
+    head = post(b"host: localhost\r\nconnection: close\r\ncontent-length: 2000\r\n", b"")
+    with socket.create_connection(("127.0.0.1", front.port), timeout=5) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for place in range(len(head)):
+            connection.sendall(head[place : place + 1])
+        for _ in range(2000):
+            connection.sendall(b"x")
+        assert b"".join(iter(lambda: connection.recv(65536), b"")).endswith(b"x" * 2000)
+
+
+def test_a_trailer_is_no_header(front: Front) -> None:
+    trailed = b"1\r\nx\r\n0\r\nx-user: root\r\nhost: evil.example\r\n\r\n"
+    assert front.send(post(b"host: localhost\r\ntransfer-encoding: chunked\r\n", trailed))[0] == 200
 
 
 def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(front: Front) -> None:

@@ -6,8 +6,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from approvals.desk import Unattended
+from approvals.ticket import State
 from governance.exchange import Body, Exchange
-from governance.jsontree import JsonObject
+from governance.jsontree import Json, JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision
 from sessions.killswitch import Scope
@@ -167,6 +169,26 @@ async def test_a_hundred_uses_of_one_approval_make_one_execution(
         assert len(refused) == 99
 
 
+async def test_an_approval_is_not_used_up_for_a_caller_that_is_gone(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    ask: JsonObject = {"id": "ask", "match": {"tool": "echo"}, "decide": "hold", "reason": "ask"}
+    waits: JsonObject = {"wait_seconds": 0}
+    async with open_world(sqlite_url, tmp_path, clock, policy(ask), approvals=waits) as world:
+        guard, desk = world.runtime.guard, world.runtime.desk
+        with pytest.raises(RefusedError) as asked:
+            await run(world, world.call(), [])
+        await desk.approve(asked.value.ticket, by="anna")
+        with pytest.raises(RefusedError) as refused:
+            async with guard.passage(world.call(), Unattended(present=False)):
+                pytest.fail("it was let through")
+        assert refused.value.verdict.rule == "client.left"
+        ticket = await desk.get(asked.value.ticket)
+        assert ticket is not None
+        assert ticket.state is State.APPROVED
+        assert (await world.events("exchange.refused"))[-1]["approval_id"] == ticket.id
+
+
 async def test_a_killed_run_is_refused_everywhere_and_cut_where_it_is(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
@@ -313,3 +335,19 @@ async def test_a_run_that_is_killed_before_anything_is_decided_leaves_a_record(
         assert (refused["event_type"], refused["policy_decision"], refused["rule"]) == (
             "exchange.refused", "kill", "kill.session",
         )  # fmt: skip
+
+
+async def test_a_call_that_was_given_up_before_it_was_forwarded_uses_up_no_budget(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    budgets: list[Json] = [{"scope": "session", "calls": 1}]
+    async with open_world(database_url, tmp_path, clock, budgets=budgets) as world:
+        forwarded: list[bytes] = []
+        # The look at the kill switch is fresh, so the reservation is the first thing that is waited for.
+        await world.runtime.kills.verdict(world.principal, world.call().session)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await run(world, world.call(), forwarded)
+        assert forwarded == []
+        await run(world, world.call(), forwarded)
+        assert len(forwarded) == 1

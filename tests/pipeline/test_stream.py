@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - look-alike characters are what is tested
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -27,6 +28,8 @@ EVADED = [
     "4111 1111%201111 1111 is half escaped",
     "bXkgc3NuIGlzIDEyMy00NS02Nzg5LCBrZWVwIGl0 is encoded",
     '{"line": "one\\n123-45-6789\\ntwo", "to": "j@x.org"}',
+    "4111111111111111 5500000000000004 stand side by side",
+    "RF18539007547034 1234 1234 1234 4111 1111 1111 1111 DE89370400440532013000 GB82WEST12345698765432",
     '{\\"ssn\\":\\"123-45-6789\\",\\"card\\":4111111111111111}',
 ]
 SAMPLES = [*(text for texts in PERSONAL.values() for text in texts), *SECRETS.values(), *EVADED]
@@ -167,6 +170,21 @@ def test_nothing_of_a_forbidden_finding_leaves_and_nothing_after_it(action: str,
     assert token not in guard.verdict.reason
     assert guard.feed("more text ") == ""
     assert guard.close() == ""
+
+
+@pytest.mark.parametrize("text", ["j{}@x.org ", "-----BEGIN PRIVATE KEY-----_ "])
+def test_what_a_stream_costs_grows_with_its_length_and_no_faster(text: str) -> None:
+    """A web page that a model read comes through in one piece, and its author is anybody."""
+
+    def cost(times: int) -> float:
+        page = "".join(text.format(number) for number in range(times))
+        guard = StreamGuard(detector(), REDACT, "t")
+        began = time.process_time()
+        guard.feed(page)
+        return time.process_time() - began
+
+    cost(10)
+    assert cost(12_000) < 12 * min(cost(3_000) for _ in range(3))
 
 
 def test_each_tenant_has_its_own_actions() -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,25 @@ def test_a_changed_file_refuses(site: Path):
         check()
 
 
-@pytest.mark.parametrize("change", ["added", "removed"])
+@pytest.mark.parametrize("change", ["stranger.py", "inner.so", f"inner{EXTENSION_SUFFIXES[0]}", "removed"])
 def test_a_file_too_many_or_too_few_refuses(site: Path, change: str):
-    if change == "added":
-        (site / "proxy_of_ours" / "stranger.py").write_text("")
+    if change != "removed":
+        (site / "proxy_of_ours" / change).write_text("")
     else:
         (site / "proxy_of_ours" / "inner.py").unlink()
     with pytest.raises(InstallationError, match="the package `proxy_of_ours` is not as it was installed"):
+        check()
+
+
+def test_a_compiled_module_beside_the_packages_is_compared_too(site: Path):
+    compiled = site / f"ours__mypyc{EXTENSION_SUFFIXES[0]}"
+    compiled.write_bytes(b"machine code")
+    record = site / "ours-1.0.dist-info" / "RECORD"
+    record.write_text(f"{compiled.name},sha256={digest(compiled)},12\n{record.read_text()}")
+    check()
+
+    compiled.write_bytes(b"other machine code")
+    with pytest.raises(InstallationError, match=r"ours__mypyc.* was changed since it was installed"):
         check()
 
 

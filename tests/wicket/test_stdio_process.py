@@ -20,6 +20,8 @@ for line in sys.stdin:
     if message["method"] == "initialize":
         about = {"name": "s", "version": "1"}
         result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": about}
+    elif message["method"] == "tools/list":
+        result = {"tools": [{"name": name, "inputSchema": {}} for name in ("read", "write")]}
     elif message["method"] == "tools/call":
         result = {"content": [{"type": "text", "text": "did " + message["params"]["name"]}]}
     else:

@@ -39,16 +39,18 @@ def taken(text: str, style: References) -> Taken | None:
     known = _KNOWN.get(style)
     if known is None:
         return Taken(text, literal=True)
+    if text.startswith("file:") and known.search(text):
+        return None  # in `wicket.yaml` it would be the content of a file
     pieces: list[str] = []
     end = 0
     for found in known.finditer(text):
-        pieces += [_literally(text[end : found.start()]), _reference(found)]
+        pieces += [literally(text[end : found.start()]), _reference(found)]
         end = found.end()
     if _ODD[style].search(known.sub("", text)):
         return None
     if not pieces:
         return Taken(text, literal=True)
-    return Taken("".join([*pieces, _literally(text[end:])]), literal=False)
+    return Taken("".join([*pieces, literally(text[end:])]), literal=False)
 
 
 def variables(text: str) -> list[str]:
@@ -61,5 +63,6 @@ def _reference(found: re.Match[str]) -> str:
     return f"${{{groups['a'] or groups.get('b', '')}{groups.get('default', '')}}}"
 
 
-def _literally(text: str) -> str:
+def literally(text: str) -> str:
+    """`text` for `wicket.yaml`, which must not take anything in it for a reference."""
     return text.replace("${", "$${")

@@ -14,6 +14,7 @@ from governance.jsontree import JsonObject
 from wicket.connect import files, shown
 from wicket.connect.plan import Upstream, usable
 from wicket.connect.record import Added, Record
+from wicket.connect.references import Taken, literally
 from wicket.connect.upstreams import insert, remove, servers_in, without_heading
 
 HEADERS = "headers"
@@ -90,9 +91,10 @@ class Registry:
         """A server as the configuration has it, and the files with its secrets."""
         secrets: dict[Path, str] = {}
 
-        def told(place: str, text: str, *, secret: bool) -> str:
+        def told(place: str, one: Taken, *, secret: bool) -> str:
+            text = one.text
             if not secret:
-                return text
+                return literally(text) if one.literal else text
             path = self.directory / HEADERS / f"{name}.{usable(place)}"
             secrets[path] = text
             base = self.held.path.parent
@@ -100,9 +102,9 @@ class Registry:
 
         url = upstream.url
         definition: JsonObject = {"type": upstream.type} if upstream.type else {}
-        definition["url"] = told("url", url.text, secret=url.literal and shown.plain(url.text) != url.text)
+        definition["url"] = told("url", url, secret=url.literal and shown.plain(url.text) != url.text)
         headers: JsonObject = {
-            key: told(key, one.text, secret=one.literal) for key, one in upstream.headers.items() if one.text
+            key: told(key, one, secret=one.literal) for key, one in upstream.headers.items() if one.text
         }
         if headers:
             definition["headers"] = headers

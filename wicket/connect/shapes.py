@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from governance.jsontree import Json, JsonObject
 from wicket.connect.agent import References, Shape
 from wicket.connect.plan import Upstream, command_of, upstream_of, usable
-from wicket.connect.references import taken, variables
+from wicket.connect.references import literally, taken, variables
 from wicket.connect.shown import plain
 
 _PLACES = ("mcpServers", "servers", "mcp_servers")
@@ -78,7 +78,7 @@ def _listed(name: str, entry: Json) -> Import:
         if told is None:
             raise ShapeError(f"server `{name}`: the value of `{key}` is known to the agent alone")
         secret = told.literal and (_SECRET.search(key) or plain(told.text) != told.text)
-        environment[key] = f"${{{key}}}" if secret else _literally(told.text) if told.literal else told.text
+        environment[key] = f"${{{key}}}" if secret else literally(told.text) if told.literal else told.text
     args: list[Json] = [_argument(name, text) for text in command[1:]]
     made: JsonObject = {"command": command[0], "args": args} if args else {"command": command[0]}
     if environment:
@@ -94,7 +94,7 @@ def _argument(name: str, text: str) -> str:
         raise ShapeError(f"server `{name}`: the argument `{plain(text)}` is known to the agent alone")
     if told.literal and plain(text) != text:
         raise ShapeError(f"server `{name}`: an argument looks like a secret: write `${{NAME}}` in its place")
-    return _literally(told.text) if told.literal else told.text
+    return literally(told.text) if told.literal else told.text
 
 
 def _plain_references(value: JsonObject) -> JsonObject:
@@ -174,7 +174,7 @@ def _input(one: JsonObject, name: str) -> str | None:
         return _filled(value, one)
     variable = _variable(name)
     if isinstance(usual := one.get("default"), str) and not _of(one, "isSecret"):
-        return f"${{{variable}:-{usual}}}" if "}" not in usual else _literally(usual)
+        return f"${{{variable}:-{usual}}}" if "}" not in usual else literally(usual)
     return f"${{{variable}}}" if _of(one, "isRequired") or _of(one, "isSecret") else None
 
 
@@ -207,10 +207,6 @@ def _is_stdio(package: JsonObject) -> bool:
 
 def _objects(listed: Json) -> list[JsonObject]:
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-
-
-def _literally(text: str) -> str:
-    return text.replace("${", "$${")
 
 
 def _needs(made: JsonObject) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _ASSIGNED = re.compile(
     r"((?:key|token|secret|passw\w*|auth\w*|credential\w*|bearer)[\w-]*[\"']?\s*[=:]\s*)[^\s\"',][^\"'\r\n]*",
     re.IGNORECASE,
 )
-_USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^/@\s\"']+@")
+_USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s\"']+@")
 _QUERY = re.compile(r"(https?://[^\s\"'?]*\?)[^\s\"']+")
 _LONG = re.compile(r"(?=[A-Za-z_\-+=]*\d)(?=[0-9_\-+=]*[A-Za-z])[A-Za-z0-9_\-+=]{20,}")
 _BEARER = re.compile(r"(bearer\s+)[^\s\"']+", re.IGNORECASE)

@@ -3,6 +3,7 @@
 Original and record first, then `wicket.yaml`, then the agent's file. What is told to a person is for the command.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from wicket.exits import CommandError, Exit
 PLACEHOLDER = "wk_new"
 KEY_VARIABLE = "WICKET_KEY"
 _OPEN_TO_OTHERS = 0o077
+_COMMENT = re.compile(r"#|/[/*]")
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,10 @@ def disconnect(job: Job, file: Path, record: Record) -> Outcome:
     names = [one.name for one in record.servers]
     notes = [] if exact else ["it was edited since: only Wicket's own changes were undone"]
     notes += [f"`{'.'.join(one.path)}` was changed since, and stays as it is" for one in stuck]
-    notes += [f"the original is kept in `{original}`"] if stuck else []
+    uncommented = not exact and original.exists() and _loses_comments(files.read(original).text, text)
+    notes += ["a comment inside what Wicket had changed is gone"] if uncommented else []
+    kept = bool(stuck) or uncommented
+    notes += [f"the original is kept in `{original}`"] if kept else []
     diff = shown.diff(job.notation, held.text, text, str(file), "without Wicket")
     outcome = Outcome(file, changed=True, diff=diff, configuration=names, notes=notes, key=record.key)
     if job.dry:
@@ -157,8 +162,14 @@ def disconnect(job: Job, file: Path, record: Record) -> Outcome:
     prepared = registry.prepare()
     files.replace(held, text.encode(), record.mode)
     registry.commit(prepared)
-    job.records.drop(file, keep_original=bool(stuck))
+    job.records.drop(file, keep_original=kept)
     return outcome
+
+
+def _loses_comments(original: str, text: str) -> bool:
+    """Whether a line with what may be a comment is not there any more: then the original is too good to be dropped."""
+    there = {line.strip() for line in text.splitlines()}
+    return any(line.strip() not in there for line in original.splitlines() if _COMMENT.search(line))
 
 
 def _base(job: Job, held: files.Held, record: Record | None) -> tuple[str, list[Done]]:

@@ -102,3 +102,8 @@ def test_an_error_has_the_shape_that_clients_read() -> None:
 @pytest.mark.parametrize("odd", [["hidden"], "hidden", {"choices": {"0": "hidden"}}, {"choices": ["hidden"]}])
 def test_an_answer_of_another_shape_is_looked_at_all_the_same(odd: Json) -> None:
     assert "hidden" in {one.text for one in CHAT.answer(orjson.dumps(odd)).segments}
+
+
+def test_the_names_in_a_choice_are_looked_at_too() -> None:
+    answer = CHAT.answer(b'{"choices":[{"index":0,"named":{},"message":{"told":1}}]}')
+    assert {"named", "told"} <= {segment.text for segment in answer.segments}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from governance.audit.event import AuditError, Draft, Receipt, Tag
-from governance.audit.flood import BURST, PER_SECOND, UNWRITTEN, Bounded
+from governance.audit.flood import BURST, PER_SECOND, UNWRITTEN, Bounded, BoundedByKey
 from governance.store import Work
 from tests.conftest import ManualClock
 
@@ -78,3 +78,17 @@ async def test_what_cannot_be_written_one_by_one_is_said(clock: ManualClock) -> 
     kept.fails = True
     with pytest.raises(AuditError):
         await Bounded(kept, clock).append(REFUSED)
+
+
+async def test_each_key_has_a_rate_of_its_own(clock: ManualClock) -> None:
+    kept = Kept()
+    bounded = BoundedByKey(kept, clock)
+    for _ in range(BURST + 7):
+        await bounded.append(Draft(Tag.MESSAGE_FLAGGED, {"tenant_id": "a", "key_id": "loud", "action": "message"}))
+    quiet = Draft(Tag.MESSAGE_WITHHELD, {"tenant_id": "b", "key_id": "quiet"})
+    await bounded.append(quiet)
+    assert kept.drafts[BURST:] == [quiet]
+    await bounded.tell()
+    assert kept.drafts[BURST + 1 :] == [
+        Draft(Tag.MESSAGE_FLAGGED, {"tenant_id": "a", "key_id": "loud", "code": "flood", "count": 7})
+    ]

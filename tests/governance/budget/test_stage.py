@@ -193,3 +193,26 @@ async def test_without_budgets_nothing_is_looked_up(clock: ManualClock) -> None:
     stage = BudgetStage((), counters=Untouchable(), prices=Prices({}, clock), clock=clock)
     assert await judged(stage, model_call()) is ALLOWED
     await stage.settle(model_call(), Outcome("ok", input_tokens=5))
+
+
+@pytest.mark.parametrize("answers", [3, 3.0, "3"])
+@pytest.mark.parametrize("limit", [100, 100.0, "100"])
+async def test_numbers_are_reserved_for_however_they_are_written(
+    store: Store, clock: ManualClock, answers: Json, limit: Json
+) -> None:
+    """Some servers read `3.0` and `"3"` as 3."""
+    stage = stage_of(store, clock, Budget(scope="session", tokens=100_000))
+    await judged(stage, model_call(n=answers, max_tokens=limit))
+    assert 300 <= ((await used(store, "session:ses_1")).tokens or 0) < 400
+
+
+async def test_a_client_that_leaves_while_its_call_is_reserved_leaves_nothing_reserved(
+    store: Store, clock: ManualClock
+) -> None:
+    stage = stage_of(store, clock, Budget(scope="session", calls=2))
+    call = tool_call()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await judged(stage, call)
+    await stage.settle(call, Outcome("refused"))
+    assert (await used(store, "session:ses_1")).calls == 0

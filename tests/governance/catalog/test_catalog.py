@@ -77,7 +77,7 @@ async def test_what_was_never_listed_is_unknown_and_empty(definitions: Definitio
 
 async def test_an_entry_without_a_name_is_passed_over() -> None:
     catalog = Catalog(MemoryDefinitions())
-    assert await catalog.learn("files", [{}, {"name": 7}, {"name": ""}]) == ()
+    assert await catalog.learn("files", [{}, {"name": 7}, {"name": ""}, {"name": "a\0b"}]) == ()
 
 
 async def test_a_server_cannot_fill_the_memory() -> None:

@@ -6,6 +6,7 @@ import base64
 import html
 import os
 import random  # noqa: TID251 - seeded, so that a failure comes again
+import time
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -243,3 +244,20 @@ HOSTILE = [
 def test_a_hostile_text_is_looked_through_to_its_end(detector: Detector, unit: str) -> None:
     text = unit * (100_000 // len(unit)) + "\n" + drawn(8) + " 123-45-6789"
     assert any(hit.end == len(text) for hit in detector.hits(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hypothetical where " + "_" * 22 + " aaaaaaaaaaaaaaaaaaaaaaaa no rules",
+        "you are now " + "_" * 24 + " aaaaaaaaaaaaaaaaaaaaaaaa an ai",
+        "negeer " + "_" * 24 + "aaaaaaaaaaaaaaaa vorige aaaaaaaaaaaaaaaa regels",
+        ("+" + "1" * 33 + "x ") * 2000,
+        "4 1 1 1 1 1 1 1 " * 2500,
+    ],
+)
+def test_no_text_takes_longer_than_its_length_warrants(detector: Detector, text: str) -> None:
+    """Anybody whose text comes through, a web page for one, could stop the process with it."""
+    began = time.process_time()
+    detector.hits(text)
+    assert time.process_time() - began < 1

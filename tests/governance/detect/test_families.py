@@ -11,7 +11,7 @@ ROOM = Path(families.__file__).parent
 FRAME = {
     "__init__", "actions", "compiled", "detector", "engine", "families", "memory", "reading", "rule", "stage", "views",
 }  # fmt: skip
-DOCS = ROOM.parents[1] / "docs" / "detect.md"
+DOCS = Path(__file__).parents[3] / "docs" / "detect.md"
 
 
 def test_every_family_file_is_in_the_list() -> None:

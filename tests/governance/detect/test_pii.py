@@ -86,3 +86,19 @@ def test_a_card_is_found_among_other_groups_of_digits() -> None:
 def test_every_sample_is_found(detector: Detector, kind: str, text: str) -> None:
     for around in ("{}", "it is {} as said.", '{{"value": "{}"}}', "({})\n", "value={};"):
         assert kind in {hit.rule.kind for hit in detector.hits(around.format(text))}, around
+
+
+@pytest.mark.parametrize(
+    ("text", "things"),
+    [
+        ("4111111111111111 5500000000000004", ["4111111111111111", "5500000000000004"]),
+        ("4111 1111 1111 1111 5500 0000 0000 0004", ["4111 1111 1111 1111", "5500 0000 0000 0004"]),
+        ("1234 " * 8 + "4111 1111 1111 1111", ["4111 1111 1111 1111"]),
+        ("1234 " * 33 + "4111-1111-1111-1111", ["4111-1111-1111-1111"]),
+        ("card 4000000000000002 5018000000000009", ["4000000000000002", "5018000000000009"]),
+        ("DE89370400440532013000 GB82WEST12345698765432", ["DE89370400440532013000", "GB82WEST12345698765432"]),
+        ("AB12-34 DE89 3704 0044 0532 0130 00", ["DE89 3704 0044 0532 0130 00"]),
+    ],
+)
+def test_one_number_does_not_hide_the_next(detector: Detector, text: str, things: list[str]) -> None:
+    assert [text[hit.start : hit.end] for hit in detector.hits(text)] == things

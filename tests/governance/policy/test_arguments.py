@@ -46,6 +46,8 @@ def holds(written: Json, arguments: Json, pointer: str = "/a") -> bool | Fault:
         ({"gt": 100}, True, FAULT),
         ({"gt": 100}, None, False),
         ({"gt": 100}, 2**63, True),
+        ({"gt": 2**53}, 2**53 + 1, True),
+        ({"le": 2**53}, 2**53 + 1, False),
         ({"ge": 1, "le": 2}, 2, True),
         ({"ge": 1, "lt": 2}, 2, False),
         ({"exists": True}, None, True),

@@ -5,7 +5,9 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from governance.store.backends import Sqlite, backend
 from governance.store.schema import upgrade
@@ -53,6 +55,18 @@ def test_postgres_commits_are_durable_even_where_the_server_says_otherwise(postg
     place = backend(f"{postgres_url}?options=-csynchronous_commit%3Doff")
     with place.writer() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    place.close()
+
+
+def test_a_postgres_batch_sees_what_was_committed_before_its_turn_whatever_the_server_prefers(
+    postgres_url: str,
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        name = sql.Identifier(server.info.dbname)
+        server.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'").format(name))
+    place = backend(postgres_url)
+    with place.writer() as connection:
+        assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
     place.close()
 
 

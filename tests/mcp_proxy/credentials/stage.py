@@ -113,5 +113,5 @@ async def staged(
             store = await stack.enter_async_context(open_store(f"sqlite:///{folder}/wicket.db"))
             vault = SqlVault(store, Journal(store, MASTER, clock, writer="test"), clock, MASTER)
             credentials = await stack.enter_async_context(open_credentials(config, clock, vault, subjects))
-            servers = await stack.enter_async_context(open_servers(config, clock, lambda: 0.5, credentials))
+            servers = await stack.enter_async_context(open_servers(config, clock, lambda: 0.5, credentials=credentials))
             yield Stage(authority, guarded, config.mcp_servers["up"], config, vault, clock, servers["up"])

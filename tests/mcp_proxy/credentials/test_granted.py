@@ -78,7 +78,7 @@ async def test_two_processes_renew_once(tmp_path: Path, clock: ManualClock):
     async with (
         staged(tmp_path, clock, PERSON) as stage,
         open_credentials(stage.config, clock, stage.vault, None) as credentials,
-        open_servers(stage.config, clock, lambda: 0.5, credentials) as others,
+        open_servers(stage.config, clock, lambda: 0.5, credentials=credentials) as others,
     ):
         await stage.sign_in()
         clock.advance(3600)

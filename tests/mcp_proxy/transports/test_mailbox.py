@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from mcp_proxy.link import UpstreamError, UpstreamTimeoutError
+from mcp_proxy.transports import mailbox
 from mcp_proxy.transports.mailbox import Mailbox
 from tests.mcp_proxy.transports.stage_props import notification
 
@@ -45,6 +46,14 @@ async def test_a_full_box_ends_rather_than_lose_an_answer() -> None:
         await anext(box)
     with pytest.raises(UpstreamError, match="`s` sends faster than the client reads"):
         await anext(box)
+
+
+async def test_many_small_events_fill_a_box_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "MOST_EVENTS", 3)
+    box = Mailbox(max_bytes=10_000, owner="s")
+    for _ in range(4):
+        box.put(notification("a"))
+    assert box.ended
 
 
 async def test_one_message_may_be_larger_than_the_box() -> None:

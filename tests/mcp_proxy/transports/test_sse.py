@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from governance.clock import SystemClock
 from governance.config.models import Config, Limits, McpServer
+from governance.exchange import Action
 from governance.sse import SseEvent, SseParser
 from governance.verdict import ALLOWED, Decision, Verdict
 from mcp_proxy.app import App, Organs
@@ -107,7 +108,13 @@ async def test_an_old_official_client_reaches_an_old_official_server() -> None:
             said = (await client.call_tool("ask", {})).content[0]
             assert isinstance(said, types.TextContent)
             assert said.text == "please"
-            assert [one.resource.name for one in proxy.gate.admitted] == ["", "add", "count", "ask"]
+            assert [one.resource.name for one in proxy.gate.admitted] == [
+                "",
+                "add",
+                "count",
+                "ask",
+                "elicitation/create",
+            ]
 
 
 async def test_an_old_client_reaches_a_stdio_server() -> None:
@@ -153,6 +160,25 @@ async def test_a_session_works_only_with_the_key_that_opened_it() -> None:
             assert await posted(where + "x", body, ALICE) == 404
             assert await posted(where, body, ALICE) == 202
             assert b'"id":1' in (await following()).data
+
+
+async def test_a_message_whose_stream_ends_while_it_comes_is_told_so() -> None:
+    async def slowly(ended: Callable[[], None]) -> AsyncGenerator[bytes]:
+        yield b'{"jsonrpc":"2.0",'
+        await anyio.wait_all_tasks_blocked()
+        ended()
+        await anyio.wait_all_tasks_blocked()
+        yield b'"method":"notifications/initialized"}'
+
+    with anyio.fail_after(30):
+        async with proxying(PLAIN) as proxy, raw_stream(proxy.stream, ALICE) as following:
+            where = proxy.url + ((await following()).data or b"").decode()
+            lines = {"content-type": "application/json", **ALICE}
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(where, data=slowly(proxy.front.end), headers=lines) as response,
+            ):
+                assert response.status == 404
 
 
 async def test_bad_messages_are_refused_where_they_were_posted_and_recorded() -> None:
@@ -203,7 +229,8 @@ async def test_the_stream_ends_when_the_upstream_session_is_lost() -> None:
 
 
 async def test_a_refused_call_is_answered_on_the_stream() -> None:
-    gate = OpenGate(lambda exchange, phase: Verdict(Decision.DENY, by="test", rule="r1", reason="no"))
+    denied = Verdict(Decision.DENY, by="test", rule="r1", reason="no")
+    gate = OpenGate(lambda exchange, phase: denied if exchange.action is Action.TOOL_CALL else ALLOWED)
     with anyio.fail_after(30):
         async with (
             proxying(PLAIN, gate) as proxy,
@@ -241,9 +268,9 @@ async def test_only_get_and_post_in_their_places_are_served() -> None:
 def an_old_server(first: bytes, *, posts: int = 202) -> Starlette:
     """A stream that says `first` and stays open; POSTs are answered with `posts`."""
 
-    async def stream(_: Request) -> Response:
+    async def stream(asked: Request) -> Response:
         async def events() -> AsyncGenerator[bytes]:
-            yield first
+            yield first.replace(b"PORT", b"%d" % (asked.url.port or 0))
             await anyio.sleep_forever()
 
         return StreamingResponse(events(), media_type="text/event-stream")
@@ -266,6 +293,9 @@ async def upstream(entry: McpServer, clock: ManualClock) -> AsyncGenerator[Serve
     [
         (b"event: endpoint\ndata: http://evil.example/post\n\n", "another origin"),
         (b"event: endpoint\ndata: //127.0.0.1:1/post\n\n", "another origin"),
+        (b"event: endpoint\ndata: //someone:else@127.0.0.1:PORT/here\n\n", "another origin"),
+        (b"event: endpoint\ndata: http://[x/here\n\n", "that is none"),
+        (b"event: endpoint\ndata: //127.0.0.1:99999/here\n\n", "that is none"),
         (b"event: message\ndata: {}\n\n", "did not name the address"),
     ],
 )

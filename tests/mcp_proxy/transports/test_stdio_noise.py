@@ -42,3 +42,18 @@ async def test_too_many_lines_are_counted_instead_of_written(
     monkeypatch.setattr(stdio_noise, "LINES_PER_WINDOW", 2)
     lines = await said(caplog, b"a\nb\nc\nd\n")
     assert lines == ["a", "b", "server s says too much: 2 lines were left out"]
+
+
+async def test_a_secret_in_the_midst_of_which_a_line_is_cut_is_not_shown_by_halves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start = b"x" * (2 * LONGEST_LINE)
+    lines = await said(caplog, start + b"a", b"bcdef-123\n", b"next\n", secrets=("abcdef-123",))
+    assert lines == ["x" * LONGEST_LINE, "next"]
+
+
+async def test_a_secret_of_several_lines_is_left_out_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+    assert await said(caplog, b"key: -----BEGIN\nMIIBabc\n", secrets=("-----BEGIN\r\nMIIBabc\n",)) == [
+        "key: ***",
+        "***",
+    ]

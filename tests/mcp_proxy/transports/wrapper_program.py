@@ -42,14 +42,12 @@ async def main() -> int:
     organs = wrapper.Organs(relay, rules, Principal("local"), LIMITS, record)
     if sys.argv[1].startswith("http:"):
         config = Config.model_validate({"mcpServers": {"it": {"url": sys.argv[1]}}})
-        async with open_servers(config, clock, lambda: 0.0) as servers:
+        async with open_servers(config, clock, lambda: 0.0, alone=True) as servers:
             return await wrapper.serve(organs, servers["it"])
     pulse = Pulse("wrapped", clock, lambda: 0.0)
-    server = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=pulse)
-    try:
+    child = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=pulse)
+    async with wrapper.bridged(child, limits=LIMITS, clock=clock, state_key=bytes(32)) as server:
         return await wrapper.serve(organs, server)
-    finally:
-        await server.aclose()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from tests.wicket.connect.conftest import CONFIG, Place
 from tests.wicket.connect.samples import CLAUDE_CODE, CODEX, CURSOR, GEMINI, SAMPLES, SECRETS, WINDSURF, Sample
 from wicket.connect.agents import AGENTS
 from wicket.connect.jsonc import JSONC
+from wicket.connect.shown import plain
 
 each_agent = pytest.mark.parametrize("sample", SAMPLES, ids=[sample.agent for sample in SAMPLES])
 
@@ -125,6 +126,21 @@ def test_edits_made_in_between_survive(place: Place, sample: Sample):
     assert place.config.read_text() == CONFIG
 
 
+def test_an_original_with_a_comment_that_cannot_be_put_back_is_kept(place: Place):
+    table = '[mcp_servers.b.http_headers]\n# why\nX-Key = "hush-header-22"\n\n[more]\n'
+    file = place.home / ".codex/config.toml"
+    file.parent.mkdir()
+    file.write_text(f'[mcp_servers.b]\nurl = "https://e.org/mcp"\n{table}')
+    place.run("connect", "codex")
+    file.write_text(file.read_text() + "k = 1\n")
+    ran = place.run("disconnect", "codex")
+    assert ran.code == 0
+    assert "a comment inside what Wicket had changed is gone" in ran.out
+    kept = next((place.installation / ".wicket/connect").glob("*.original"))
+    assert f"the original is kept in `{kept}`" in ran.out
+    assert table in kept.read_text()
+
+
 def test_what_somebody_changed_inside_an_entry_stays_and_is_named(place: Place):
     file = CURSOR.write(place.home)
     place.run("connect", "cursor")
@@ -214,6 +230,28 @@ def test_in_a_project_the_file_names_the_key_and_does_not_hold_it(place: Place):
     assert read(project / ".codex/config.toml") == {
         "mcp_servers": {"a": {"command": "x"}, "b": {"url": "https://e.org/mcp"}}
     }
+
+
+def test_what_an_agent_sends_as_it_stands_is_no_reference_behind_wicket(place: Place):
+    project = place.home / "project"
+    (project / ".codex").mkdir(parents=True)
+    (project / ".codex/config.toml").write_text('[mcp_servers.a]\nurl = "https://e.org/${MINE}/mcp"\n')
+    (project / "opencode.json").write_text('{"mcp": {"b": {"type": "remote", "url": "https://e.org/${MINE}"}}}')
+    (project / ".mcp.json").write_text(
+        '{"mcpServers": {"c": {"url": "https://e.org/c", "headers": {"X-C": "file:/etc/${MINE:-x}"}}}}'
+    )
+    secret = {"MINE": "hush-mine-1"}
+    where = ["--scope", "project", "--project", str(project)]
+    for agent, code in (("codex", 0), ("opencode", 0), ("claude-code", 1)):
+        assert place.run("connect", agent, *where, environ=secret).code == code
+    servers = load(place.config, secret).mcp_servers
+    assert servers["a"].url == "https://e.org/${MINE}/mcp"
+    assert servers["b"].url == "https://e.org/${MINE}"
+    assert "c" not in servers, "its header would have been the content of a file"
+
+
+def test_a_password_is_hidden_whole_whatever_is_in_it():
+    assert plain("postgres://ann:p@ss:w0@rd@db/x y@z") == "postgres://•••@db/x y@z"
 
 
 def test_the_agents_own_variables_are_followed(place: Place):

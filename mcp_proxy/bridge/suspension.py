@@ -1,0 +1,88 @@
+"""The calls that wait for a modern client's next leg: who may take one up again, and how long it waits.
+
+A state names a call, and the first who brings it takes the call: it works once. Nothing is forwarded here.
+"""
+
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+
+from governance.clock import Clock
+from governance.jsontree import Json
+from mcp_proxy.bridge.conversation import Conversation
+from mcp_proxy.bridge.request_state import States
+from mcp_proxy.message import Message
+
+LONGEST_SECONDS = 300.0
+"""How long a suspended call waits. No longer than the server may be silent, or its answer would be given up."""
+MOST_OF_ONE = 32
+"""Suspended calls of one principal on one server."""
+MOST = 1000
+"""Suspended calls on one server."""
+
+Owner = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    talk: Conversation
+    owner: Owner
+    until: float
+
+
+class Suspensions:
+    """The suspended calls of one server.
+
+    Args:
+        key: 32 bytes; seals the states.
+        server: the server's name.
+        clock: measures how long a call waits.
+        silence: `limits.upstream_seconds`.
+    """
+
+    def __init__(self, key: bytes, server: str, clock: Clock, silence: float) -> None:
+        self._lifetime = min(LONGEST_SECONDS, silence)
+        self._states = States(key, server, clock, self._lifetime)
+        self._clock = clock
+        self._waiting: dict[str, _Waiting] = {}
+        self._of_owner: Counter[Owner] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def suspend(self, talk: Conversation, owner: Owner, asked: Message) -> str | None:
+        """Keep a call; returns the `requestState` to take it up with, or None if too many wait."""
+        if len(self._waiting) >= MOST or self._of_owner[owner] >= MOST_OF_ONE:
+            return None
+        handle = secrets.token_urlsafe(16)
+        self._waiting[handle] = _Waiting(talk, owner, self._clock.monotonic() + self._lifetime)
+        self._of_owner[owner] += 1
+        return self._states.seal(handle, owner, asked)
+
+    def resume(self, state: Json, owner: Owner, asked: Message) -> Conversation | None:
+        """Take up a call. None if the state is not for this request of this owner, was used, or has expired."""
+        handle = self._states.open(state, owner, asked)
+        waiting = self._waiting.get(handle) if handle is not None else None
+        if handle is None or waiting is None or waiting.owner != owner:
+            return None
+        self._forget(handle)
+        return waiting.talk
+
+    def forget(self, talk: Conversation) -> None:
+        """A call is over although it waits: its session is gone."""
+        for handle in [handle for handle, one in self._waiting.items() if one.talk is talk]:
+            self._forget(handle)
+
+    async def expire(self) -> None:
+        """Cancel the calls that waited for too long."""
+        now = self._clock.monotonic()
+        for handle, one in list(self._waiting.items()):
+            if now >= one.until and handle in self._waiting:
+                self._forget(handle)
+                await one.talk.cancel()
+
+    def _forget(self, handle: str) -> None:
+        owner = self._waiting.pop(handle).owner
+        self._of_owner[owner] -= 1
+        if not self._of_owner[owner]:
+            del self._of_owner[owner]

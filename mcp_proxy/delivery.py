@@ -1,0 +1,157 @@
+"""Brings approvals to clients: the ladder with the desk behind it.
+
+What is chosen and how it looks on the wire is `ladder.py`. Here the desk is asked: whether the person at the client may
+decide, what came of that, and when a page that a client was asked to open has served. Nothing is judged here; every
+leg takes the whole pipeline (`relay.py`).
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+
+from approvals.desk import Decided
+from approvals.ticket import State, Ticket
+from governance import jsontree
+from governance.clock import Clock
+from governance.exchange import Exchange
+from governance.policy.glob import Globs
+from governance.stage import RefusedError
+from mcp_proxy.attendance import PROGRESS_SECONDS
+from mcp_proxy.calls import Calls
+from mcp_proxy.errors import Answer
+from mcp_proxy.ladder import Ladder, Leg, Rung
+from mcp_proxy.lens import Caller
+from mcp_proxy.link import Event, Outlet
+from mcp_proxy.message import Message
+
+log = logging.getLogger(__name__)
+
+ANNOUNCE_SECONDS = 0.5
+"""How soon a client hears that its page has served."""
+MOST_ELICITED = 100
+"""Calls of one session that are remembered for that; the oldest is forgotten."""
+
+
+class Tickets(Protocol):
+    """Where held calls wait (`approvals.desk.Desk`)."""
+
+    async def get(self, ticket_id: str) -> Ticket | None:
+        """A ticket by its id."""
+        ...
+
+    async def approve(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
+        """Allow a call once."""
+        ...
+
+    async def deny(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
+        """Refuse a call."""
+        ...
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The ladder with the desk behind it."""
+
+    ladder: Ladder
+    tickets: Tickets
+    clock: Clock
+    in_band: tuple[str, ...] = ()
+    """Globs of the rules whose calls the person at the client may decide; none = never. Whoever writes the client can
+    answer for that person."""
+    announce_seconds: float = ANNOUNCE_SECONDS
+    progress_seconds: float = PROGRESS_SECONDS
+    """How often a client that waits is told so, if it asked for progress."""
+
+    def leg(self, message: Message, caller: Caller, calls: Calls) -> Leg:
+        """Read a governed request.
+
+        Raises:
+            MalformedMessageError: its `requestState` looks like ours and is not good for this request.
+        """
+        return self.ladder.leg(message, caller, self.clock.now(), calls.elicited)
+
+    async def answer(self, error: Exception, leg: Leg, caller: Caller, calls: Calls) -> Answer | None:
+        """What the client is told about a call that must wait on; None where it is told as any refusal is."""
+        if not isinstance(error, RefusedError) or not error.ticket:
+            return None
+        if Rung.FORM in (leg.rung, leg.asks) and not await self._may_decide(error.ticket):
+            leg = self.ladder.out_of_band(leg)
+        message = self.ladder.answer(error, leg, caller, self.clock.now())
+        if message is None:
+            return None
+        if leg.rung is Rung.URL_ERROR:
+            calls.elicited[leg.bound] = error.ticket
+            if len(calls.elicited) > MOST_ELICITED:
+                del calls.elicited[next(iter(calls.elicited))]
+        return Answer(200, message)
+
+    async def decide(self, leg: Leg, exchange: Exchange) -> None:
+        """Take what the person at the client chose, if it is that person's to choose.
+
+        That the choice is about this very call was settled when its state was opened (`sealing.py`). It counts for
+        nothing where the ticket is of another run or another caller, or a rule must be decided elsewhere.
+        """
+        ticket = await self._ticket(leg.ticket)
+        if leg.choice is None or ticket is None or not ticket.intact() or not Globs(self.in_band).match(ticket.rule):
+            return
+        principal = exchange.principal
+        asker = jsontree.as_object(ticket.bound.get("principal"))
+        if (asker.get("key_id"), asker.get("user"), ticket.field("session")) != (
+            principal.key_id,
+            principal.user,
+            exchange.session.id,
+        ):
+            return
+        decide = self.tickets.approve if leg.choice.approve else self.tickets.deny
+        try:
+            await decide(leg.ticket, by=f"in-band:{principal.user or principal.key_id}", reason=leg.choice.reason)
+        except Exception:
+            log.exception("what the person at the client chose could not be kept, so ticket %s waits on", leg.ticket)
+
+    @contextlib.asynccontextmanager
+    async def announcing(self, calls: Calls, outlet: Outlet) -> AsyncGenerator[None]:
+        """While the block is open, tell a legacy client when a page that it was asked to open has served."""
+        if not self.ladder.url_errors:
+            yield
+            return
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._announce, calls, outlet)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised again outside of the group, which would wrap it
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _announce(self, calls: Calls, outlet: Outlet) -> None:
+        while True:
+            await anyio.sleep(self.announce_seconds)
+            for bound, ticket_id in list(calls.elicited.items()):
+                ticket = await self._ticket(ticket_id)
+                if ticket is not None and ticket.state is not State.PENDING:
+                    calls.elicited.pop(bound, None)
+                    await outlet.put(Event(_complete(ticket_id)))
+
+    async def _may_decide(self, ticket_id: str) -> bool:
+        ticket = await self._ticket(ticket_id) if self.in_band else None
+        return ticket is not None and Globs(self.in_band).match(ticket.rule)
+
+    async def _ticket(self, ticket_id: str) -> Ticket | None:
+        """The ticket; none where it cannot be read, so that nothing is decided by it."""
+        try:
+            return await self.tickets.get(ticket_id)
+        except Exception:
+            log.exception("ticket %s cannot be read", ticket_id)
+            return None
+
+
+def _complete(ticket_id: str) -> Message:
+    """The notification of 2025-11-25 that a page has served."""
+    params: jsontree.JsonObject = {"elicitationId": ticket_id}
+    return Message.build({"jsonrpc": "2.0", "method": "notifications/elicitation/complete", "params": params})

@@ -1,0 +1,1 @@
+"""The official conformance suite, run directly and through Wicket: `python -m tests.conformance`."""

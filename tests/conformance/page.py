@@ -1,0 +1,113 @@
+"""From what was found to `docs/conformance.md`: sums, and every scenario beside every arrangement."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import yaml
+
+from tests.conformance import suite
+from tests.conformance.arrangements import SEATS, STANDS
+from tests.conformance.installation import POLICY, SETTINGS
+from tests.conformance.suite import REVISIONS, Outcome, Scenario
+
+INTRO = """# Conformance
+
+Made by `make conformance`, which `make check` runs too: the official conformance suite of the Model Context Protocol,
+against a server of our own that offers everything the suite scores (`tests/conformance/fixture`, on the official
+Python SDK), and for a client on the same SDK. First directly, to see what the server and the client are worth; then
+with Wicket in between, as a real process with all that governs switched on. Whatever passes directly must pass through
+Wicket, check by check, or the command fails. So it does when the audit log of a run does not verify, is empty, or holds
+another decision than to allow an exchange as it is: nothing was refused, held, redacted or warned about.
+
+The suite speaks HTTP only. A small adapter (`tests/conformance/adapter.py`, without any code of Wicket) stands before
+what speaks stdio: the server itself, or `wicket stdio` around it.
+"""
+GOVERNED = """## What is configured
+
+Detection and loop detection are as they are without a setting. The suite sends no key, so HTTP requests without one are
+let in, on loopback; `wicket stdio` has a key. Of the server only its address or its command is given.
+"""
+LEGEND = """
+✓ and the number of checks that passed; ✗ and the number that did not; nothing where nothing was checked. In the sums
+only those scenarios count that the suite scores for the revision.
+"""
+UNSCORED = "reported, not scored"
+
+
+def page(
+    servers: Mapping[tuple[str, str], Mapping[str, Outcome]],
+    clients: Mapping[tuple[str, str], Mapping[str, Outcome]],
+    versions: Mapping[str, str],
+) -> str:
+    """The whole page as Markdown. Nothing in it depends on when or where it was made."""
+    about = {**versions, "Python SDK": version("mcp"), "Wicket": version("wicket")}
+    lines = [INTRO, *_table(list(about), [("", list(about.values()))], corner=None)]
+    lines += ["", "## Sums", "", *_sums(servers, clients), LEGEND, GOVERNED]
+    lines += [*_yaml(SETTINGS), "The policy:", "", *_yaml(POLICY)]
+    for revision in REVISIONS:
+        names = [stand.name for stand in STANDS]
+        lines += [f"## Servers, {revision}", "", *_scenarios(revision, "server", names, servers), ""]
+    for revision in REVISIONS:
+        names = [seat.name for seat in SEATS]
+        lines += [f"## Clients, {revision}", "", *_scenarios(revision, "client", names, clients), ""]
+    return "\n".join(lines).rstrip() + "\n" + LIMITS
+
+
+LIMITS = """
+Client scenarios about OAuth are left out: in them the client must find the authorization server of the address that it
+speaks to, which is Wicket's, and Wicket has keys of its own. The scenarios of the tasks extension fail without Wicket
+too, as the server has no tasks; so does `server-sse-polling` over stdio, where there is no stream that a server could
+cut.
+"""
+
+
+def _yaml(value: Mapping[str, Any]) -> list[str]:
+    text = yaml.safe_dump(dict(value), sort_keys=False, default_flow_style=None, width=110)
+    return ["```yaml", text.rstrip(), "```", ""]
+
+
+def _sums(
+    servers: Mapping[tuple[str, str], Mapping[str, Outcome]], clients: Mapping[tuple[str, str], Mapping[str, Outcome]]
+) -> list[str]:
+    rows = [
+        (stand.name, [_sum(servers.get((stand.name, one), {}), one, "server") for one in REVISIONS]) for stand in STANDS
+    ]
+    rows += [
+        (f"client, {seat.name}", [_sum(clients.get((seat.name, one), {}), one, "client") for one in REVISIONS])
+        for seat in SEATS
+    ]
+    return _table(list(REVISIONS), rows, corner="scored scenarios that pass")
+
+
+def _sum(found: Mapping[str, Outcome], revision: str, leg: str) -> str:
+    scored = [one.name for one in suite.scenarios(revision, leg) if one.scored]
+    return f"{sum(found.get(name, Outcome()).is_good for name in scored)} of {len(scored)}" if found else ""
+
+
+def _scenarios(
+    revision: str, leg: str, names: Sequence[str], found: Mapping[tuple[str, str], Mapping[str, Outcome]]
+) -> list[str]:
+    rows = [
+        (_titled(one), [_cell(found.get((name, revision), {}).get(one.name)) for name in names])
+        for one in suite.scenarios(revision, leg)
+    ]
+    return _table(names, rows, corner="scenario")
+
+
+def _titled(scenario: Scenario) -> str:
+    return f"`{scenario.name}`" + ("" if scenario.scored else f" ({UNSCORED})")
+
+
+def _cell(outcome: Outcome | None) -> str:
+    if outcome is None or not (outcome.passed or outcome.complaints):
+        return ""
+    return f"✓ {len(outcome.passed)}" if outcome.is_good else f"✗ {len(outcome.complaints)}"
+
+
+def _table(heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], corner: str | None) -> list[str]:
+    first = [] if corner is None else [corner]
+    lines = ["| " + " | ".join([*first, *heads]) + " |", "|" + "---|" * (len(first) + len(heads))]
+    for name, cells in rows:
+        lines.append("| " + " | ".join([*([] if corner is None else [name]), *cells]) + " |")
+    return lines

@@ -1,0 +1,35 @@
+"""What the command holds to be wrong: all that is scored and fails, and all that is lost on the way through Wicket."""
+
+from tests.conformance.run import lost
+from tests.conformance.suite import Outcome, Scenario
+
+GOOD = Outcome(frozenset({"a", "b"}))
+POORER = Outcome(frozenset({"a"}))
+BAD = Outcome(frozenset({"a"}), ("b: not so",))
+SCORED, OTHER = Scenario("ping", scored=True), Scenario("tasks", scored=False)
+
+
+def test_nothing_is_wrong_where_everything_passes():
+    assert lost("here", [SCORED, OTHER], {"ping": GOOD, "tasks": GOOD}, {"ping": GOOD, "tasks": GOOD}) == []
+
+
+def test_a_scored_scenario_must_pass_with_and_without_wicket():
+    assert lost("here", [SCORED], {"ping": BAD}, None) == ["here: ping: b: not so"]
+    assert lost("here", [SCORED], {"ping": BAD}, {"ping": BAD}) == ["here: ping: b: not so"]
+
+
+def test_a_scored_scenario_that_was_not_run_has_not_passed():
+    assert lost("here", [SCORED], {}, None) == ["here: ping: nothing was checked"]
+    assert lost("here", [SCORED], {"ping": Outcome()}, None) == ["here: ping: nothing was checked"]
+
+
+def test_a_single_check_that_is_lost_on_the_way_is_told():
+    assert lost("here", [SCORED], {"ping": POORER}, {"ping": GOOD}) == ["here: ping: passes directly, but not here: b"]
+
+
+def test_what_is_not_scored_may_fail_only_where_it_fails_directly_too():
+    assert lost("here", [OTHER], {"tasks": BAD}, {"tasks": BAD}) == []
+    assert lost("here", [OTHER], {"tasks": BAD}, {"tasks": GOOD}) == [
+        "here: tasks: passes directly, but not here: b b: not so"
+    ]
+    assert lost("here", [OTHER], {}, {"tasks": GOOD}) == ["here: tasks: passes directly, but not here: a, b"]

@@ -1,0 +1,124 @@
+"""What the bridge translates is judged by the real core: both legs of a call, and what its client answers."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+
+from governance.clock import SystemClock
+from governance.jsontree import JsonObject
+from mcp_proxy.app import Organs, open_app
+from mcp_proxy.bridge.request_state import STATE_KEY
+from mcp_proxy.servers import open_servers
+from pipeline.border import BadRequestError
+from sessions.killswitch import Scope
+from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, elicits, envelope
+from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.raw_client import RawClient
+from tests.mcp_proxy.raw_upstream import Call, RawUpstream
+from tests.mcp_proxy.stage import MODERN
+from tests.pipeline.world import World, open_world
+
+POLICY: JsonObject = {
+    "version": 1,
+    "default": "allow",
+    "rules": [{"id": "no-rm", "match": {"tool": "rm"}, "decide": "deny", "reason": "nothing is removed here"}],
+}
+
+
+class Scene(NamedTuple):
+    """What a test may look at."""
+
+    world: World
+    upstream: RawUpstream
+    client: RawClient
+
+    async def tool(self, name: str, arguments: Any, *, id: int, **more: Any) -> Any:  # noqa: A002 - as on the wire
+        params = {"name": name, "arguments": arguments, **more, "_meta": envelope()}
+        body = {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}
+        lines = {"mcp_protocol_version": MODERN, "mcp_method": "tools/call", "mcp_name": name}
+        async with self.client.send(body, **lines) as response:
+            return json.loads(await response.read())
+
+    @property
+    def answered(self) -> list[Any]:
+        """What the server was answered to its questions."""
+        return [answer for session in self.upstream.sessions.values() for answer in session.answers.values()]
+
+
+@asynccontextmanager
+async def scene(folder: Path) -> AsyncGenerator[Scene]:
+    upstream, clock = RawUpstream(), SystemClock()
+
+    async def unknown(call: Call) -> None:
+        error = {"code": -32601, "message": "no such method"}
+        await call.reply(json.dumps({"jsonrpc": "2.0", "id": call.id, "error": error}).encode())
+
+    upstream.handlers |= {"server/discover": unknown, "tools/call": elicits}
+
+    async def record(path: str, problem: BadRequestError) -> None:
+        """Nothing is refused unread here."""
+
+    with anyio.fail_after(30):
+        async with serving(upstream) as url:
+            settings: dict[str, Any] = {
+                "identity": {"anonymous": True},
+                "detect": {"engine": "re", "actions": {"pii.ssn": "redact"}},
+                "mcpServers": {"files": {"url": url, "type": "http"}},
+            }
+            database = f"sqlite:///{folder}/wicket.db"
+            async with open_world(database, folder, clock, POLICY, **settings) as world:
+                core = world.runtime
+                organs = Organs(
+                    gate=core.guard,
+                    kills=core.kills,
+                    catalog=core.catalog,
+                    identity=core.identity,
+                    clock=clock,
+                    limits=core.config.limits,
+                    hosts=core.config.hosts,
+                    record=record,
+                    place=core.roll.place,
+                )
+                async with (
+                    open_servers(core.config, clock, lambda: 0.0, core.key_for(STATE_KEY)) as servers,
+                    open_app(organs, servers) as app,
+                    serving(app) as front,
+                    raw_client() as outside,
+                ):
+                    del outside.headers["authorization"]
+                    yield Scene(world, upstream, RawClient(outside, f"{front}/mcp/files"))
+
+
+async def test_what_a_client_answers_is_redacted_before_the_server_sees_it(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        arguments = {"text": "my ssn is 078-05-1121"}
+        asked = (await it.tool("note", arguments, id=1))["result"]
+        (key,) = asked["inputRequests"]
+        answers = {key: {"action": "accept", "content": {"word": "it is 078-05-1121"}}}
+        told = await it.tool("note", arguments, id=2, inputResponses=answers, requestState=asked["requestState"])
+        assert "078-05-1121" not in json.dumps([call.message for call in it.upstream.calls])
+        assert told["result"]["structuredContent"]["content"]["word"].startswith("it is ")
+        assert len([one for one in await it.world.types() if one == "exchange.admitted"]) == 2
+
+
+async def test_a_refused_tool_opens_no_session_with_the_server(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        told = await it.tool("rm", {}, id=1)
+        assert "no-rm" in told["result"]["content"][0]["text"]
+        assert [call for call in it.upstream.calls if call.message.get("method") == "tools/call"] == []
+
+
+async def test_a_run_that_was_killed_does_not_take_up_its_suspended_call(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        asked = (await it.tool("note", {}, id=1))["result"]
+        (key,) = asked["inputRequests"]
+        session = str((await it.world.events("exchange.admitted"))[-1]["session_id"])
+        await it.world.runtime.kills.kill(Scope.SESSION, session, reason="enough", actor="anna")
+        more = {"inputResponses": {key: ACCEPTED}, "requestState": asked["requestState"]}
+        told = await it.tool("note", {}, id=2, **more)
+        assert "enough" in told["result"]["content"][0]["text"]
+        assert it.answered == []
