@@ -167,29 +167,40 @@ class Relay:
         # An answer that is sifted may leave by no other way, just as one that is judged.
         async with calls.opened(message, outlet, governed=action is not None or is_pinned(message.method)) as call:
             try:
-                if message.is_response:
-                    await self._alive(message, caller, calls)
-                    await answer(calls.questions, message, headers)
-                    await outlet.begin(202, NO_HEADERS)
-                elif action is None:
-                    await self._pass(call, caller, route)
-                else:
-                    await self._listed_first(message, caller, route)
-                    session = await self.place(signs_of(message, caller), caller.principal)
-                    exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
-                    calls.belongs_to(exchange.session)
-                    await call.answer(await self._govern(call, leg, exchange, route))
+                await self._dispatch(call, leg, action, caller, route)
             except (RefusedError, UpstreamError) as error:
-                if call.called_off:  # who called it off wants no answer (2025-11-25, "Cancellation")
-                    await outlet.begin(202, NO_HEADERS)
-                    return error
-                asked = await self.delivery.answer(error, leg, caller, calls) if self.delivery else None
-                told = asked or errors.answer(error, message, caller.era)
-                await outlet.begin(told.status, NO_HEADERS)
-                if message.is_request:
-                    await call.answer(Event(told.message))
+                await self._tell(error, call, leg, caller, route)
                 return error
         return None
+
+    async def _dispatch(self, call: Call, leg: Leg, action: Action | None, caller: Caller, route: Route) -> None:
+        """Carry a message by what it is."""
+        message = call.message
+        if message.is_response:
+            await self._alive(message, caller, route.calls)
+            await answer(route.calls.questions, message, route.headers)
+            await route.outlet.begin(202, NO_HEADERS)
+        elif action is None:
+            await self._pass(call, caller, route)
+        else:
+            await self._listed_first(message, caller, route)
+            session = await self.place(signs_of(message, caller), caller.principal)
+            exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
+            route.calls.belongs_to(exchange.session)
+            await call.answer(await self._govern(call, leg, exchange, route))
+
+    async def _tell(
+        self, error: RefusedError | UpstreamError, call: Call, leg: Leg, caller: Caller, route: Route
+    ) -> None:
+        """Tell the client why its message was not carried."""
+        if call.called_off:  # who called it off wants no answer (2025-11-25, "Cancellation")
+            await route.outlet.begin(202, NO_HEADERS)
+            return
+        asked = await self.delivery.answer(error, leg, caller, route.calls) if self.delivery else None
+        told = asked or errors.answer(error, call.message, caller.era)
+        await route.outlet.begin(told.status, NO_HEADERS)
+        if call.message.is_request:
+            await call.answer(Event(told.message))
 
     async def listen(
         self, link: Link, caller: Caller, outlet: Outlet, calls: Calls, headers: Mapping[str, str] = NO_HEADERS

@@ -153,8 +153,7 @@ def _assemble(
     roll = Roll(runs, clock)
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
-    rules = Rules(config.mcp_servers, scanner(detector, actions), read_manifest(config.pin_manifest))
-    pins = Pins(SqlPins(store, audit, clock), clock, rules, partial(page, console))
+    pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
@@ -164,17 +163,10 @@ def _assemble(
         loop=loop, budget=budget,
     )  # fmt: skip
     organs = Organs(
-        stages=stages.default_stages(checks),
-        audit=audit,
-        desk=desk,
-        kills=kills,
-        clock=clock,
-        sight=policy,
-        roll=roll,
+        stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
         stream=lambda exchange: StreamGuard(detector, actions, exchange.principal.tenant),
-        utilization=budget.utilization,
-        masked_content=config.audit.content == "masked",
-    )
+        utilization=budget.utilization, masked_content=config.audit.content == "masked",
+    )  # fmt: skip
     return Runtime(
         config=config,
         clock=clock,
@@ -197,6 +189,11 @@ def _assemble(
         guard=Guard(organs),
         key_for=partial(derive, secrets.master),
     )
+
+
+def _pins(config: Config, clock: Clock, store: SqlPins, detector: Detector, actions: Actions, console: str) -> Pins:
+    rules = Rules(config.mcp_servers, scanner(detector, actions), read_manifest(config.pin_manifest))
+    return Pins(store, clock, rules, partial(page, console))
 
 
 def _tokens(config: Config, clock: Clock) -> AbstractAsyncContextManager[Tokens | None]:

@@ -165,7 +165,7 @@ REQUIREMENTS: dict[str, Shown] = {
         "arguments and results scanned, `structuredContent` too",
         (
             "tests/mcp_proxy/test_bypass.py::test_no_result_carries_anything_unjudged",
-            "tests/mcp_proxy/test_output_schemas.py::test_structured_content_that_fits_no_more_is_refused",
+            "tests/mcp_proxy/test_governed_schemas.py::test_a_result_that_does_not_fit_is_withheld",
         ),
     ),
     "H3": Shown("loops: the same call N times, cycles, rate", (STORY + "test_a_loop_is_stopped",)),

@@ -123,6 +123,7 @@ async def approving(
         refused.append(problem)
 
     settings: dict[str, Any] = {"loop": approvals.pop("loop", {}), "approvals": {"wait_seconds": 0.2, **approvals}}
+    settings["mcpServers"] = {"ledger": {"url": "http://127.0.0.1/", "pins": "off"}}  # pins have tests of their own
     app = upstream or ledger(marks)
     with anyio.fail_after(30):
         async with (

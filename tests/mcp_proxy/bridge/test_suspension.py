@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from governance.exchange import Phase
+from governance.exchange import Action, Phase
 from governance.verdict import ALLOWED, Decision, Verdict
 from mcp_proxy.bridge import suspension
 from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, FORM, elicits, envelope, scene
@@ -25,7 +25,8 @@ async def test_a_question_of_the_server_suspends_the_call_until_the_next_leg() -
         assert told["id"] == 2
         assert told["result"]["structuredContent"] == ACCEPTED
         assert len(it.sent("tools/call")) == 1
-        assert len(it.stage.gate.admitted) == 2  # each leg is judged
+        judged = [one.action for one in it.stage.gate.admitted]
+        assert judged == [Action.TOOL_CALL, Action.ELICITATION_CREATE, Action.TOOL_CALL]  # each leg, and the question
 
 
 async def test_a_leg_without_the_answers_is_asked_again() -> None:
