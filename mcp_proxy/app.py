@@ -6,9 +6,11 @@ It authenticates, routes, and answers what was refused unread. Messages are carr
 
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol, cast
 
 from governance.catalog.catalog import Catalog
@@ -18,6 +20,10 @@ from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.policy.glob import Globs
 from mcp_proxy import errors
+from mcp_proxy.aggregate_book import Shelf
+from mcp_proxy.aggregate_cursor import Cursors
+from mcp_proxy.aggregate_relay import AggregateRelay
+from mcp_proxy.aggregate_session import Aggregate
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
@@ -54,6 +60,9 @@ class Front(Protocol):
         ...
 
 
+NO_FRONTS: Mapping[str, Front] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Organs:
     """What the application acts with."""
@@ -77,6 +86,8 @@ class Organs:
     """How approvals reach clients."""
     pins: Pinning | None = None
     """Holds what servers say of themselves to what is trusted."""
+    cursor_key: bytes = b""
+    """32 bytes that seal the cursors of the aggregate; without them a random key of this process."""
 
 
 @contextlib.asynccontextmanager
@@ -106,8 +117,14 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         await organs.record(path, _unread(error))
 
     old = SseFront(relay, organs.clock, organs.limits, rules, record)
-    async with http.running():
-        app = App(organs, servers, {"": http, "sse": old, "messages": old})
+    aggregate, cursors = Aggregate(servers, Shelf()), Cursors(organs.cursor_key or secrets.token_bytes(32))
+    share = 2 * organs.limits.connect_seconds
+    joint = AggregateRelay(relay, aggregate, rules, organs.catalog, cursors, organs.record, share)
+    joint_http = HttpFront(joint, organs.clock, organs.limits, rules, Sessions(organs.clock))
+    joint_old = SseFront(joint, organs.clock, organs.limits, rules, record)
+    every = {"/mcp": joint_http, "/mcp/": joint_http, "/mcp/sse": joint_old, "/mcp/messages": joint_old}
+    async with http.running(), joint_http.running():
+        app = App(organs, servers, {"": http, "sse": old, "messages": old}, aggregate, every)
         try:
             yield Border(
                 app,
@@ -119,21 +136,33 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
             )
         finally:
             old.end()
+            joint_old.end()
 
 
 class App:
-    """Routes `/mcp/{server}` to a front.
+    """Routes `/mcp/{server}`, and `/mcp` for all servers as one, to a front.
 
     Args:
         organs: what it acts with.
         servers: the configured upstream servers by name.
         fronts: the fronts by what follows the server's name in the path; empty = Streamable HTTP.
+        aggregate: all servers as one, if that is offered.
+        joint: the fronts before it, by whole path.
     """
 
-    def __init__(self, organs: Organs, servers: Mapping[str, Server], fronts: Mapping[str, Front]) -> None:
+    def __init__(
+        self,
+        organs: Organs,
+        servers: Mapping[str, Server],
+        fronts: Mapping[str, Front],
+        aggregate: Aggregate | None = None,
+        joint: Mapping[str, Front] = NO_FRONTS,
+    ) -> None:
         self._organs = organs
         self._servers = servers
         self._fronts = fronts
+        self._aggregate = aggregate
+        self._joint = joint
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; anything but HTTP is not spoken here."""
@@ -179,6 +208,9 @@ class App:
         name, _, rest = scope["path"].removeprefix("/mcp/").partition("/")
         server = self._servers.get(name) if scope["path"].startswith("/mcp/") else None
         front = self._fronts.get(rest)
+        joint = self._joint.get(scope["path"]) if server is None else None
+        if joint is not None and self._aggregate is not None and self._aggregate.visible(principal):
+            return Incoming(scope, receive, send, principal, self._aggregate, headers, lines), joint
         if server is None or front is None or not _globs(principal.servers).match(name):
             raise BadRequestError(404, "server", "no such server here: the path is `/mcp/{server}`")
         return Incoming(scope, receive, send, principal, server, headers, lines), front

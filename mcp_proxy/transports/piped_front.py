@@ -20,11 +20,12 @@ from governance.jsontree import Json
 from governance.stage import RefusedError
 from mcp_proxy import errors
 from mcp_proxy.calls import Calls
+from mcp_proxy.carrier import Carrier
 from mcp_proxy.eras import VERSION_HEADER
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, LinkLostError, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
-from mcp_proxy.relay import HeaderRules, Relay
+from mcp_proxy.relay import HeaderRules
 from mcp_proxy.transports.stdio import StdioServer
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class PipeOutlet:
 class PipedClient:
     """One client, from its first message to the end of its pipe. Make it with `open_client`."""
 
-    def __init__(self, relay: Relay, server: Server, pipe: Pipe, rules: HeaderRules, group: TaskGroup) -> None:
+    def __init__(self, relay: Carrier, server: Server, pipe: Pipe, rules: HeaderRules, group: TaskGroup) -> None:
         self.lost = anyio.Event()
         """Set when the upstream session is gone, so that this client must start again."""
         self._relay = relay
@@ -229,7 +230,7 @@ class PipedClient:
 
 
 @contextlib.asynccontextmanager
-async def open_client(relay: Relay, server: Server, pipe: Pipe, rules: HeaderRules) -> AsyncGenerator[PipedClient]:
+async def open_client(relay: Carrier, server: Server, pipe: Pipe, rules: HeaderRules) -> AsyncGenerator[PipedClient]:
     """A client while the block is open. Afterwards nothing of it is under way and its upstream session has ended."""
     async with anyio.create_task_group() as group:
         client = PipedClient(relay, server, pipe, rules, group)

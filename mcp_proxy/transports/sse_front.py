@@ -16,8 +16,9 @@ from governance import sse
 from governance.clock import Clock
 from governance.config.models import Limits
 from governance.sse import SseEvent
+from mcp_proxy.carrier import Carrier
 from mcp_proxy.message import MalformedMessageError, Message
-from mcp_proxy.relay import HeaderRules, Relay
+from mcp_proxy.relay import HeaderRules
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.streamable_http_front import Incoming
 from pipeline.border import BadRequestError, Receive, Send, read_body
@@ -55,7 +56,9 @@ class Seat:
 class SseFront:
     """Answers `GET .../sse` and `POST .../messages` for every configured server."""
 
-    def __init__(self, relay: Relay, clock: Clock, limits: Limits, rules: HeaderRules, record: RecordMalformed) -> None:
+    def __init__(
+        self, relay: Carrier, clock: Clock, limits: Limits, rules: HeaderRules, record: RecordMalformed
+    ) -> None:
         self._relay = relay
         self._clock = clock
         self._limits = limits

@@ -18,11 +18,11 @@ from governance.exchange import Principal
 from governance.stage import RefusedError
 from mcp_proxy import errors
 from mcp_proxy.calls import Calls
+from mcp_proxy.carrier import Carrier
 from mcp_proxy.eras import VERSION_HEADER, ParamHeaders, check_legacy, check_modern, era_of
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import Era, Event, Link, LinkLostError, Server, UpstreamError
 from mcp_proxy.message import Message
-from mcp_proxy.relay import Relay
 from mcp_proxy.transports.streamable_http_outlet import HttpOutlet
 from mcp_proxy.transports.streamable_http_sessions import Session, Sessions
 from pipeline.border import AsgiScope, BadRequestError, Receive, Send, read_body
@@ -53,7 +53,7 @@ class Incoming:
 class HttpFront:
     """Answers Streamable HTTP requests for every configured server."""
 
-    def __init__(self, relay: Relay, clock: Clock, limits: Limits, rules: ParamHeaders, sessions: Sessions) -> None:
+    def __init__(self, relay: Carrier, clock: Clock, limits: Limits, rules: ParamHeaders, sessions: Sessions) -> None:
         self._relay = relay
         self._clock = clock
         self._limits = limits
