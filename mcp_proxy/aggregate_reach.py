@@ -116,7 +116,7 @@ class Reach:
         if malformed is not None:
             raise malformed
         if isinstance(error, LinkLostError) and member.link is link:
-            await talk.bundle.lose(member)
+            talk.bundle.lose(member)
         return error
 
     async def listen(self, talk: Talk, member: Member, link: Link, outlet: MemberOutlet) -> None:

@@ -101,6 +101,7 @@ class AggregateRelay:
             except (RefusedError, UpstreamError) as error:
                 told = errors.answer(error, message, caller.era)
                 await self._answer(talk, told.message, told.status)
+        await talk.bundle.clear_away()  # now, because the client that has its answer may use its id again
         return None
 
     async def listen(

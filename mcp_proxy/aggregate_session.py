@@ -93,6 +93,7 @@ class Bundle:
         self._numbers = count(1)
         self._prefix = secrets.token_hex(4)
         self._run: SessionRef | None = None
+        self._lost: list[Link] = []
 
     def member(self, name: str) -> Member:
         """The part of a server, opened or not."""
@@ -112,16 +113,22 @@ class Bundle:
         """An id for a request of ours, which no client uses."""
         return f"wicket-{self._prefix}-{next(self._numbers)}"
 
-    async def lose(self, member: Member) -> None:
-        """A server ended its session; the next need opens another."""
-        link, member.link, member.introduction = member.link, None, {}
+    def lose(self, member: Member) -> None:
+        """A server ended its session; the next need opens another. What is left of it is for `clear_away`."""
+        if member.link is not None:
+            self._lost.append(member.link)
+        member.link, member.introduction = None, {}
         self.forget_questions(member.server.name)
-        if link is not None:
-            await link.close()
+
+    async def clear_away(self) -> None:
+        """Close what was lost."""
+        while self._lost:
+            await self._lost.pop().close()
 
     async def close(self) -> None:
         """End the session with every server."""
         self.closed.set()
+        await self.clear_away()
         async with anyio.create_task_group() as group:
             for member in self.opened:
                 if member.link is not None:

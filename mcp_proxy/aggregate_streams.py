@@ -84,7 +84,8 @@ class Streams:
                 pause = FIRST_PAUSE_SECONDS
             except LinkLostError:
                 if member.link is link:
-                    await talk.bundle.lose(member)
+                    talk.bundle.lose(member)
+                    await talk.bundle.clear_away()
                 return
             except UpstreamError as error:
                 log.info("server %s: its own stream has ended: %s", member.server.name, error)
