@@ -1,6 +1,7 @@
 """How the aggregate introduces itself: as the union of the servers that answer, by the name of each."""
 
-from importlib.metadata import PackageNotFoundError, version
+from functools import lru_cache
+from importlib.metadata import version
 
 from mcp_types import SERVER_INFO_META_KEY
 from mcp_types.version import LATEST_MODERN_VERSION
@@ -85,7 +86,9 @@ def _joined(found: dict[str, JsonObject | Exception]) -> JsonObject:
 
 
 def _info() -> JsonObject:
-    try:
-        return {"name": "wicket", "version": version("wicket")}
-    except PackageNotFoundError:
-        return {"name": "wicket", "version": "0"}
+    return {"name": "wicket", "version": _version()}
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return version("wicket")

@@ -26,6 +26,7 @@ RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
 EXCHANGE = "tests/mcp_proxy/credentials/test_exchange.py::"
 PINS = "tests/mcp_proxy/test_pinning.py::"
 SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
+JOINT = "tests/mcp_proxy/test_aggregate_relay.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
     "K1": Shown(
@@ -205,6 +206,21 @@ REQUIREMENTS: dict[str, Shown] = {
             LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
             CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
             LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
+        ),
+    ),
+    "H19": Shown(
+        "many servers behind one endpoint or one endpoint each; names fit clients' limits",
+        (
+            JOINT + "test_tools_of_all_servers_are_listed_and_called_by_names_of_both",
+            JOINT + "test_a_name_too_long_for_clients_is_shortened_and_still_called",
+            JOINT + "test_prompts_of_all_servers_are_listed_got_and_completed",
+            JOINT + "test_a_resource_is_read_from_the_server_that_listed_it",
+            JOINT + "test_a_question_is_answered_to_the_server_that_asked",
+            JOINT + "test_a_server_that_is_down_does_not_take_the_others_down",
+            JOINT + "test_a_principal_sees_only_the_servers_that_are_its_own",
+            "tests/mcp_proxy/test_aggregate_lists.py::test_an_official_client_pages_through_all_servers",
+            "tests/mcp_proxy/test_aggregate_streams.py::test_an_official_legacy_client_hears_that_a_list_of_any_server_changed",
+            "tests/mcp_proxy/test_aggregate_governed.py::test_a_rule_about_one_server_hides_and_refuses_its_tool_and_not_the_others",
         ),
     ),
     "H22": Shown(

@@ -26,16 +26,6 @@ async def test_an_official_client_pages_through_all_servers(mode: Any) -> None:
     async with raw() as stage:
         lists(stage.alpha, "tools/list", "tools", tools("a1"), tools("a2"), tools("a3"))
         lists(stage.beta, "tools/list", "tools", tools("b1"), tools("b2"))
-        if mode != "legacy":
-            discover: dict[str, Any] = {
-                "supportedVersions": [mode],
-                "capabilities": {"tools": {}},
-                "ttlMs": 0,
-                "cacheScope": "private",
-            }
-            for one in stage.both:
-                lists(one, "server/discover", "x", [])
-                one.initialize = {**one.initialize, **discover}
         async with connected(stage.joint, mode) as client:
             pages: list[list[str]] = []
             cursor: str | None = None

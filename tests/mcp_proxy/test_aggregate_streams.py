@@ -219,3 +219,16 @@ async def test_an_error_about_nothing_is_not_passed_on() -> None:
         await session.listening.wait()
         await session.stream.event(b'{"jsonrpc":"2.0","error":{"code":1,"message":"x"}}')
         await _said(stage, stage.beta, stream, "next")
+
+
+async def test_a_server_that_lost_the_session_is_heard_again_when_it_is_needed_again() -> None:
+    async with raw() as stage, stage.client.listen() as stream:
+        session = next(iter(stage.alpha.sessions.values()))
+        await session.listening.wait()
+        await session.stream.event(_note("notifications/message", {"level": "info", "data": 1}), event_id="7", retry=1)
+        await stream.message()
+        stage.alpha.sessions.clear()
+        await session.stream.end()
+        await stage.client.tool("alpha__x")
+        await stage.client.tool("alpha__x")
+        await _said(stage, stage.alpha, stream, "again")
