@@ -33,7 +33,7 @@ async def test_each_server_is_spoken_to_in_the_revision_that_it_chose() -> None:
 
 async def test_a_modern_introduction_joins_those_that_answer() -> None:
     async with raw() as stage:
-        result = {
+        result: dict[str, Any] = {
             "supportedVersions": [MODERN],
             "capabilities": {"tools": {}, "extensions": {TASKS: {}, "io.example/x": {}}},
             "instructions": "I am alpha",
