@@ -85,7 +85,7 @@ class AggregateRelay:
         Raises:
             MalformedMessageError: nothing of it was carried.
         """
-        talk = self._talk(message, link, caller, outlet, headers)
+        talk = self._talk(message, link, caller, outlet, calls, headers)
         async with calls.opened(message, outlet, governed=False):
             try:
                 if message.is_request:
@@ -112,13 +112,20 @@ class AggregateRelay:
         Raises:
             RefusedError: the run was killed.
         """
-        await self._streams.listen(self._talk(None, link, caller, outlet, headers))
+        await self._streams.listen(self._talk(None, link, caller, outlet, calls, headers))
 
     def _talk(
-        self, message: Message | None, link: Link, caller: Caller, outlet: Outlet, headers: Mapping[str, str]
+        self,
+        message: Message | None,
+        link: Link,
+        caller: Caller,
+        outlet: Outlet,
+        calls: Calls,
+        headers: Mapping[str, str],
     ) -> Talk:
         if not isinstance(link, Bundle):
             raise TypeError("a link that the aggregate did not open")
+        link.spawn = calls.questions.spawn
         return Talk(message, link, caller, outlet, headers, self._aggregate.visible(caller.principal))
 
     # -- requests -----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from mcp_proxy.aggregate_book import Book, Shelf
 from mcp_proxy.calls import Calls
 from mcp_proxy.link import NO_HEADERS, Condition, Era, Link, Reply, Server, UpstreamError
 from mcp_proxy.message import Message, RequestId
+from mcp_proxy.server_requests import Spawn
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class Bundle:
         """The client's parameters of `logging/setLevel`."""
         self.hear: Callable[[Member], object] | None = None
         """Starts to pass on what a server says of its own accord, while the client listens."""
+        self.spawn: Spawn | None = None
+        """Runs questions of servers in the background for as long as the client is connected."""
         self.closed = anyio.Event()
         self.routes: dict[RequestId, str] = {}
         """The server of each open request of the client."""
@@ -99,7 +102,7 @@ class Bundle:
         """The part of a server, opened or not."""
         member = self._members.get(name)
         if member is None:
-            member = self._members[name] = Member(self._servers[name], Calls())
+            member = self._members[name] = Member(self._servers[name], Calls(self.spawn))
             member.calls.run = self._run
             member.calls.followers.add(self._belongs_to)
         return member

@@ -4,6 +4,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncGenerator
 
+from mcp_proxy.aggregate_cursor import CURSOR_KEY
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
@@ -35,6 +36,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         place=runtime.roll.place,
         pins=Pinning(runtime.pins, runtime.catalog),
         delivery=delivery_of(runtime),
+        cursor_key=runtime.key_for(CURSOR_KEY),
     )
     jitter = secrets.SystemRandom().random
     state_key = runtime.key_for(STATE_KEY)

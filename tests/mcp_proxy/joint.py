@@ -19,7 +19,9 @@ from governance.config.models import Config, Limits
 from governance.exchange import Principal
 from governance.identity.directory import UnknownKeyError
 from mcp_proxy.app import Organs, open_app
+from mcp_proxy.link import Server
 from mcp_proxy.servers import open_servers
+from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
 from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools, raw_client, serving
 from tests.mcp_proxy.joint_servers import make_server
@@ -36,7 +38,7 @@ NOWHERE = "http://127.0.0.1:9"
 class Keys:
     """Alice may reach every server, Bob one, Carol none."""
 
-    def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
+    async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
         known = {"wk_alice": ("*",), "wk_bob": ("beta",), "wk_carol": ("elsewhere",)}
         if token not in known:
             raise UnknownKeyError("no valid key")
@@ -59,24 +61,16 @@ class Joint:
 
 
 @contextlib.asynccontextmanager
-async def joined(
-    entries: Mapping[str, dict[str, Any]], *, gate: OpenGate | None = None, limits: Limits | None = None
-) -> AsyncGenerator[Joint]:
-    """The proxy before the servers of these entries of a configuration, for a test of at most 30 seconds."""
-    gate, kills, refused = gate or OpenGate(), OpenKills(), list[BadRequestError]()
+async def joined(servers: Mapping[str, Server], limits: Limits) -> AsyncGenerator[Joint]:
+    """The proxy before these servers, for a test of at most 30 seconds."""
+    gate, kills, refused = OpenGate(), OpenKills(), list[BadRequestError]()
 
     async def record(path: str, problem: BadRequestError) -> None:
         refused.append(problem)
 
-    clock, limits = SystemClock(), limits or Limits()
-    organs = Organs(gate, kills, SeenTools(), Keys(), clock, limits, ("127.0.0.1",), record)
-    config = Config.model_validate({"mcpServers": dict(entries), "limits": limits.model_dump()})
+    organs = Organs(gate, kills, SeenTools(), Keys(), SystemClock(), limits, ("127.0.0.1",), record)
     with anyio.fail_after(30):
-        async with (
-            open_servers(config, clock, lambda: 0.0) as servers,
-            open_app(organs, servers) as app,
-            serving(app) as url,
-        ):
+        async with open_app(organs, servers) as app, serving(app) as url:
             yield Joint(url, gate, kills, refused)
 
 
@@ -85,10 +79,10 @@ async def official(**more: dict[str, Any]) -> AsyncGenerator[Joint]:
     """Server `alpha` over HTTP and server `beta` as a process."""
     async with serving(make_server("alpha").streamable_http_app(), lifespan="on") as url:
         alpha = {"type": "http", "url": f"{url}/mcp"}
-        async with joined(
-            {"alpha": alpha, "beta": {"command": sys.executable, "args": (PROGRAM, "beta")}, **more}
-        ) as it:
-            yield it
+        beta = {"command": sys.executable, "args": (PROGRAM, "beta")}
+        config = Config.model_validate({"mcpServers": {"alpha": alpha, "beta": beta, **more}})
+        async with open_servers(config, SystemClock(), lambda: 0.0) as servers, joined(servers, Limits()) as joint:
+            yield joint
 
 
 @contextlib.asynccontextmanager
@@ -118,15 +112,16 @@ class RawStage:
 
 
 @contextlib.asynccontextmanager
-async def raw(*, limits: Limits | None = None, gate: OpenGate | None = None) -> AsyncGenerator[RawStage]:
-    """A raw client that has shaken hands with the aggregate of two raw servers."""
-    alpha, beta = RawUpstream(), RawUpstream()
+async def raw(*, limits: Limits | None = None) -> AsyncGenerator[RawStage]:
+    """A raw client that has shaken hands with the aggregate of two raw servers, whose eras are not bridged."""
+    alpha, beta, limits = RawUpstream(), RawUpstream(), limits or Limits()
     for one in (alpha, beta):
         capabilities: dict[str, Any] = {"tools": {"listChanged": True}, "logging": {}, "prompts": {}, "resources": {}}
         one.initialize = {**one.initialize, "capabilities": capabilities}
-    async with serving(alpha) as first, serving(beta) as second, raw_client() as http:
-        entries = {"alpha": {"type": "http", "url": first}, "beta": {"type": "http", "url": second}}
-        async with joined(entries, limits=limits, gate=gate) as joint:
+    async with serving(alpha) as first, serving(beta) as second, raw_client() as http, open_client() as upstream:
+        urls = {"alpha": first, "beta": second}
+        servers = {name: HttpServer(name, url, client=upstream, limits=limits) for name, url in urls.items()}
+        async with joined(servers, limits) as joint:
             client = RawClient(http, f"{joint.url}/mcp")
             await client.initialize()
             yield RawStage(joint, alpha, beta, client, http)

@@ -10,6 +10,7 @@ import anyio
 from governance.clock import SystemClock
 from governance.jsontree import JsonObject
 from mcp_proxy.app import Organs, open_app
+from mcp_proxy.pinning import Pinning
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
@@ -60,7 +61,10 @@ async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, Raw
         ):
             core = world.runtime
             limits, hosts = core.config.limits, core.config.hosts
-            organs = Organs(core.guard, core.kills, core.catalog, core.identity, clock, limits, hosts, record)
+            pins = Pinning(core.pins, core.catalog)
+            organs = Organs(
+                core.guard, core.kills, core.catalog, core.identity, clock, limits, hosts, record, pins=pins
+            )
             urls = {"alpha": first, "beta": second}
             servers = {name: HttpServer(name, url, client=http, limits=limits) for name, url in urls.items()}
             async with open_app(organs, servers) as app, serving(app) as front, raw_client() as outside:

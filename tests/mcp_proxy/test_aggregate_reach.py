@@ -49,7 +49,7 @@ async def test_a_list_that_ends_without_an_answer_is_missing() -> None:
         async with stage.client.stream("prompts/list") as stream:
             said, answer = await stream.rest()
         assert said["method"] == "notifications/message"
-        assert answer["result"]["_meta"][MISSING_KEY] == {"alpha": "server `alpha` gave no answer"}
+        assert answer["result"]["_meta"][MISSING_KEY] == {"alpha": "the server ended its answer without a response"}
 
 
 async def test_a_session_that_ends_while_a_server_is_opened_leaves_nothing_open() -> None:

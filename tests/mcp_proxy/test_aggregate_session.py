@@ -111,10 +111,11 @@ async def test_the_clients_progress_reaches_the_server_that_asked_under_its_own_
 
 async def test_a_server_that_gives_up_its_question_is_understood() -> None:
     async with raw() as stage:
+        asked = anyio.Event()
 
         async def handler(call: Call) -> None:
-            question = {"jsonrpc": "2.0", "id": 1, "method": "roots/list"}
-            await call.event(json.dumps(question).encode())
+            await call.event(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}).encode())
+            await asked.wait()
             for request_id in (7, 1):  # nobody knows the first
                 params = {"requestId": request_id, "reason": "late"}
                 note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
@@ -124,8 +125,10 @@ async def test_a_server_that_gives_up_its_question_is_understood() -> None:
 
         stage.beta.handlers["tools/call"] = handler
         async with stage.client.stream("tools/call", {"name": "beta__ask"}) as stream:
-            asked, cancelled, _ = await stream.rest()
-        assert cancelled["params"] == {"requestId": asked["id"], "reason": "late"}
+            question = await stream.message()
+            asked.set()
+            cancelled, _ = await stream.rest()
+        assert cancelled["params"] == {"requestId": question["id"], "reason": "late"}
 
 
 async def test_no_server_can_report_progress_on_the_call_of_another() -> None:

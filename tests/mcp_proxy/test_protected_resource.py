@@ -31,7 +31,7 @@ async def asked(house: House, credential: str, server: str = "up", **headers: st
             return response.status, response.headers.get("www-authenticate", ""), json.loads(await response.read())
 
 
-@pytest.mark.parametrize("path", ["", "/mcp/up", "/mcp/never-heard-of"])
+@pytest.mark.parametrize("path", ["", "/mcp", "/mcp/up", "/mcp/never-heard-of"])
 async def test_anybody_may_ask_whose_tokens_are_believed(tmp_path: Path, path: str):
     async with housed(tmp_path) as house, httpx2.AsyncClient() as http:
         answer = await http.get(f"{house.url}{WELL_KNOWN}{path}")
