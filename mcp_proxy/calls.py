@@ -13,6 +13,7 @@ from typing import Self
 import anyio
 
 from governance.exchange import SessionRef
+from governance.jsontree import Json
 from governance.stage import RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy.link import Event, Outlet, Reply
@@ -115,6 +116,8 @@ class Call:
         """Whether the client gave the call up before it was sent: it must not be executed any more."""
         self.sent = False
         """Whether it is on its way to the server, or was."""
+        self.resumes: Json = None
+        """`requestState` of an answer that was kept back because a person must decide about a question in it."""
         self._book = book
         self._outlet = outlet
         self._arrival: Event | None = None

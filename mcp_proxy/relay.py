@@ -196,6 +196,7 @@ class Relay:
         if call.called_off:  # who called it off wants no answer (2025-11-25, "Cancellation")
             await route.outlet.begin(202, NO_HEADERS)
             return
+        leg = leg.going_on(call.resumes)
         asked = await self.delivery.answer(error, leg, caller, route.calls) if self.delivery else None
         told = asked or errors.answer(error, call.message, caller.era)
         await route.outlet.begin(told.status, NO_HEADERS)
@@ -315,7 +316,7 @@ class Relay:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
-            judged = await self._judged(way, call.message.method, message)
+            judged = await self._judged(way, call, message)
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
         return replace(event, message=judged)
@@ -330,19 +331,19 @@ class Relay:
             raise UpstreamError("the server ended its answer without a response")
         return event.message, event
 
-    async def _judged(self, way: Way, method: str, message: Message) -> Message:
-        """The response to a request of `method` that may leave."""
+    async def _judged(self, way: Way, call: Call, message: Message) -> Message:
+        """The response to a request that may leave."""
         action, server = way.exchange.action, way.exchange.resource.server
         if action is Action.TOOL_LIST:
             await self.catalog.learn(server, listed_tools(message))
         if self.pins is not None:
-            message = await self.pins.sifted(server, method, message)
+            message = await self.pins.sifted(server, call.message.method, message)
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
         result = judged.value.get("result")
         if isinstance(result, dict):
             if INPUTS in result:
-                judged = await self._with_inputs(way, judged)
+                judged = await self._with_inputs(way, call, judged)
                 result = result_of(judged)
             changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
             if way.warnings and action is Action.TOOL_CALL:
@@ -366,12 +367,13 @@ class Relay:
                 log.warning("a response to another request was dropped")
         return None
 
-    async def _with_inputs(self, way: Way, message: Message) -> Message:
+    async def _with_inputs(self, way: Way, call: Call, message: Message) -> Message:
         """The response with the questions in it that may be put to the client."""
         try:
             return await judged_inputs(self.gate, self.clock, way.exchange, message)
         except RefusedError as error:
             if error.ticket:
+                call.resumes = result_of(message).get("requestState")
                 raise
             way.withhold(error.verdict)
 
