@@ -18,6 +18,7 @@ from governance.clock import Clock
 from governance.exchange import Action, Body, Exchange, Phase, Resource, new_id
 from governance.jsontree import Json, JsonObject
 from governance.stage import Outcome, RefusedError
+from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
 from mcp_proxy.incoming import LAST_EVENT_ID, Inspecting, Put
 from mcp_proxy.lens import ASKED, answering_segments, asking_segments, message_of
@@ -250,6 +251,9 @@ async def judged_inputs(gate: Gate, clock: Clock, cause: Exchange, message: Mess
     if INPUTS not in result:
         return message
     asked = jsontree.as_object(result[INPUTS])
+    if len(asked) > MOST_OPEN:
+        reason = f"the server asks more than {MOST_OPEN} questions at once"
+        raise RefusedError(Verdict(Decision.DENY, by="guard", rule="questions.many", reason=reason), "")
     changed: JsonObject = {}
     for key, entry in asked.items():
         method = jsontree.as_text(jsontree.as_object(entry).get("method"))

@@ -322,3 +322,15 @@ async def test_a_rule_that_blots_out_does_so_inside_a_result_too(tmp_path: Path)
         _, answer = await modern(wall.client, "tools/call", {"name": "t"})
         assert answer["result"]["inputRequests"]["k0"]["params"]["message"] == "[REDACTED]"
         assert answer["result"]["requestState"] == "s"
+
+
+async def test_a_result_with_too_many_questions_is_withheld_before_any_is_judged(tmp_path: Path) -> None:
+    async with walled(tmp_path, shakes_hands=False) as wall:
+        wall.upstream.stateful = False
+        wall.answers("tools/call", required(*[elicitation("x")] * (MOST_OPEN + 1)))
+        _, answer = await modern(wall.client, "tools/call", {"name": "t"})
+        assert "inputRequests" not in json.dumps(answer)
+        assert await wall.world.types() == ["exchange.admitted", "exchange.withheld"]
+        wall.answers("tools/call", required(*[elicitation("x")] * MOST_OPEN))
+        _, answer = await modern(wall.client, "tools/call", {"name": "t"})
+        assert len(answer["result"]["inputRequests"]) == MOST_OPEN
