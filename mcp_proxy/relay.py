@@ -183,7 +183,7 @@ class Relay:
         elif action is None:
             await self._pass(call, caller, route)
         else:
-            await self._listed_first(message, caller, route)
+            await self._listed_first(call, caller, route)
             session = await self.place(signs_of(message, caller), caller.principal)
             exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
             route.calls.belongs_to(exchange.session)
@@ -287,14 +287,20 @@ class Relay:
                 raise RefusedError(verdict, "")
         return runs
 
-    async def _listed_first(self, message: Message, caller: Caller, route: Route) -> None:
+    async def _listed_first(self, call: Call, caller: Caller, route: Route) -> None:
         """Ask the server what it lists, where a message is about something that this process never saw listed."""
         if self.pins is None:
             return
+        message = call.message
         with contextlib.suppress(RefusedError):  # what refuses now refuses in the guard as well, and is recorded there
             if listing := await self.pins.wanted(message, caller):
-                await self._alive(message, caller, route.calls)
-                await self.pins.ask(listing, message, route.link, caller, route.headers)
+                runs = await self._alive(message, caller, route.calls)
+                cause = frame(message, caller, runs[-1], self.clock.now())
+
+                async def came(event: Event) -> None:
+                    await self._came(event, cause, route, call)
+
+                await self.pins.ask(listing, message, route.link, caller, route.headers, came)
 
     # -- governed ---------------------------------------------------------------------------------------------------
 
