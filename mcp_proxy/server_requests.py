@@ -217,6 +217,8 @@ class Asking:
                 await (await self.link.send(refusal, headers)).aclose()
             except UpstreamError as error:
                 log.info("a server could not be told that its question was refused: %s", error)
+            except Exception:
+                log.exception("a server could not be told that its question was refused")
 
     def _exchange(self, message: Message, cause: Exchange) -> Exchange:
         action = ASKED.get(message.method, Action.MESSAGE)

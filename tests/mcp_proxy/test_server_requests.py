@@ -9,6 +9,7 @@ import pytest
 
 from governance.jsontree import JsonObject
 from mcp_proxy.server_requests import MOST_OPEN
+from mcp_proxy.transports.streamable_http import HttpLink
 from sessions.killswitch import Scope
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call
@@ -334,3 +335,21 @@ async def test_a_result_with_too_many_questions_is_withheld_before_any_is_judged
         wall.answers("tools/call", required(*[elicitation("x")] * MOST_OPEN))
         _, answer = await modern(wall.client, "tools/call", {"name": "t"})
         assert len(answer["result"]["inputRequests"]) == MOST_OPEN
+
+
+async def test_a_refusal_that_cannot_be_told_harms_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = anyio.Event()
+
+    async def broken(*_: Any) -> Any:
+        tried.set()
+        raise RuntimeError("nobody thought of this")
+
+    async with walled(tmp_path) as wall, wall.client.listen() as stream:
+        await wall.session.listening.wait()
+        with monkeypatch.context() as context:
+            context.setattr(HttpLink, "send", broken)
+            await wall.session.stream.event(json.dumps(sampling(ORDER)).encode())
+            await tried.wait()
+        await wall.session.stream.event(json.dumps(sampling("x", "later")).encode())
+        assert (await stream.message())["id"] == "later"
+        assert "result" in await wall.client.call("ping")
