@@ -199,6 +199,7 @@ class Relay:
         leg = leg.going_on(call.resumes)
         asked = await self.delivery.answer(error, leg, caller, route.calls) if self.delivery else None
         told = asked or errors.answer(error, call.message, caller.era)
+        call.withheld = asked is None or call.resumes is None
         await route.outlet.begin(told.status, NO_HEADERS)
         if call.message.is_request:
             await call.answer(Event(told.message))

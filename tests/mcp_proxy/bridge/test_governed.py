@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
+import pytest
 
 from approvals.ticket import State
 from governance.clock import SystemClock
@@ -165,3 +166,19 @@ async def test_a_question_that_waits_for_approval_does_not_make_the_call_anew(tm
         told = await it.tool("note", {}, id=3, requestState=asked["requestState"], **answers)
         assert told["result"]["structuredContent"] == ACCEPTED
         assert it.made == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_call_whose_question_is_refused_is_called_off_at_the_server(tmp_path: Path, again: bool) -> None:
+    rule: JsonObject = {"id": "no-ask", "match": {"action": "elicitation.create"}, "decide": "deny"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [] if again else [rule]}) as it:
+        if again:
+            asked = (await it.tool("note", {}, id=1))["result"]
+            (tmp_path / "policy.yaml").write_text(json.dumps({"version": 1, "default": "allow", "rules": [rule]}))
+            await it.world.runtime.policies.reload()
+            told = await it.tool("note", {}, id=2, requestState=asked["requestState"])
+        else:
+            told = await it.tool("note", {}, id=1)
+        assert "no-ask" in told["result"]["content"][0]["text"]
+        (session,) = it.upstream.sessions.values()
+        await session.expect("notifications/cancelled").wait()
