@@ -42,7 +42,7 @@ from mcp_proxy.lens import (
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
-from mcp_proxy.server_requests import CANCELLED, INPUTS, Asking, answer, judged_inputs
+from mcp_proxy.server_requests import CANCELLED, Asking, answer, asks, judged_inputs
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
@@ -347,11 +347,10 @@ class Relay:
             message = await self.pins.sifted(server, call.message.method, message)
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
+        if asks(judged):
+            judged = await self._with_inputs(way, call, judged)
         result = judged.value.get("result")
         if isinstance(result, dict):
-            if INPUTS in result:
-                judged = await self._with_inputs(way, call, judged)
-                result = result_of(judged)
             changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
             if way.warnings and action is Action.TOOL_CALL:
                 changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
