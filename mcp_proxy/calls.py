@@ -13,9 +13,10 @@ from typing import Self
 import anyio
 
 from governance.exchange import SessionRef
+from governance.jsontree import Json
 from governance.stage import RefusedError
 from governance.verdict import Decision, Verdict
-from mcp_proxy.link import Event, Outlet, Reply
+from mcp_proxy.link import Event, Outlet, Reply, Suspending
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
 from mcp_proxy.server_requests import Questions, Spawn
 
@@ -115,6 +116,10 @@ class Call:
         """Whether the client gave the call up before it was sent: it must not be executed any more."""
         self.sent = False
         """Whether it is on its way to the server, or was."""
+        self.resumes: Json = None
+        """`requestState` of an answer that was kept back because a person must decide about a question in it."""
+        self.withheld = False
+        """Whether the client got another answer than the server's, and no way to go on from it."""
         self._book = book
         self._outlet = outlet
         self._arrival: Event | None = None
@@ -134,11 +139,13 @@ class Call:
             self._done.set()
         if self.reply is None:
             return
-        if kind is None:
+        if kind is None and not self.withheld:
             await self.reply.aclose()
             return
         with anyio.CancelScope(shield=True):
             await self.reply.aclose()
+            if isinstance(self.reply, Suspending):
+                await self.reply.withdraw()
 
     @property
     def missed(self) -> Event | None:

@@ -26,6 +26,7 @@ Put: TypeAlias = Callable[[Event], Awaitable[None]]
 """Sends one event to the client."""
 
 LAST_EVENT_ID = "last-event-id"
+_LISTEN = "subscriptions/listen"
 _INFORMING = frozenset({"initialize", "server/discover"})
 _NOTHING = Body({})
 
@@ -72,7 +73,16 @@ async def to_server(gate: Inspecting, framed: Exchange, message: Message) -> Mes
     Raises:
         RefusedError: it may not.
     """
-    return message_of((await gate.inspect(framed, Phase.REQUEST)).request, message)
+    sent = message_of((await gate.inspect(framed, Phase.REQUEST)).request, message)
+    if message.method == _LISTEN:
+        # Who may not read a resource may not be told of its changes: in the legacy era each is a request of its own.
+        wanted = jsontree.as_object(sent.params.get("notifications")).get("resourceSubscriptions")
+        for uri in dict.fromkeys(one for one in jsontree.as_list(wanted) if isinstance(one, str)):
+            resource = Resource(server=framed.resource.server, name=uri)
+            request = Body({"params": {"uri": uri}}, lens=request_segments)
+            read = replace(framed, action=Action.RESOURCE_READ, resource=resource, request=request)
+            await gate.inspect(read, Phase.REQUEST)
+    return sent
 
 
 async def response_to_client(gate: Inspecting, framed: Exchange, message: Message) -> Message:

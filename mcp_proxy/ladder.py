@@ -78,6 +78,14 @@ class Leg:
     bound: str = ""
     """Digest of caller and call; empty where no rung needs it."""
 
+    def going_on(self, state: Json) -> "Leg":
+        """The leg whose retry goes on where the server asked something that is held, instead of calling anew.
+
+        Args:
+            state: `requestState` of the result with the question; None where there was none.
+        """
+        return self if state is None else replace(self, message=_with(self.message, {_STATE: state}))
+
 
 @dataclass(frozen=True)
 class Ladder:

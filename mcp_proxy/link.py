@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from governance.exchange import Principal
 from mcp_proxy.message import Message
@@ -60,6 +60,15 @@ class Reply(Protocol):
 
         Does nothing after the response was read.
         """
+        ...
+
+
+@runtime_checkable
+class Suspending(Protocol):
+    """A reply whose call may go on after it, once the client answers what it was asked."""
+
+    async def withdraw(self) -> None:
+        """The client did not get the reply, so nobody will ever answer: give the call up, if it waits."""
         ...
 
 

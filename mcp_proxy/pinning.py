@@ -8,8 +8,9 @@ server first, with requests of its own that the client never sees.
 import contextlib
 import itertools
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import anyio
 
@@ -27,6 +28,9 @@ from mcp_proxy.link import Era, Event, Link, UpstreamError, UpstreamTimeoutError
 from mcp_proxy.message import Message, result_of
 
 log = logging.getLogger(__name__)
+
+Came: TypeAlias = Callable[[Event], Awaitable[None]]
+"""Takes a request of a server."""
 
 MOST_PAGES = 100
 """Most pages of a listing that the proxy asks for itself."""
@@ -136,7 +140,9 @@ class Pinning:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    async def ask(self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str]) -> None:
+    async def ask(
+        self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str], came: Came
+    ) -> None:
         """List to the end, and learn what is listed.
 
         Args:
@@ -145,6 +151,7 @@ class Pinning:
             link: the upstream session it belongs to.
             caller: who sent it.
             headers: its headers.
+            came: takes what the server asks meanwhile: over a pipe it need not be about the listing.
 
         Raises:
             UpstreamError: the server cannot be reached, or its listing does not end or takes too long.
@@ -152,13 +159,15 @@ class Pinning:
         """
         try:
             with anyio.fail_after(self.patience):
-                await self._ask(method, message, link, caller, headers)
+                await self._ask(method, message, link, caller, headers, came)
         except TimeoutError:
             raise UpstreamTimeoutError(
                 f"the server did not answer `{method}` in time, so the call was not made"
             ) from None
 
-    async def _ask(self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str]) -> None:
+    async def _ask(
+        self, method: str, message: Message, link: Link, caller: Caller, headers: Mapping[str, str], came: Came
+    ) -> None:
         sent = {name: text for name, text in headers.items() if not name.startswith(("mcp-name", "mcp-param-"))}
         sent.pop("last-event-id", None)
         if "mcp-method" in sent:
@@ -170,7 +179,7 @@ class Pinning:
                 params["_meta"] = {name: value for name, value in message.meta.items() if name != "progressToken"}
             request_id = f"wicket-{method.replace('/', '-')}-{next(self._numbers)}"
             request: JsonObject = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-            answer = await _answered(link, Message.build(request), sent)
+            answer = await _answered(link, Message.build(request), sent, came)
             if answer is None:
                 return
             if method == "tools/list":
@@ -197,13 +206,16 @@ def _name(item: Json, listing: _Listing) -> str:
     return jsontree.as_text(jsontree.as_object(item).get(listing.name))
 
 
-async def _answered(link: Link, request: Message, headers: Mapping[str, str]) -> Message | None:
-    """The response to a request of ours, whatever else comes on the way."""
+async def _answered(link: Link, request: Message, headers: Mapping[str, str], came: Came) -> Message | None:
+    """The response to a request of ours. Questions on the way go on, without their place in our stream."""
     reply = await link.send(request, headers)
     try:
         async for event in reply.events:
-            if event.message is not None and event.message.is_response and event.message.id == request.id:
-                return event.message
+            message = event.message
+            if message is not None and message.is_request:
+                await came(Event(message))
+            elif message is not None and message.is_response and message.id == request.id:
+                return message
     finally:
         await reply.aclose()
     return None

@@ -42,7 +42,7 @@ from mcp_proxy.lens import (
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
-from mcp_proxy.server_requests import CANCELLED, INPUTS, Asking, answer, judged_inputs
+from mcp_proxy.server_requests import CANCELLED, Asking, answer, asks, judged_inputs
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class Relay:
         elif action is None:
             await self._pass(call, caller, route)
         else:
-            await self._listed_first(message, caller, route)
+            await self._listed_first(call, caller, route)
             session = await self.place(signs_of(message, caller), caller.principal)
             exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
             route.calls.belongs_to(exchange.session)
@@ -196,8 +196,10 @@ class Relay:
         if call.called_off:  # who called it off wants no answer (2025-11-25, "Cancellation")
             await route.outlet.begin(202, NO_HEADERS)
             return
+        leg = leg.going_on(call.resumes)
         asked = await self.delivery.answer(error, leg, caller, route.calls) if self.delivery else None
         told = asked or errors.answer(error, call.message, caller.era)
+        call.withheld = asked is None or call.resumes is None
         await route.outlet.begin(told.status, NO_HEADERS)
         if call.message.is_request:
             await call.answer(Event(told.message))
@@ -286,14 +288,20 @@ class Relay:
                 raise RefusedError(verdict, "")
         return runs
 
-    async def _listed_first(self, message: Message, caller: Caller, route: Route) -> None:
+    async def _listed_first(self, call: Call, caller: Caller, route: Route) -> None:
         """Ask the server what it lists, where a message is about something that this process never saw listed."""
         if self.pins is None:
             return
+        message = call.message
         with contextlib.suppress(RefusedError):  # what refuses now refuses in the guard as well, and is recorded there
             if listing := await self.pins.wanted(message, caller):
-                await self._alive(message, caller, route.calls)
-                await self.pins.ask(listing, message, route.link, caller, route.headers)
+                runs = await self._alive(message, caller, route.calls)
+                cause = frame(message, caller, runs[-1], self.clock.now())
+
+                async def came(event: Event) -> None:
+                    await self._came(event, cause, route, call)
+
+                await self.pins.ask(listing, message, route.link, caller, route.headers, came)
 
     # -- governed ---------------------------------------------------------------------------------------------------
 
@@ -315,7 +323,7 @@ class Relay:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
-            judged = await self._judged(way, call.message.method, message)
+            judged = await self._judged(way, call, message)
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
         return replace(event, message=judged)
@@ -330,20 +338,19 @@ class Relay:
             raise UpstreamError("the server ended its answer without a response")
         return event.message, event
 
-    async def _judged(self, way: Way, method: str, message: Message) -> Message:
-        """The response to a request of `method` that may leave."""
+    async def _judged(self, way: Way, call: Call, message: Message) -> Message:
+        """The response to a request that may leave."""
         action, server = way.exchange.action, way.exchange.resource.server
         if action is Action.TOOL_LIST:
             await self.catalog.learn(server, listed_tools(message))
         if self.pins is not None:
-            message = await self.pins.sifted(server, method, message)
+            message = await self.pins.sifted(server, call.message.method, message)
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
+        if asks(judged):
+            judged = await self._with_inputs(way, call, judged)
         result = judged.value.get("result")
         if isinstance(result, dict):
-            if INPUTS in result:
-                judged = await self._with_inputs(way, judged)
-                result = result_of(judged)
             changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
             if way.warnings and action is Action.TOOL_CALL:
                 changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
@@ -366,12 +373,13 @@ class Relay:
                 log.warning("a response to another request was dropped")
         return None
 
-    async def _with_inputs(self, way: Way, message: Message) -> Message:
+    async def _with_inputs(self, way: Way, call: Call, message: Message) -> Message:
         """The response with the questions in it that may be put to the client."""
         try:
             return await judged_inputs(self.gate, self.clock, way.exchange, message)
         except RefusedError as error:
             if error.ticket:
+                call.resumes = result_of(message).get("requestState")
                 raise
             way.withhold(error.verdict)
 

@@ -18,6 +18,7 @@ from governance.clock import Clock
 from governance.exchange import Action, Body, Exchange, Phase, Resource, new_id
 from governance.jsontree import Json, JsonObject
 from governance.stage import Outcome, RefusedError
+from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
 from mcp_proxy.incoming import LAST_EVENT_ID, Inspecting, Put
 from mcp_proxy.lens import ASKED, answering_segments, asking_segments, message_of
@@ -31,6 +32,7 @@ MOST_OPEN = 64
 TELL_SECONDS = 5
 """How long it may take to tell a server that its question was refused."""
 INPUTS = "inputRequests"
+_PAGES, _PAGE = "elicitations", "elicitation/create"
 CANCELLED = "notifications/cancelled"
 _QUIET = "ping"
 """Asked all the time, by both sides, and of no consequence: nothing is recorded of it while it is clean."""
@@ -216,6 +218,8 @@ class Asking:
                 await (await self.link.send(refusal, headers)).aclose()
             except UpstreamError as error:
                 log.info("a server could not be told that its question was refused: %s", error)
+            except Exception:
+                log.exception("a server could not be told that its question was refused")
 
     def _exchange(self, message: Message, cause: Exchange) -> Exchange:
         action = ASKED.get(message.method, Action.MESSAGE)
@@ -240,27 +244,57 @@ async def answer(questions: Questions, message: Message, headers: Mapping[str, s
         raise question.failure
 
 
+def asks(message: Message) -> bool:
+    """Whether questions to the client stand in a response."""
+    return INPUTS in result_of(message) or bool(_pages(message))
+
+
 async def judged_inputs(gate: Gate, clock: Clock, cause: Exchange, message: Message) -> Message:
     """A response with the questions in it that may be put to the client; the very same one where nothing changed.
+
+    They stand in `inputRequests` of a result, or are the pages of an error (-32042 of 2025-11-25).
 
     Raises:
         RefusedError: one of them may not, so the response may not leave.
     """
-    result = result_of(message)
-    if INPUTS not in result:
+    if not asks(message):
         return message
-    asked = jsontree.as_object(result[INPUTS])
-    changed: JsonObject = {}
-    for key, entry in asked.items():
-        method = jsontree.as_text(jsontree.as_object(entry).get("method"))
-        body = Body(entry, lens=asking_segments)
-        async with gate.passage(_caused(cause, ASKED.get(method, Action.MESSAGE), method, body, clock)) as way:
-            if way.exchange.request is not body:
-                changed[key] = way.exchange.request.value
-            await way.settle(Outcome("ok"))
+    result, pages = result_of(message), _pages(message)
+    asked = jsontree.as_object(result.get(INPUTS))
+    if len(asked) + len(pages) > MOST_OPEN:
+        reason = f"the server asks more than {MOST_OPEN} questions at once"
+        raise RefusedError(Verdict(Decision.DENY, by="guard", rule="questions.many", reason=reason), "")
+    kept: JsonObject = {key: await _judged_input(gate, clock, cause, entry) for key, entry in asked.items()}
+    if any(kept[key] is not asked[key] for key in asked):
+        return Message.build({**message.value, "result": {**result, INPUTS: kept}})
+    changed = False
+    shown: list[Json] = []
+    for page in pages:
+        question: JsonObject = {"method": _PAGE, "params": page}
+        judged = await _judged_input(gate, clock, cause, question)
+        changed = changed or judged is not question
+        shown.append(jsontree.as_object(judged).get("params"))
     if not changed:
         return message
-    return Message.build({**message.value, "result": {**result, INPUTS: {**asked, **changed}}})
+    error = jsontree.as_object(message.value.get("error"))
+    data: JsonObject = {**jsontree.as_object(error.get("data")), _PAGES: shown}
+    return Message.build({**message.value, "error": {**error, "data": data}})
+
+
+async def _judged_input(gate: Gate, clock: Clock, cause: Exchange, entry: Json) -> Json:
+    """One question as it may be put to the client; the very same one where nothing changed."""
+    method = jsontree.as_text(jsontree.as_object(entry).get("method"))
+    body = Body(entry, lens=asking_segments)
+    async with gate.passage(_caused(cause, ASKED.get(method, Action.MESSAGE), method, body, clock)) as way:
+        judged = way.exchange.request
+        await way.settle(Outcome("ok"))
+    return entry if judged is body else judged.value
+
+
+def _pages(message: Message) -> list[Json]:
+    """The pages that a server wants opened before a call."""
+    error = jsontree.as_object(message.value.get("error"))
+    return jsontree.as_list(jsontree.as_object(error.get("data")).get(_PAGES))
 
 
 def _caused(cause: Exchange, action: Action, method: str, request: Body, clock: Clock) -> Exchange:

@@ -71,7 +71,10 @@ class Inspector:
                 log.error("a message was refused, and that is not recorded: %s", error)  # noqa: TRY400
             if verdict.decision is Decision.KILL and verdict.by != "kill":
                 actor = f"{verdict.by}:{verdict.rule}"
-                await self._kills.kill(Scope.SESSION, exchange.session.id, reason=verdict.reason, actor=actor)
+                try:
+                    await self._kills.kill(Scope.SESSION, exchange.session.id, reason=verdict.reason, actor=actor)
+                except Exception:
+                    log.exception("run %s could not be stopped; its message is refused", exchange.session.id)
         raise RefusedError(verdict, exchange.id)
 
     async def _write(self, tag: Tag, exchange: Exchange, judged: Judgement, phase: Phase, verdict: Verdict) -> None:

@@ -197,10 +197,15 @@ class Passage:
     async def _refuse(self, judged: Judgement, verdict: Verdict, held: Held | None = None) -> NoReturn:
         """Record the refusal, kill if asked to, and raise."""
         self.exchange = judged.exchange
-        if verdict.decision is Decision.KILL and verdict.by != "kill":
-            await self._kill(verdict)
         ticket = held.ticket if held else ""
-        await self._write_decision(Tag.EXCHANGE_REFUSED, _shaded(verdict, judged), judged, ticket)
+        kills = verdict.decision is Decision.KILL and verdict.by != "kill"
+        # The kill cuts this exchange too, and so would cut short its record and whatever else the kill closes.
+        with anyio.CancelScope(shield=kills):
+            try:
+                await self._write_decision(Tag.EXCHANGE_REFUSED, _shaded(verdict, judged), judged, ticket)
+            finally:
+                if kills:
+                    await self._kill(verdict)
         link = held.link if held and held.state is HeldState.PENDING else ""
         raise RefusedError(verdict, self.exchange.id, ticket=ticket if link else "", link=link)
 
@@ -300,9 +305,12 @@ class Passage:
     # -- verdicts ---------------------------------------------------------------------------------------------------
 
     async def _kill(self, verdict: Verdict) -> None:
-        await self._organs.kills.kill(
-            Scope.SESSION, self.exchange.session.id, reason=verdict.reason, actor=f"{verdict.by}:{verdict.rule}"
-        )
+        """Stop the run. One that cannot be stopped is still refused, here and by its record."""
+        run, actor = self.exchange.session.id, f"{verdict.by}:{verdict.rule}"
+        try:
+            await self._organs.kills.kill(Scope.SESSION, run, reason=verdict.reason, actor=actor)
+        except Exception:
+            log.exception("run %s could not be stopped; exchange %s is refused", run, self.exchange.id)
 
 
 @dataclass

@@ -126,7 +126,7 @@ class StandInLink:
         if answers is None:
             asked_again = leg.suspended()
             if asked_again is not None:
-                return OneReply(asked_again)
+                return AskedAgain(asked_again, leg)
         try:
             await talk.answer(answers or {})
         except BaseException:
@@ -186,6 +186,7 @@ class OpenLeg(LegReply):
     ) -> None:
         self._book = book
         self._id = asked.id
+        self._suspensions = pool.suspensions
         super().__init__(talk, asked, guest, lambda one, now: pool.suspensions.suspend(one, guest.owner, now))
 
     async def aclose(self) -> None:
@@ -193,6 +194,27 @@ class OpenLeg(LegReply):
         if self._id is not None and self._book.get(self._id) is self:
             del self._book[self._id]
         await super().aclose()
+
+    async def withdraw(self) -> None:
+        """Nobody got the state to go on with; see `Suspending.withdraw`."""
+        if self._suspensions.forget(self._talk):
+            await self._talk.cancel()
+
+
+class AskedAgain(OneReply):
+    """The questions once more, to a client that did not answer all of them."""
+
+    def __init__(self, message: Message, leg: OpenLeg) -> None:
+        super().__init__(message)
+        self._leg = leg
+
+    async def aclose(self) -> None:
+        """See `LegReply.aclose`."""
+        await self._leg.aclose()
+
+    async def withdraw(self) -> None:
+        """See `OpenLeg.withdraw`."""
+        await self._leg.withdraw()
 
 
 class SubscriptionReply:

@@ -68,10 +68,12 @@ class Suspensions:
         self._forget(handle)
         return waiting.talk
 
-    def forget(self, talk: Conversation) -> None:
-        """A call is over although it waits: its session is gone."""
-        for handle in [handle for handle, one in self._waiting.items() if one.talk is talk]:
+    def forget(self, talk: Conversation) -> bool:
+        """A call is over although it waits: its session is gone, or nobody takes it up. Returns whether it waited."""
+        handles = [handle for handle, one in self._waiting.items() if one.talk is talk]
+        for handle in handles:
             self._forget(handle)
+        return bool(handles)
 
     async def expire(self) -> None:
         """Cancel the calls that waited for too long."""

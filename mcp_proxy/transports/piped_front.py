@@ -152,6 +152,10 @@ class PipedClient:
             await self._deliver(message)
         except MalformedMessageError as error:
             await self.refuse(error)
+        except Exception as error:
+            log.exception("server %s: a message could not be carried", self._server.name)
+            if message.is_request:
+                await self._pipe.write(errors.answer(error, message, self._era).message.raw)
         finally:
             self._room.release()
             self._under_way -= 1
@@ -194,6 +198,8 @@ class PipedClient:
                 await anyio.sleep(LISTEN_AGAIN_SECONDS)
         except (UpstreamError, RefusedError) as error:
             log.info("server %s: its own stream has ended: %s", self._server.name, error)
+        except Exception:
+            log.exception("server %s: its own stream could not be carried", self._server.name)
 
     def _caller(self, era: Era) -> Caller:
         pipe = self._pipe

@@ -10,7 +10,7 @@ import pytest
 from governance.audit.flood import BURST
 from sessions.killswitch import Scope
 from tests.mcp_proxy.raw_upstream import Call
-from tests.mcp_proxy.stage import ENVELOPE, MODERN
+from tests.mcp_proxy.stage import ENVELOPE, MODERN, modern
 from tests.mcp_proxy.walled import ORDER, SSN, walled
 
 
@@ -132,6 +132,27 @@ async def test_the_subscription_of_a_modern_client_is_judged(tmp_path: Path) -> 
         assert SSN not in text
         assert ORDER not in text
         assert text.count("[REDACTED:pii.ssn]") == len(CLEAN)
+
+
+async def test_who_may_not_read_a_resource_may_not_subscribe_to_it_in_either_era(tmp_path: Path) -> None:
+    rule: Any = {
+        "id": "no-secrets",
+        "match": {"action": "resource.read", "resource": "memo://secret*"},
+        "decide": "deny",
+    }
+    policy: Any = {"version": 1, "default": "allow", "rules": [rule]}
+    async with walled(tmp_path, policy=policy) as wall:
+        assert (
+            "no-secrets"
+            in (await wall.client.call("resources/subscribe", {"uri": "memo://secret"}))["error"]["message"]
+        )
+        wall.answers("subscriptions/listen", {})
+        for uri, refused in (("memo://open", False), ("memo://secret", True)):
+            params = {"notifications": {"resourceSubscriptions": ["memo://open", uri]}}
+            _, answer = await modern(wall.client, "subscriptions/listen", params)
+            assert ("no-secrets" in json.dumps(answer)) is refused
+        assert not wall.reached("memo://secret")
+        assert [one["rule"] for one in await wall.world.events("message.withheld")] == ["no-secrets"]
 
 
 async def test_an_answer_that_comes_late_on_the_servers_own_stream_is_judged(tmp_path: Path) -> None:

@@ -290,3 +290,22 @@ async def test_a_modern_call_without_a_listing_makes_the_proxy_list_in_its_own_r
         assert listing.params["_meta"] == ENVELOPE
         assert listing.headers["mcp-method"] == "tools/list"
         assert "mcp-name" not in listing.headers
+
+
+async def test_what_a_server_asks_while_it_is_asked_for_its_list_reaches_the_client(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        question = {"jsonrpc": "2.0", "id": "r", "method": "roots/list"}
+
+        async def lists(call: Call) -> None:
+            await call.ask(question)
+            await call.event(call.result({"tools": [READ]}))
+            await call.end()
+
+        stage.upstream.handlers["tools/list"] = lists
+        async with stage.client.stream("tools/call", {"name": "read"}) as stream:
+            assert await stream.message() == question
+            async with stage.client.send({"jsonrpc": "2.0", "id": "r", "result": {"roots": []}}) as response:
+                assert response.status == 202
+            (answer,) = await stream.rest()
+        assert answer["result"]["content"][0]["text"] == "done"
+        assert [one["action"] for one in await stage.world.events("exchange.admitted")] == ["roots.list", "tool.call"]

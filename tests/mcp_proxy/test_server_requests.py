@@ -9,6 +9,7 @@ import pytest
 
 from governance.jsontree import JsonObject
 from mcp_proxy.server_requests import MOST_OPEN
+from mcp_proxy.transports.streamable_http import HttpLink
 from sessions.killswitch import Scope
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call
@@ -322,3 +323,54 @@ async def test_a_rule_that_blots_out_does_so_inside_a_result_too(tmp_path: Path)
         _, answer = await modern(wall.client, "tools/call", {"name": "t"})
         assert answer["result"]["inputRequests"]["k0"]["params"]["message"] == "[REDACTED]"
         assert answer["result"]["requestState"] == "s"
+
+
+async def test_a_result_with_too_many_questions_is_withheld_before_any_is_judged(tmp_path: Path) -> None:
+    async with walled(tmp_path, shakes_hands=False) as wall:
+        wall.upstream.stateful = False
+        wall.answers("tools/call", required(*[elicitation("x")] * (MOST_OPEN + 1)))
+        _, answer = await modern(wall.client, "tools/call", {"name": "t"})
+        assert "inputRequests" not in json.dumps(answer)
+        assert await wall.world.types() == ["exchange.admitted", "exchange.withheld"]
+        wall.answers("tools/call", required(*[elicitation("x")] * MOST_OPEN))
+        _, answer = await modern(wall.client, "tools/call", {"name": "t"})
+        assert len(answer["result"]["inputRequests"]) == MOST_OPEN
+
+
+async def test_a_refusal_that_cannot_be_told_harms_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = anyio.Event()
+
+    async def broken(*_: Any) -> Any:
+        tried.set()
+        raise RuntimeError("nobody thought of this")
+
+    async with walled(tmp_path) as wall, wall.client.listen() as stream:
+        await wall.session.listening.wait()
+        with monkeypatch.context() as context:
+            context.setattr(HttpLink, "send", broken)
+            await wall.session.stream.event(json.dumps(sampling(ORDER)).encode())
+            await tried.wait()
+        await wall.session.stream.event(json.dumps(sampling("x", "later")).encode())
+        assert (await stream.message())["id"] == "later"
+        assert "result" in await wall.client.call("ping")
+
+
+@pytest.mark.parametrize("method", ["tools/call", "vendor/x"])
+async def test_pages_that_an_error_asks_to_open_are_judged_as_the_questions_they_are(
+    tmp_path: Path, method: str
+) -> None:
+    hosts: JsonObject = {"action": "elicitation.create", "args": {"/params/url": "https://evil.example/*"}}
+    async with walled(tmp_path, policy=rules({"id": "no-pages", "match": hosts, "decide": "deny"})) as wall:
+
+        async def handler(call: Call) -> None:
+            url = "https://evil.example/x" if call.id == 1 else "https://good.example/x"
+            page = {"mode": "url", "elicitationId": "e", "url": url, "message": f"is {SSN} right?"}
+            error = {"code": -32042, "message": "open it", "data": {"elicitations": [page]}}
+            await call.reply(json.dumps({"jsonrpc": "2.0", "id": call.id, "error": error}).encode())
+
+        wall.upstream.handlers[method] = handler
+        told = [json.dumps(await wall.client.call(method, {"name": "t"}, id=number)) for number in (1, 2)]
+        assert ("evil.example" in told[0], "no-pages" in told[0]) == (False, True)
+        assert ("good.example" in told[1], SSN in told[1]) == (True, False)
+        actions = [one["action"] for one in await wall.world.events("exchange.refused")]
+        assert actions == ["elicitation.create"]

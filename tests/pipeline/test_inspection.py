@@ -16,6 +16,7 @@ from governance.verdict import Decision
 from pipeline.inspection import Inspector
 from sessions.killswitch import Scope
 from tests.conftest import ManualClock
+from tests.pipeline.test_passage import lose_the_log
 from tests.pipeline.world import World, open_world
 
 ACTIONS: Any = {"engine": "re", "actions": {"pii.email": "log", "pii.iban": "hold"}}
@@ -98,3 +99,11 @@ async def test_what_cannot_be_written_down_does_not_pass(tmp_path: Path, clock: 
         with pytest.raises(RefusedError):
             await inspector.inspect(note(world, text), Phase.RESPONSE)
         await inspector.inspect(note(world, "all is well"), Phase.RESPONSE)
+
+
+async def test_a_rule_that_kills_withholds_where_nothing_can_be_written(tmp_path: Path, clock: ManualClock) -> None:
+    rule = {"id": "stop", "match": {"action": "message"}, "decide": "kill", "phase": "response"}
+    async with world_of(tmp_path, clock, rule) as world:
+        await world.runtime.store.write(lose_the_log)
+        with pytest.raises(RefusedError):
+            await world.runtime.guard.inspect(note(world, "all is well"), Phase.RESPONSE)

@@ -271,14 +271,15 @@ async def test_a_client_that_leaves_is_settled_as_cancelled(
         assert completed["status"] == "cancelled"
 
 
+def lose_the_log(session: object) -> None:
+    """Let nothing be written into the audit log any more."""
+    session.connection().exec_driver_sql("ALTER TABLE audit_events RENAME TO lost")  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - SQL stays out of types here
+
+
 async def test_a_log_that_cannot_be_written_refuses(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> None:
     async with open_world(sqlite_url, tmp_path, clock) as world:
         await run(world, world.call(), [])
-
-        def break_it(session: object) -> None:
-            session.connection().exec_driver_sql("ALTER TABLE audit_events RENAME TO lost")  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - SQL stays out of types here
-
-        await world.runtime.store.write(break_it)
+        await world.runtime.store.write(lose_the_log)
         forwarded: list[bytes] = []
         with pytest.raises(RefusedError) as refused:
             await run(world, world.call(), forwarded)
@@ -335,6 +336,46 @@ async def test_a_run_that_is_killed_before_anything_is_decided_leaves_a_record(
         assert (refused["event_type"], refused["policy_decision"], refused["rule"]) == (
             "exchange.refused", "kill", "kill.session",
         )  # fmt: skip
+
+
+async def test_a_rule_that_kills_is_recorded_by_its_name_and_closes_what_waits_for_a_person(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    stop: JsonObject = {"id": "stop", "match": {"tool": "rm"}, "decide": "kill", "reason": "never"}
+    async with open_world(database_url, tmp_path, clock, policy(HOLD, stop)) as world:
+        forwarded: list[bytes] = []
+
+        async def call(tool: str) -> None:
+            with pytest.raises(RefusedError):
+                await run(world, world.call(tool), forwarded)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, "echo")
+            await requested(world)
+            await call("rm")
+        recorded = {str(one["tool"]): one for one in await world.events("exchange.refused")}
+        assert (recorded["rm"]["rule"], recorded["rm"]["policy_decision"]) == ("stop", "kill")
+        assert recorded["rm"]["policy_version"]
+        assert recorded["echo"]["rule"] == "kill.session"
+        assert [ticket.state for ticket in await world.runtime.desk.tickets()] == [State.INVALIDATED]
+        assert forwarded == []
+
+
+@pytest.mark.parametrize("phase", ["request", "response"])
+async def test_a_rule_that_kills_refuses_where_nothing_can_be_written(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock, phase: str
+) -> None:
+    stop: JsonObject = {"id": "stop", "match": {"tool": "rm"}, "phase": phase, "decide": "kill", "reason": "never"}
+    async with open_world(sqlite_url, tmp_path, clock, policy(stop)) as world:
+
+        async def forward(_judged: Exchange) -> Body:
+            await world.runtime.store.write(lose_the_log)
+            return Body(ANSWER)
+
+        if phase == "request":
+            await world.runtime.store.write(lose_the_log)
+        with pytest.raises(RefusedError):
+            await world.runtime.guard.govern(world.call("rm"), forward)
 
 
 async def test_a_call_that_was_given_up_before_it_was_forwarded_uses_up_no_budget(

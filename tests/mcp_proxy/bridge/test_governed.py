@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
+import pytest
 
+from approvals.ticket import State
 from governance.clock import SystemClock
 from governance.jsontree import JsonObject
 from mcp_proxy.app import Organs, open_app
@@ -21,6 +23,7 @@ from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
 from tests.mcp_proxy.stage import MODERN
 from tests.pipeline.world import World, open_world
+from wicket.delivering import delivery_of
 
 POLICY: JsonObject = {
     "version": 1,
@@ -44,13 +47,27 @@ class Scene(NamedTuple):
             return json.loads(await response.read())
 
     @property
+    def made(self) -> int:
+        """How many calls of a tool reached the server."""
+        return sum(call.message.get("method") == "tools/call" for call in self.upstream.calls)
+
+    async def approved(self, asked: Any, *, id: int, **more: Any) -> Any:  # noqa: A002 - as on the wire
+        """The call again, once what it waits for was approved and its page opened."""
+        desk = self.world.runtime.desk
+        for ticket in await desk.tickets([State.PENDING]):
+            await desk.approve(ticket.id, by="anna")
+        opened = {key: {"action": "accept"} for key in asked.get("inputRequests", {})}
+        answers = {"inputResponses": opened, **more}
+        return (await self.tool("note", {}, id=id, requestState=asked["requestState"], **answers))["result"]
+
+    @property
     def answered(self) -> list[Any]:
         """What the server was answered to its questions."""
         return [answer for session in self.upstream.sessions.values() for answer in session.answers.values()]
 
 
 @asynccontextmanager
-async def scene(folder: Path) -> AsyncGenerator[Scene]:
+async def scene(folder: Path, policy: JsonObject = POLICY) -> AsyncGenerator[Scene]:
     upstream, clock = RawUpstream(), SystemClock()
 
     async def unknown(call: Call) -> None:
@@ -66,11 +83,12 @@ async def scene(folder: Path) -> AsyncGenerator[Scene]:
         async with serving(upstream) as url:
             settings: dict[str, Any] = {
                 "identity": {"anonymous": True},
+                "approvals": {"wait_seconds": 0.2},
                 "detect": {"engine": "re", "actions": {"pii.ssn": "redact"}},
                 "mcpServers": {"files": {"url": url, "type": "http", "pins": "off"}},
             }
             database = f"sqlite:///{folder}/wicket.db"
-            async with open_world(database, folder, clock, POLICY, **settings) as world:
+            async with open_world(database, folder, clock, policy, **settings) as world:
                 core = world.runtime
                 organs = Organs(
                     gate=core.guard,
@@ -82,6 +100,7 @@ async def scene(folder: Path) -> AsyncGenerator[Scene]:
                     hosts=core.config.hosts,
                     record=record,
                     place=core.roll.place,
+                    delivery=delivery_of(core),
                 )
                 async with (
                     open_servers(core.config, clock, lambda: 0.0, core.key_for(STATE_KEY)) as servers,
@@ -122,3 +141,44 @@ async def test_a_run_that_was_killed_does_not_take_up_its_suspended_call(tmp_pat
         told = await it.tool("note", {}, id=2, **more)
         assert "enough" in told["result"]["content"][0]["text"]
         assert it.answered == []
+
+
+async def test_a_call_that_waits_for_approval_before_and_after_a_question_is_made_once(tmp_path: Path) -> None:
+    policy: JsonObject = {"version": 1, "rules": [{"id": "ask", "match": {"tool": "note"}, "decide": "hold"}]}
+    async with scene(tmp_path, {**policy, "default": "allow"}) as it:
+        asked = await it.approved((await it.tool("note", {}, id=1))["result"], id=2)
+        (key,) = asked["inputRequests"]
+        answers = {"inputResponses": {key: ACCEPTED}}
+        held = await it.tool("note", {}, id=3, requestState=asked["requestState"], **answers)
+        told = await it.approved(held["result"], id=4)
+        assert told["structuredContent"] == ACCEPTED
+        assert it.made == 1
+
+
+async def test_a_question_that_waits_for_approval_does_not_make_the_call_anew(tmp_path: Path) -> None:
+    rule: JsonObject = {"id": "ask", "match": {"action": "elicitation.create"}, "decide": "hold"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [rule]}) as it:
+        held = (await it.tool("note", {}, id=1))["result"]
+        assert "which?" not in json.dumps(held)
+        asked = await it.approved(held, id=2)
+        assert asked["inputRequests"]["input-1"]["params"]["message"] == "which?"
+        answers = {"inputResponses": {"input-1": ACCEPTED}}
+        told = await it.tool("note", {}, id=3, requestState=asked["requestState"], **answers)
+        assert told["result"]["structuredContent"] == ACCEPTED
+        assert it.made == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_call_whose_question_is_refused_is_called_off_at_the_server(tmp_path: Path, again: bool) -> None:
+    rule: JsonObject = {"id": "no-ask", "match": {"action": "elicitation.create"}, "decide": "deny"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [] if again else [rule]}) as it:
+        if again:
+            asked = (await it.tool("note", {}, id=1))["result"]
+            (tmp_path / "policy.yaml").write_text(json.dumps({"version": 1, "default": "allow", "rules": [rule]}))
+            await it.world.runtime.policies.reload()
+            told = await it.tool("note", {}, id=2, requestState=asked["requestState"])
+        else:
+            told = await it.tool("note", {}, id=1)
+        assert "no-ask" in told["result"]["content"][0]["text"]
+        (session,) = it.upstream.sessions.values()
+        await session.expect("notifications/cancelled").wait()

@@ -21,6 +21,7 @@ from governance.clock import SystemClock
 from governance.config.models import Config, Limits, McpServer
 from governance.exchange import Action
 from governance.sse import SseEvent, SseParser
+from governance.store import StoreError
 from governance.verdict import ALLOWED, Decision, Verdict
 from mcp_proxy.app import App, Organs
 from mcp_proxy.eras import ParamHeaders
@@ -160,6 +161,24 @@ async def test_a_session_works_only_with_the_key_that_opened_it() -> None:
             assert await posted(where + "x", body, ALICE) == 404
             assert await posted(where, body, ALICE) == 202
             assert b'"id":1' in (await following()).data
+
+
+async def test_what_breaks_one_message_does_not_end_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable(*_: Any) -> Any:
+        raise StoreError("the database failed")
+
+    with anyio.fail_after(30):
+        async with proxying(PLAIN) as proxy, raw_stream(proxy.stream, ALICE) as following:
+            where = proxy.url + ((await following()).data or b"").decode()
+            with monkeypatch.context() as broken:
+                broken.setattr(OpenKills, "verdict", unreadable)
+                started = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+                ping = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+                assert [await posted(where, body, ALICE) for body in (started, ping)] == [202, 202]
+                told = (await following()).data or b""
+                assert (b'"internal"' in told, b"database" in told) == (True, False)
+            assert await posted(where, tool(2, "echo").raw, ALICE) == 202
+            assert b'"id":2' in ((await following()).data or b"")
 
 
 async def test_a_message_whose_stream_ends_while_it_comes_is_told_so() -> None:
