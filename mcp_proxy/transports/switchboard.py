@@ -14,6 +14,7 @@ from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import UpstreamError
 from mcp_proxy.message import Message, RequestId
 from mcp_proxy.transports.mailbox import Mailbox
+from mcp_proxy.transports.splice import with_ids
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ class Switchboard:
         if message.method == PROGRESS:
             token = _label(message.params.get("progressToken"))
             call = self._tokens.get(token) if token is not None else None
-            if call is not None:
-                call.mailbox.put(_with_param(message, "progressToken", call.token) if self._shared else message)
+            if call is not None and call.token is not None:
+                call.mailbox.put(_with_param(message, ("progressToken",), call.token) if self._shared else message)
             return None
         call = self._subscription(message)
         if call is not None:
@@ -193,27 +194,29 @@ class Switchboard:
     # -- putting our numbers in, and theirs back ----------------------------------------------------------------------
 
     def _readdressed(self, message: Message, call: Call) -> bytes:
-        value: JsonObject = {**message.value, "id": call.wire_id}
-        if call.token is not None:
-            value["params"] = {**message.params, "_meta": {**message.meta, "progressToken": call.wire_token}}
-        return jsontree.dump(value)
+        changes: list[tuple[tuple[str, ...], RequestId]] = [(("id",), call.wire_id)]
+        if call.wire_token is not None:
+            changes.append((("params", "_meta", "progressToken"), call.wire_token))
+        return with_ids(message.raw, changes)
 
     def _restored(self, message: Message, call: Call) -> Message:
         value: JsonObject = {**message.value, "id": call.id}
+        changes: list[tuple[tuple[str, ...], RequestId]] = [(("id",), call.id)]
         result = value.get("result")
         if call.method == LISTEN and isinstance(result, dict):
             meta = jsontree.as_object(result.get("_meta"))
-            if SUBSCRIPTION_ID in meta:
+            if _label(meta.get(SUBSCRIPTION_ID)) is not None:
                 value["result"] = {**result, "_meta": {**meta, SUBSCRIPTION_ID: call.id}}
-        return replace(message, raw=jsontree.dump(value), value=value, id=call.id)
+                changes.append((("result", "_meta", SUBSCRIPTION_ID), call.id))
+        return replace(message, raw=with_ids(message.raw, changes), value=value, id=call.id)
 
     def _as_subscribed(self, message: Message, call: Call) -> Message:
         if not self._shared:
             return message
         if SUBSCRIPTION_ID in message.meta:
-            message = _with_param(message, "_meta", {**message.meta, SUBSCRIPTION_ID: call.id})
+            message = _with_param(message, ("_meta", SUBSCRIPTION_ID), call.id)
         if message.method == CANCELLED:
-            message = _with_param(message, "requestId", call.id)
+            message = _with_param(message, ("requestId",), call.id)
         return message
 
 
@@ -221,6 +224,7 @@ def _label(value: Json) -> RequestId | None:
     return value if type(value) is str or type(value) is int else None
 
 
-def _with_param(message: Message, name: str, new: Json) -> Message:
-    value: JsonObject = {**message.value, "params": {**message.params, name: new}}
-    return replace(message, raw=jsontree.dump(value), value=value)
+def _with_param(message: Message, path: tuple[str, ...], new: RequestId) -> Message:
+    pointer = "".join(f"/{jsontree.escape(name)}" for name in ("params", *path))
+    value = jsontree.as_object(jsontree.replaced(message.value, {pointer: new}))
+    return replace(message, raw=with_ids(message.raw, [(("params", *path), new)]), value=value)
