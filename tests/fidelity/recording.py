@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anyio
 
 from tests.conformance.installation import WICKET, Installation, install
 from tests.conformance.process import PYTHON, ROOT, free_port, listening
 from tests.fidelity.cases import CASES
+from tests.fidelity.http_checks import CHECKS, Visit, visited
 from tests.fidelity.peers import Frame, Peer, RefusedError, over_http, over_sse, over_stdio, spoken
 from tests.fidelity.script import CUE, Answered, Case, Hear, is_response_to
 from tests.fidelity.servers import Entry, Servers, Shelf
@@ -75,6 +77,8 @@ class Recording:
     direct: Mapping[tuple[str, bool], Records]
     """Transport and whether modern -> records."""
     through: Mapping[Way, Records]
+    http: Mapping[str, tuple[Any, Any]]
+    """Check of HTTP -> what was seen directly, and through Wicket."""
 
 
 @dataclass
@@ -215,9 +219,11 @@ async def staged(folder: Path) -> AsyncGenerator[Stage]:
         wicket = await install(folder / "wicket")
         stage = Stage(servers, url, folder, wicket)
         port = free_port()
-        wicket.configure(
-            {"mcp": {"port": port}, "mcpServers": {way.name: stage.entry(way.name, way.server) for way in WAYS}}
-        )
+        entries = {way.name: stage.entry(way.name, way.server) for way in WAYS}
+        for number in range(len(CHECKS)):
+            entries[f"check-{number}"] = stage.entry(f"check-{number}", "http")
+            entries[f"old-{number}"] = stage.entry(f"check-{number}", "sse")
+        wicket.configure({"mcp": {"port": port}, "mcpServers": entries})
         command = (*WICKET, "mcp", "--config", str(wicket.config))
         async with listening(command, port=port, log=folder / "wicket.log"):
             stage.address = f"http://127.0.0.1:{port}/mcp"
@@ -229,6 +235,7 @@ async def record(folder: Path) -> Recording:
     """Play everything."""
     direct: dict[tuple[str, bool], Records] = {}
     through: dict[Way, Records] = {}
+    http: dict[str, tuple[Any, Any]] = {}
     async with staged(folder) as stage:
 
         async def without(transport: str, modern: bool) -> None:
@@ -247,4 +254,15 @@ async def record(folder: Path) -> Recording:
                     group.start_soon(without, transport, True)
             for way in WAYS:
                 group.start_soon(between, way)
-    return Recording(direct, through)
+            for number, check in enumerate(CHECKS):
+                group.start_soon(_visit, stage, number, check, http)
+    return Recording(direct, through, http)
+
+
+async def _visit(stage: Stage, number: int, check: str, found: dict[str, tuple[Any, Any]]) -> None:
+    names = (f"bare-{number}", f"check-{number}")
+    shelves = [stage.servers.shelves.setdefault(name, Shelf()) for name in names]
+    async with aiohttp.ClientSession() as client:
+        direct = Visit(client, f"{stage.url}/{names[0]}", {"http": "/mcp", "sse": "/sse"}, shelves[0])
+        through = Visit(client, stage.address, {"http": f"/{names[1]}", "sse": f"/old-{number}/sse"}, shelves[1])
+        found[check] = await visited(direct, check), await visited(through, check)

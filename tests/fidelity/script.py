@@ -18,7 +18,6 @@ INITIALIZED = (
     b'"vendorTop":0}'
 )
 """How every server introduces itself in the legacy era."""
-_INTRODUCTION: "tuple[Act, ...]" = (INITIALIZED,)
 _EMPTY: "tuple[Act, ...]" = (b'{"jsonrpc":"2.0","id":@id@,"result":{}}',)
 ENVELOPE = (
     b'"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
@@ -109,10 +108,12 @@ class Machine:
     Args:
         cases: every check by name.
         stray: sends a frame that belongs to no request.
+        introduction: answers `initialize`.
     """
 
     cases: Mapping[str, Case]
     stray: Callable[[bytes], None] = lambda raw: None
+    introduction: bytes = INITIALIZED
     case: Case | None = None
     _seen: set[str] = field(default_factory=set[str])
     _turns: list[Turn] = field(default_factory=list[Turn])
@@ -134,7 +135,7 @@ class Machine:
         self._seen.add(key)
         if "id" in message and "method" in message:
             done = self.case.server.get(key) if self.case else None
-            acts = (act for act in done or (_INTRODUCTION if key == "initialize" else _EMPTY))
+            acts = (act for act in done or ((self.introduction,) if key == "initialize" else _EMPTY))
             self._turns.append(Turn(message, acts, send=send))
         for turn in list(self._turns):
             self._go_on(turn)

@@ -13,8 +13,10 @@ from urllib.parse import parse_qs
 import anyio
 
 from tests.fidelity.cases import CASES
-from tests.fidelity.script import Machine, is_response_to
+from tests.fidelity.script import INITIALIZED, Machine, is_response_to
 
+REPLAYED = b'{"jsonrpc":"2.0","method":"vendor/replayed","params":{"after":"%s"}}'
+"""What a stream says first that was opened to go on after an event."""
 STATUS = {-32601: 404, -32602: 400, -32020: 400, -32021: 400, -32022: 400}
 """What HTTP says of an error in the modern era."""
 KEPT = ("mcp-protocol-version", "mcp-method", "mcp-name", "mcp-param-x", "traceparent", "tracestate", "last-event-id")
@@ -48,12 +50,23 @@ class Shelf:
     opened: list[Headers] = field(default_factory=list[Headers])
     """The streams that were asked for."""
     ended: list[str] = field(default_factory=list[str])
+    introduction: bytes = INITIALIZED
+    """How it answers `initialize`."""
+    preface: bytes = b""
+    """Sent before the first event of every stream: comments, for example."""
+    place: bytes = b""
+    """Lines before the data of every event, such as `id: 7`; `%d` is the number of the event."""
+
+    def event(self, frame: bytes, number: int) -> bytes:
+        """A frame as an event of a stream."""
+        place = self.place % number if b"%d" in self.place else self.place
+        return place + b"data: " + frame + b"\n\n"
 
     def seat(self) -> str:
         """Begin a session; returns its id."""
         lane = Lane()
         name = f"s{len(self.sessions) + len(self.ended)}"
-        self.sessions[name] = Session(Machine(CASES, lane.say), lane)
+        self.sessions[name] = Session(Machine(CASES, lane.say, self.introduction), lane)
         return name
 
 
@@ -78,14 +91,10 @@ class Lane:
 
 
 class Servers:
-    """The application. What it sends besides messages can be set for a test of HTTP itself."""
+    """The application."""
 
     def __init__(self) -> None:
         self.shelves: dict[str, Shelf] = {}
-        self.preface = b""
-        """Sent before the first event of every stream: comments, for example."""
-        self.place = b""
-        """Lines before the data of every event, such as `id: 7`; `%d` is the number of the event."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
@@ -120,39 +129,40 @@ class Servers:
             await _empty(send, 202)
             return
         request_id = json.dumps(message["id"], ensure_ascii=False)
-        await self._answer(lane, request_id, send, opened=name if opens else None, legacy=name is not None)
+        await self._answer(shelf, lane, request_id, send, opened=name if opens else None, legacy=name is not None)
 
-    async def _answer(self, lane: Lane, request_id: str, send: Any, *, opened: str | None, legacy: bool) -> None:
+    async def _answer(
+        self, shelf: Shelf, lane: Lane, request_id: str, send: Any, *, opened: str | None, legacy: bool
+    ) -> None:
         frame = await lane.next()
         extra = [(b"mcp-session-id", opened.encode())] if opened else []
         final = is_response_to(frame, request_id)
-        if final and not self.place:
+        if final and not shelf.place:
             code = 0 if legacy else json.loads(frame).get("error", {}).get("code", 0)
             await _start(send, STATUS.get(code, 200), b"application/json", extra)
             await send({"type": "http.response.body", "body": frame})
             return
         await _start(send, 200, b"text/event-stream", extra)
-        await send({"type": "http.response.body", "body": self.preface, "more_body": True})
+        await send({"type": "http.response.body", "body": shelf.preface, "more_body": True})
         number = 0
         while True:
-            await send({"type": "http.response.body", "body": self._event(frame, number), "more_body": not final})
+            await send({"type": "http.response.body", "body": shelf.event(frame, number), "more_body": not final})
             if final:
                 return
             number += 1
             frame = await lane.next()
             final = is_response_to(frame, request_id)
 
-    def _event(self, frame: bytes, number: int) -> bytes:
-        place = self.place % number if b"%d" in self.place else self.place
-        return place + b"data: " + frame + b"\n\n"
-
     async def _listen(self, shelf: Shelf, headers: dict[str, str], receive: Any, send: Any) -> None:
         shelf.opened.append({key: headers[key] for key in KEPT if key in headers})
         await _start(send, 200, b"text/event-stream")
-        await send({"type": "http.response.body", "body": self.preface or b": here\n\n", "more_body": True})
-        await self._follow(shelf.sessions[headers["mcp-session-id"]], receive, send)
+        await send({"type": "http.response.body", "body": shelf.preface or b": here\n\n", "more_body": True})
+        session = shelf.sessions[headers["mcp-session-id"]]
+        if "last-event-id" in headers:
+            session.stream.say(REPLAYED % headers["last-event-id"].encode())
+        await self._follow(shelf, session, receive, send)
 
-    async def _follow(self, session: Session, receive: Any, send: Any) -> None:
+    async def _follow(self, shelf: Shelf, session: Session, receive: Any, send: Any) -> None:
         async with anyio.create_task_group() as group:
 
             async def gone() -> None:
@@ -163,7 +173,7 @@ class Servers:
             group.start_soon(gone)
             number = 0
             while True:
-                event = self._event(await session.stream.next(), number)
+                event = shelf.event(await session.stream.next(), number)
                 number += 1
                 await send({"type": "http.response.body", "body": event, "more_body": True})
 
@@ -178,7 +188,7 @@ class Servers:
         first = f"event: endpoint\ndata: /{name}/messages?s={seat}\n\n".encode()
         await send({"type": "http.response.body", "body": first, "more_body": True})
         try:
-            await self._follow(shelf.sessions[seat], receive, send)
+            await self._follow(shelf, shelf.sessions[seat], receive, send)
         finally:
             del shelf.sessions[seat]
             shelf.ended.append(seat)

@@ -36,7 +36,7 @@ async def _play(target: dict[str, Any]) -> dict[str, Any]:
     seen: dict[str, Any] = {"notes": []}
     steps: list[Any] = []
 
-    async def answer(_context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+    async def answer(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
         seen["notes"].append(_plain(params))
         return types.ElicitResult(action="accept", content={"name": "Ada"})
 
