@@ -32,6 +32,7 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/transports/test_sse.py::test_an_old_official_client_reaches_an_old_official_server",
             "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
             "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
+            "tests/fidelity/test_sdks.py::test_a_client_is_answered_the_same_through_wicket",
         ),
     ),
     "K3": Shown(
@@ -86,6 +87,7 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             "tests/gateway/test_endpoint.py::test_bodies_pass_byte_for_byte_both_ways",
             "tests/mcp_proxy/test_fidelity.py::test_arguments_arrive_byte_for_byte",
+            "tests/fidelity/test_frames.py::test_both_ends_see_through_wicket_what_they_see_without_it",
         ),
     ),
     "E1": Shown(

@@ -11,6 +11,7 @@ import mcp_types as types
 from mcp import Client, StdioServerParameters
 from mcp.client.context import ClientRequestContext
 from mcp.client.sse import sse_client
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel
 
@@ -62,42 +63,59 @@ async def _play(target: dict[str, Any]) -> dict[str, Any]:
         seen["introduction"] = [
             _plain(client.server_info), _plain(client.server_capabilities), client.instructions
         ]  # fmt: skip
-        who = target["who"]
-        given: dict[str, Any] = {
-            "text": "grüße 🦊 \u2028",
-            "who": who,
-            "big": 2**60 + 1,
-            "half": 0.5,
-            "no": None,
-            "list": [[], {}],
-        }
-        ref = types.PromptReference(type="ref/prompt", name="p")
-        await step("tools", client.list_tools)
-        await step("echo", lambda: client.call_tool("echo", given))
-        await step("count", lambda: client.call_tool("count", {}, progress_callback=stepped))
-        await step("fail", lambda: client.call_tool("fail", {}))
-        await step("broken", lambda: client.call_tool("broken", {}))
-        await step("ask", lambda: client.call_tool("ask", {}))
-        await step("resources", client.list_resources)
-        await step("templates", client.list_resource_templates)
-        await step("contents", lambda: client.read_resource("x://y"))
-        await step("prompts", client.list_prompts)
-        await step("prompt", lambda: client.get_prompt("p", {"who": "ü"}))
-        await step("completion", lambda: client.complete(ref, {"name": "who", "value": ""}))
-        if not target.get("modern"):
-            await step("ping", client.send_ping)  # pyright: ignore[reportDeprecated] - this is the older era
-            await step("level", lambda: client.set_logging_level("debug"))  # pyright: ignore[reportDeprecated] - as above
-            await step("log", lambda: client.call_tool("log", {}))
-        together: dict[int, Any] = {}
-
-        async def one(number: int) -> None:
-            together[number] = _plain(await client.call_tool("echo", {"n": number, "who": who}))
-
-        async with anyio.create_task_group() as group:
-            for number in range(5):
-                group.start_soon(one, number)
-        seen["together"] = [together[number] for number in range(5)]
+        for name, run in _script(client, target, stepped).items():
+            await step(name, run)
+        seen["together"] = await _together(client, target["who"])
     return {**seen, "steps": steps}
+
+
+def _script(client: Client, target: dict[str, Any], stepped: ProgressFnT) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """What is done, in this order."""
+    who = target["who"]
+    given: dict[str, Any] = {
+        "text": "grüße 🦊 \u2028",
+        "who": who,
+        "big": 2**60 + 1,
+        "half": 0.5,
+        "no": None,
+        "list": [[], {}],
+    }
+    ref = types.PromptReference(type="ref/prompt", name="p")
+    both: dict[str, Callable[[], Awaitable[Any]]] = {
+        "tools": client.list_tools,
+        "echo": lambda: client.call_tool("echo", given),
+        "count": lambda: client.call_tool("count", {}, progress_callback=stepped),
+        "fail": lambda: client.call_tool("fail", {}),
+        "broken": lambda: client.call_tool("broken", {}),
+        "ask": lambda: client.call_tool("ask", {}),
+        "resources": client.list_resources,
+        "templates": client.list_resource_templates,
+        "contents": lambda: client.read_resource("x://y"),
+        "prompts": client.list_prompts,
+        "prompt": lambda: client.get_prompt("p", {"who": "ü"}),
+        "completion": lambda: client.complete(ref, {"name": "who", "value": ""}),
+    }
+    if target.get("modern"):
+        return both
+    return {
+        **both,
+        "ping": client.send_ping,  # pyright: ignore[reportDeprecated] - this is the older era
+        "level": lambda: client.set_logging_level("debug"),  # pyright: ignore[reportDeprecated] - as above
+        "log": lambda: client.call_tool("log", {}),
+    }
+
+
+async def _together(client: Client, who: str) -> list[Any]:
+    """Five calls at once."""
+    found: dict[int, Any] = {}
+
+    async def one(number: int) -> None:
+        found[number] = _plain(await client.call_tool("echo", {"n": number, "who": who}))
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(one, number)
+    return [found[number] for number in range(5)]
 
 
 async def _main() -> None:
