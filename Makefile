@@ -21,11 +21,11 @@ up: .venv/.installed ## set up on the first run, then run both proxies until Ctr
 
 setup: .venv/.developing ## install everything that developing needs
 
-test: .venv/.developing ## run the tests; ARGS='tests/wicket -k up' runs some of them
+test: .venv/.developing .fidelity/installed ## run the tests; ARGS='tests/wicket -k up' runs some of them
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-coverage: .venv/.developing ## run the tests and measure the branches they take
+coverage: .venv/.developing .fidelity/installed ## run the tests and measure the branches they take
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(ARGS)
 
@@ -81,7 +81,7 @@ compose-test: .venv/.developing ## build the image, bring the compose file up wi
 	.ci/compose-test $(ARGS)
 
 clean: ## remove what was built; your configuration and records stay
-	rm -rf .venv .uv .bench .compiled .conformance .demo dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .uv .bench .compiled .conformance .demo .fidelity dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- environments ------------------------------------------------------------------------------------------------------
@@ -102,6 +102,10 @@ clean: ## remove what was built; your configuration and records stay
 	@$(UV) sync --frozen --quiet --compile-bytecode
 	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@ .venv/.installed
+
+.fidelity/installed: tests/fidelity/sdk/package.json tests/fidelity/sdk/package-lock.json | .venv/.developing
+	@$(BIN)/python -m tests.fidelity.sdk
+	@touch $@
 
 .compiled/.installed: pyproject.toml uv.lock .ci/compile $(shell find $(PACKAGES) -name '*.py') | $(UV)
 	@.ci/prepare tools gcc:gcc

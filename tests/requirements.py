@@ -41,6 +41,7 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
             "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
             "tests/mcp_proxy/bridge/test_server.py::test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
+            "tests/fidelity/test_sdks.py::test_a_client_is_answered_the_same_through_wicket",
         ),
     ),
     "K3": Shown(
@@ -95,6 +96,7 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             "tests/gateway/test_endpoint.py::test_bodies_pass_byte_for_byte_both_ways",
             "tests/mcp_proxy/test_fidelity.py::test_arguments_arrive_byte_for_byte",
+            "tests/fidelity/test_frames.py::test_both_ends_see_through_wicket_what_they_see_without_it",
         ),
     ),
     "E1": Shown(

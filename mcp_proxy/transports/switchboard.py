@@ -6,14 +6,16 @@ no I/O and judges nothing.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import UpstreamError
-from mcp_proxy.message import Message, RequestId
+from mcp_proxy.message import Message, RequestId, result_of
 from mcp_proxy.transports.mailbox import Mailbox
+from mcp_proxy.transports.splice import Path, with_ids
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +110,8 @@ class Switchboard:
         if message.method == PROGRESS:
             token = _label(message.params.get("progressToken"))
             call = self._tokens.get(token) if token is not None else None
-            if call is not None:
-                call.mailbox.put(_with_param(message, "progressToken", call.token) if self._shared else message)
+            if call is not None and call.token is not None:
+                call.mailbox.put(self._as_counted(message, call.token) if self._shared else message)
             return None
         call = self._subscription(message)
         if call is not None:
@@ -201,34 +203,44 @@ class Switchboard:
     # -- putting our numbers in, and theirs back ----------------------------------------------------------------------
 
     def _readdressed(self, message: Message, call: Call) -> bytes:
-        value: JsonObject = {**message.value, "id": call.wire_id}
-        if call.token is not None:
-            value["params"] = {**message.params, "_meta": {**message.meta, "progressToken": call.wire_token}}
-        return jsontree.dump(value)
+        changes: list[tuple[Path, RequestId]] = [(("id",), call.wire_id)]
+        if call.wire_token is not None:
+            changes.append((("params", "_meta", "progressToken"), call.wire_token))
+        return with_ids(message.raw, changes) or jsontree.dump(_replaced(message, changes))
 
     def _restored(self, message: Message, call: Call) -> Message:
-        value: JsonObject = {**message.value, "id": call.id}
-        result = value.get("result")
-        if call.method == LISTEN and isinstance(result, dict):
-            meta = jsontree.as_object(result.get("_meta"))
-            if SUBSCRIPTION_ID in meta:
-                value["result"] = {**result, "_meta": {**meta, SUBSCRIPTION_ID: call.id}}
-        return replace(message, raw=jsontree.dump(value), value=value, id=call.id)
+        changes: list[tuple[Path, RequestId]] = [(("id",), call.id)]
+        if call.method == LISTEN:
+            meta = jsontree.as_object(result_of(message).get("_meta"))
+            if _label(meta.get(SUBSCRIPTION_ID)) is not None:
+                changes.append((("result", "_meta", SUBSCRIPTION_ID), call.id))
+        return _with(message, changes, call.id)
+
+    def _as_counted(self, message: Message, token: RequestId) -> Message:
+        return _with(message, [(("params", "progressToken"), token)], message.id)
 
     def _as_subscribed(self, message: Message, call: Call) -> Message:
         if not self._shared:
             return message
-        if SUBSCRIPTION_ID in message.meta:
-            message = _with_param(message, "_meta", {**message.meta, SUBSCRIPTION_ID: call.id})
-        if message.method == CANCELLED:
-            message = _with_param(message, "requestId", call.id)
-        return message
+        named: list[Path] = []
+        if _label(message.meta.get(SUBSCRIPTION_ID)) is not None:
+            named.append(("params", "_meta", SUBSCRIPTION_ID))
+        if message.method == CANCELLED and _label(message.params.get("requestId")) is not None:
+            named.append(("params", "requestId"))
+        return _with(message, [(path, call.id) for path in named], message.id)
 
 
 def _label(value: Json) -> RequestId | None:
     return value if type(value) is str or type(value) is int else None
 
 
-def _with_param(message: Message, name: str, new: Json) -> Message:
-    value: JsonObject = {**message.value, "params": {**message.params, name: new}}
-    return replace(message, raw=jsontree.dump(value), value=value)
+def _with(message: Message, changes: Sequence[tuple[Path, RequestId]], request_id: RequestId | None) -> Message:
+    """The message with other ids where `changes` say, in its own bytes if that can be done."""
+    value = _replaced(message, changes)
+    raw = with_ids(message.raw, changes) or jsontree.dump(value)
+    return replace(message, raw=raw, value=value, id=request_id)
+
+
+def _replaced(message: Message, changes: Sequence[tuple[Path, RequestId]]) -> JsonObject:
+    pointers = {"".join(f"/{jsontree.escape(name)}" for name in path): new for path, new in changes}
+    return jsontree.as_object(jsontree.replaced(message.value, pointers))

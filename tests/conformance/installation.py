@@ -51,7 +51,7 @@ class Installation:
     async def serving(self, server: dict[str, Any], name: str = SERVER) -> AsyncGenerator[str]:
         """`wicket mcp` in front of a server, given as in `mcpServers`; yields the server's address at Wicket."""
         port = free_port()
-        self._configure({"mcp": {"port": port}, "mcpServers": {name: server}})
+        self.configure({"mcp": {"port": port}, "mcpServers": {name: server}})
         command = (*WICKET, "mcp", "--config", str(self.config))
         async with listening(command, port=port, log=self.folder / "wicket.log"):
             yield f"http://localhost:{port}/mcp/{name}"
@@ -75,14 +75,17 @@ class Installation:
         """
         await output([*WICKET, "audit", "verify", "--config", str(self.config)])
         exported = await output([*WICKET, "audit", "export", "--config", str(self.config)])
-        events = [json.loads(line)["body"] for line in exported.splitlines()]
+        events = [
+            json.loads(line)["body"] for line in exported.strip().split("\n")
+        ]  # a text in it may hold other ends of lines
         decisions = [event["policy_decision"] for event in events if event["event_type"].startswith("exchange.")]
         others = [decision for decision in decisions if decision != "allow"]
         if others or not decisions:
             what = f"decisions other than allow: {', '.join(others)}" if others else "nothing was governed"
             raise RunError(f"{what}: see `wicket audit show` in {self.folder}")
 
-    def _configure(self, settings: dict[str, Any]) -> None:
+    def configure(self, settings: dict[str, Any]) -> None:
+        """Write the configuration: what every run has, and `settings`."""
         self.config.write_text(json.dumps(SETTINGS | settings, indent=1))
 
 

