@@ -54,7 +54,9 @@ class Reviews:
     async def get(self, pin_id: str) -> Pin | None:
         """The pin of a review, whole; None where there is none, or what was given has changed since."""
         found = next((pin for pin in await self.store.all() if pin.id == pin_id and pin.kind is not Kind.SET), None)
-        return None if found is None else await self.store.get(found.key)
+        pin = None if found is None else await self.store.get(found.key)
+        # It may have changed between the two reads, and a decision is about what its id names.
+        return pin if pin is not None and pin.id == pin_id else None
 
     async def approve(self, pin_id: str, *, by: str, reason: str = "") -> Decided | None:
         """Trust what was given; None if there is no such review."""
