@@ -166,7 +166,8 @@ class Plan:
 
     def _doubt(self, pin: Pin, digest: str, value: Json) -> tuple[str, str]:
         """Why something that was never trusted is not trusted at first sight: rule and reason, or nothing."""
-        if pin.state is State.REJECTED:
+        if pin.state is State.REJECTED or pin.decided_by:
+            # Whoever was rejected once is looked at by a person, however often it changes meanwhile.
             return "pin.drift", f"{pin.what} changed since it was rejected"
         if self._kind is Kind.TOOL and (found := self._double(pin.name, digest)):
             return found

@@ -285,3 +285,12 @@ async def test_a_pin_that_moves_again_and_again_is_given_up(replica: Replica, mo
 def test_every_rule_is_explained_to_agents_and_in_the_docs() -> None:
     text = (Path(__file__).parents[3] / "docs/pins.md").read_text()
     assert all(f"`{one}`" in text for one in (*TOLD, "pin.unlisted", "pin.unreadable"))
+
+
+async def test_what_was_rejected_is_never_trusted_by_changing_twice(replica: Replica) -> None:
+    prompt: JsonObject = {"name": "greet", "description": "says hello"}
+    await replica.lists(prompt, kind=Kind.PROMPT)
+    assert await replica.reject("greet")
+    for words in ("another", "says hello", "a third"):
+        assert await replica.lists({**prompt, "description": words}, kind=Kind.PROMPT) == []
+    assert await replica.waiting() == [("greet", "pin.drift")]
