@@ -294,3 +294,12 @@ async def test_what_was_rejected_is_never_trusted_by_changing_twice(replica: Rep
     for words in ("another", "says hello", "a third"):
         assert await replica.lists({**prompt, "description": words}, kind=Kind.PROMPT) == []
     assert await replica.waiting() == [("greet", "pin.drift")]
+
+
+async def test_a_listing_that_never_ends_does_not_leave_the_door_open(replica: Replica, clock: ManualClock) -> None:
+    assert await replica.lists(READ, complete=False) == ["read_file"]
+    clock.advance(plan.FIRST_USE_TIME.total_seconds())
+    assert await replica.lists(WRITE, complete=False) == ["write_file"]
+    clock.advance(1)
+    assert await replica.lists({"name": "exec"}, complete=False) == []
+    assert await replica.waiting() == [("exec", "pin.new")]
