@@ -101,3 +101,9 @@ async def test_what_changes_while_a_decision_is_read_is_not_decided(
     monkeypatch.setattr(replica.table, "all", then_it_changes)
     assert await replica.reviews.approve(pin.id, by="anna") is None
     assert await replica.waiting() == [("read_file", "pin.drift")]
+
+
+def test_a_text_that_reads_like_another_kind_of_value_is_shown_as_a_change() -> None:
+    pin = Pin("files", Kind.TOOL, "a", State.PENDING, "d2", "d1",
+              definition='{"a":true,"b":"{}","c":"x"}', live_definition='{"a":"true","b":{},"c":"x"}')  # fmt: skip
+    assert differences(pin) == [Difference("/a", "true", '"true"'), Difference("/b", '"{}"', "{}")]
