@@ -290,3 +290,15 @@ async def test_a_modern_call_without_a_listing_makes_the_proxy_list_in_its_own_r
         assert listing.params["_meta"] == ENVELOPE
         assert listing.headers["mcp-method"] == "tools/list"
         assert "mcp-name" not in listing.headers
+
+
+async def test_definitions_that_are_no_list_are_left_out(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.answers("tools/list", {"tools": {"0": READ, "length": 1}})
+        assert (await stage.client.call("tools/list"))["result"] == {"tools": []}
+
+
+async def test_two_definitions_that_only_python_calls_equal_are_two(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.lists({**READ, "annotations": {"destructiveHint": 1}}, {**READ, "annotations": {"destructiveHint": True}})
+        assert await stage.seen() == []
