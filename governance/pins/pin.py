@@ -14,6 +14,8 @@ from governance.audit.event import Draft, Tag, Value
 
 MAX_NAME = 1000
 """Longest name that is kept, in characters; a resource template's name is its URI template."""
+MAX_DEFINITION = 256 * 1024
+"""Largest definition that is kept, in bytes as JSON: nobody could look at a larger one, nor a page show it soon."""
 MOST_TOLD = 100
 """Names that one audit event lists; beyond it only their number is told."""
 

@@ -10,7 +10,7 @@ from governance import jsontree
 from governance.audit.event import Draft
 from governance.jsontree import JsonObject
 from governance.pins import plan
-from governance.pins.pin import Change, Kind, MovedError
+from governance.pins.pin import MAX_DEFINITION, Change, Kind, MovedError
 from governance.pins.pins import ATTEMPTS, BATCH, FRESH_SECONDS, TOLD, PinsError
 from governance.verdict import ALLOWED, Decision
 from tests.conftest import ManualClock
@@ -303,3 +303,10 @@ async def test_a_listing_that_never_ends_does_not_leave_the_door_open(replica: R
     clock.advance(1)
     assert await replica.lists({"name": "exec"}, complete=False) == []
     assert await replica.waiting() == [("exec", "pin.new")]
+
+
+async def test_what_nobody_could_look_at_is_not_kept_and_not_shown(replica: Replica) -> None:
+    huge: JsonObject = {**READ, "description": "x" * MAX_DEFINITION}
+    assert await replica.lists(huge, WRITE) == ["write_file"]
+    assert await rule(replica, huge) == "pin.unlisted"
+    assert [pin.name for pin in await replica.reviews.pins()] == ["write_file"]
