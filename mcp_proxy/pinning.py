@@ -127,7 +127,7 @@ class Pinning:
         for item in items:
             name = _name(item, listing)
             # Of two definitions under one name nobody could say which one a call is about.
-            if name in given and given[name] != item:
+            if name in given and jsontree.canonical(given[name]) != jsontree.canonical(item):
                 twice.add(name)
             given[name] = item
         if twice:
@@ -136,7 +136,9 @@ class Pinning:
         complete = result.get("nextCursor") is None
         hidden = await self.pins.learn(server, listing.kind, given, complete=complete)
         shown = [item for item in items if (name := _name(item, listing)) in given and name not in hidden]
-        return result if len(shown) == len(items) else {**result, listing.member: shown}
+        # What is no list was not looked at, whatever a lenient client would read in it.
+        whole = len(shown) == len(items) and isinstance(result.get(listing.member, []), list)
+        return result if whole else {**result, listing.member: shown}
 
     # -- asking -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ whoever asked.
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from hmac import compare_digest
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -38,9 +39,11 @@ class Browser:
         self._show = show
         self._came_back = anyio.Event()
         self._found: dict[str, str] = {}
+        self._state = ""
 
     async def visit(self, url: str) -> None:
         """Show the address at which to sign in."""
+        self._state = parse_qs(urlsplit(url).query).get("state", [""])[0]
         self._show(url)
 
     async def answer(self) -> Answer:
@@ -70,6 +73,9 @@ class Browser:
         found = {name: values[0] for name, values in parse_qs(target.query).items() if len(values) == 1}
         if verb != "GET" or target.path != PATH or not ("code" in found or "error" in found):
             return "404 Not Found", "There is nothing here."
+        # Any page in the browser, and any program here, can call this address: only who knows the state is heard.
+        if not self._state or not compare_digest(found.get("state", "").encode(), self._state.encode()):
+            return "400 Bad Request", "This does not belong to the sign-in that the terminal waits for."
         if not self._came_back.is_set():
             self._found = found
             self._came_back.set()

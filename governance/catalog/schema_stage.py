@@ -10,9 +10,10 @@ from functools import partial
 from anyio import to_thread
 
 from governance import jsontree
+from governance.catalog.bounded import TooMuchWorkError
 from governance.catalog.catalog import Catalog, Known
 from governance.catalog.misfit import Misfit
-from governance.catalog.schemas import FIRST_STEPS, Compiled, Schemas, TooMuchWorkError, UnusableSchemaError
+from governance.catalog.schemas import FIRST_STEPS, Compiled, Schemas, UnusableSchemaError
 from governance.config.models import McpServer
 from governance.exchange import Action, Exchange, Phase
 from governance.jsontree import Json

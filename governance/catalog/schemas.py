@@ -5,27 +5,24 @@ asks for are bounded, and a reference leads nowhere but into the schema itself. 
 and what was expected, and never what was there: that may be a secret. Whether a misfit refuses is `schema_stage.py`.
 """
 
-import contextvars
-import functools
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import jsonschema
-from anyio import to_thread
+from anyio import Lock, to_thread
 from jsonschema import validators
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError
 from jsonschema.protocols import Validator
-from pydantic_core import SchemaError as PatternError
-from pydantic_core import SchemaValidator, core_schema
-from referencing import Registry
 from referencing.exceptions import Unresolvable
+from referencing.jsonschema import specification_with
 
 from governance import jsontree
+from governance.catalog.bounded import TooMuchWorkError, bounded, working
 from governance.catalog.misfit import Misfit, described
+from governance.catalog.patterns import matcher
 from governance.jsontree import Json, JsonObject
 
 log = logging.getLogger(__name__)
@@ -43,32 +40,10 @@ MAX_KEPT = 2_000
 """Compiled schemas that are kept; the one that was not used for longest goes first."""
 MISFITS = 5
 """Most misfits that are told at once."""
-_BYTES_A_STEP = 4096
-_DEAR = {"$ref": 5, "$dynamicRef": 10, "$recursiveRef": 10}
-"""Keywords that cost more than a step."""
-
-Keyword: TypeAlias = Callable[[Any, Any, Any, Any], "Iterable[ValidationError] | None"]
-"""What the library calls for a member of a schema: `(validator, its value, instance, schema)`."""
 
 
 class UnusableSchemaError(Exception):
     """A schema that no value can be held to. The message is ours, without any text of the schema."""
-
-
-class TooMuchWorkError(Exception):
-    """Holding a value to its schema would take too long."""
-
-
-@dataclass
-class _Work:
-    """What is still allowed to be done for one value."""
-
-    steps: int
-    share: int
-    """Steps that an alternative costs: the library prints the value for each that does not fit."""
-
-
-_WORK: contextvars.ContextVar[_Work] = contextvars.ContextVar("work")
 
 
 class Schemas:
@@ -76,6 +51,7 @@ class Schemas:
 
     def __init__(self, most: int = MAX_KEPT) -> None:
         self._most = most
+        self._compiling = Lock()
         self._kept: OrderedDict[tuple[str, str, bool], Compiled | str] = OrderedDict()
 
     async def compiled(
@@ -93,20 +69,26 @@ class Schemas:
             UnusableSchemaError: it is none, or asks for what is not done here.
         """
         key = (definition, part, strict)
-        if key not in self._kept:
-            compile_ = partial(_compiled, dict(schema), strict=strict)
-            is_small = len(jsontree.dump(dict(schema))) <= SMALL_BYTES
-            made = compile_() if is_small else await to_thread.run_sync(compile_)
-            if isinstance(made, str):
-                log.warning("the `%s` of definition %s cannot be used: %s", part, definition[:12], made)
-            self._kept[key] = made
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        kept = self._kept[key]
+        kept = self._kept.get(key)
+        if kept is None:
+            async with self._compiling:  # one at a time: many calls of one tool must not compile its schema as often
+                kept = self._kept.get(key) or await self._make(key, dict(schema))
         self._kept.move_to_end(key)
         if isinstance(kept, str):
             raise UnusableSchemaError(kept)
         return kept
+
+    async def _make(self, key: tuple[str, str, bool], schema: JsonObject) -> "Compiled | str":
+        definition, part, strict = key
+        compile_ = partial(_compiled, schema, strict=strict)
+        is_small = len(jsontree.dump(schema)) <= SMALL_BYTES
+        made = compile_() if is_small else await to_thread.run_sync(compile_)
+        if isinstance(made, str):
+            log.warning("the `%s` of definition %s cannot be used: %s", part, definition[:12], made)
+        self._kept[key] = made
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return made
 
 
 def _compiled(schema: JsonObject, *, strict: bool) -> "Compiled | str":
@@ -138,10 +120,11 @@ class Compiled:
             raise UnusableSchemaError("it is no valid JSON Schema") from error
         _check_patterns(schema, strict=strict)
         self._names = frozenset(_names(schema))
-        base = cast("type[Any]", dialect)
-        self._validator: Validator = _bounded(base)(
-            _closed(schema, dialect) if strict else schema, registry=cast("Any", Registry)()
-        )
+        held = _closed(schema, dialect) if strict else schema
+        try:
+            self._validator: Validator = bounded(dialect)(held, _resolver=_resolver(held, dialect))
+        except (RecursionError, Unresolvable, TypeError, ValueError, AttributeError) as error:
+            raise UnusableSchemaError("it is no valid JSON Schema") from error
 
     def misfits(self, value: Json, size: int, steps: int = MAX_STEPS) -> list[Misfit]:
         """Where a value does not fit, at most `MISFITS` places; empty where it fits.
@@ -155,20 +138,30 @@ class Compiled:
             TooMuchWorkError: telling would take too long.
             UnusableSchemaError: a reference of the schema leads out of it, or nowhere.
         """
-        token = _WORK.set(_Work(steps, 1 + size // _BYTES_A_STEP))
+        found: dict[Misfit, None] = {}
         try:
-            found: dict[Misfit, None] = {}
-            for error in self._validator.iter_errors(cast("Any", value)):
-                found[described(error, self._names)] = None
-                if len(found) == MISFITS:
-                    break
+            with working(steps, size):
+                for error in self._validator.iter_errors(cast("Any", value)):
+                    found[described(error, self._names)] = None
+                    if len(found) == MISFITS:
+                        break
         except Unresolvable:
             raise UnusableSchemaError("a `$ref` leads out of it, or nowhere; nothing is fetched") from None
         except RecursionError:
             raise TooMuchWorkError from None
-        finally:
-            _WORK.reset(token)
         return list(found)
+
+
+def _resolver(schema: JsonObject, dialect: type[Validator]) -> Any:
+    """What finds references: in the schema, and in the dialects themselves. All anchors are found once, here.
+
+    Left to itself the library looks through the whole schema again for every `$ref` to an anchor.
+    """
+    given = cast("Any", dialect)
+    specification = specification_with(given.ID_OF(given.META_SCHEMA))
+    resource = specification.create_resource(cast("Any", schema))
+    uri = resource.id() or ""
+    return cast("Any", validators).SPECIFICATIONS.with_resource(uri, resource).crawl().resolver(base_uri=uri)
 
 
 def _dialect(schema: JsonObject) -> type[Validator]:
@@ -185,106 +178,6 @@ def _dialect(schema: JsonObject) -> type[Validator]:
     if found is None:
         raise UnusableSchemaError("it names a `$schema` that is not known here")
     return cast("type[Validator]", found)
-
-
-@functools.lru_cache(maxsize=16)
-def _bounded(dialect: Any) -> Any:
-    """The dialect, with every keyword counted and patterns matched in linear time."""
-    own: dict[str, Keyword] = {
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
-        "additionalProperties": _additional_properties,
-        "uniqueItems": _unique_items,
-    }
-    given = cast("Mapping[str, Keyword]", dialect.VALIDATORS)
-    keywords = {name: _counted(name, own.get(name, keyword)) for name, keyword in given.items()}
-    return cast("Any", validators).extend(dialect, keywords)
-
-
-def _counted(name: str, keyword: Keyword) -> Keyword:
-    choices = name in ("anyOf", "oneOf", "not", "if", "contains", "enum")
-    price = _DEAR.get(name, 1)
-
-    def spend(validator: Any, wanted: Any, instance: Any, schema: Any) -> "Iterable[ValidationError] | None":
-        work = _WORK.get()
-        count = len(cast("list[Any]", wanted)) if choices and isinstance(wanted, list) else 1
-        work.steps -= count * work.share if choices else price
-        if work.steps < 0:
-            raise TooMuchWorkError
-        return keyword(validator, wanted, instance, schema)
-
-    return spend
-
-
-# -- keywords whose own form could be made to take for ever ---------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=4096)
-def _matcher(pattern: str) -> SchemaValidator | None:
-    """Says whether a text holds `pattern`, in linear time; None where no such engine can tell.
-
-    The engine is Rust's `regex`, as pydantic brings it along: it does not look around or back.
-    """
-    try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex", strict=True))
-    except PatternError:
-        return None
-
-
-def _matches(pattern: str, text: str) -> bool:
-    matcher = _matcher(pattern)
-    return matcher is None or matcher.isinstance_python(text)
-
-
-def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not _matches(pattern, instance):
-        yield ValidationError("")
-
-
-def _pattern_properties(validator: Any, patterns: JsonObject, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    given = cast("JsonObject", instance)
-    _spend(len(given) * len(patterns))
-    for pattern, below in patterns.items():
-        if _matcher(pattern) is None:
-            continue  # nobody can tell which members it is about
-        for name, value in given.items():
-            if _matches(pattern, name):
-                yield from validator.descend(value, below, path=name, schema_path=pattern)
-
-
-def _additional_properties(validator: Any, below: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    given = cast("JsonObject", instance)
-    named = jsontree.as_object(schema.get("properties"))
-    patterns = list(jsontree.as_object(schema.get("patternProperties")))
-    _spend(len(given) * (1 + len(patterns)))
-    # A pattern that nobody can run might be about any of them.
-    extra = [name for name in given if name not in named and not any(_matches(pattern, name) for pattern in patterns)]
-    if below is False:
-        if extra:
-            yield ValidationError("")
-        return
-    for name in extra:
-        yield from validator.descend(given[name], below, path=name)
-
-
-def _unique_items(_validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """The library compares each with each; the canonical text says the same."""
-    if wanted is True and isinstance(instance, list):
-        items = cast("list[Json]", instance)
-        _spend(len(items))
-        if len({jsontree.canonical(item) for item in items}) != len(items):
-            yield ValidationError("")
-
-
-def _spend(steps: int) -> None:
-    work = _WORK.get()
-    work.steps -= steps
-    if work.steps < 0:
-        raise TooMuchWorkError
 
 
 # -- what a schema holds --------------------------------------------------------------------------------------------
@@ -326,11 +219,15 @@ def _check_patterns(schema: JsonObject, *, strict: bool) -> None:
     if by_pattern and (unevaluated or strict):
         # The library would match these with an engine that can be made to take for ever.
         raise UnusableSchemaError("it has `patternProperties` beside `unevaluatedProperties` or strict checks")
-    unmatched = [one for one in (*patterns, *by_pattern) if _matcher(one) is None]
+    unmatched = [one for one in (*patterns, *by_pattern) if matcher(one) is None]
     if unmatched and strict:
-        raise UnusableSchemaError("it has a `pattern` that looks around or back, which is not matched here")
+        raise UnusableSchemaError(
+            "it has a `pattern` that looks around or back or is too large, which is not matched here"
+        )
     if unmatched:
-        log.warning("%d patterns of a schema look around or back, so they are not checked", len(unmatched))
+        log.warning(
+            "%d patterns of a schema look around or back or are too large, so they are not checked", len(unmatched)
+        )
 
 
 _SAYS_SO = frozenset(

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 
 import orjson
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
 from governance.catalog.catalog import Definition
 from governance.clock import Clock, rfc3339
 from governance.store import Store
 from governance.store.tables import DefinitionRow
 
+KEPT = 20
+"""Definitions of one tool that are kept, newest first: a server that changes its words with every listing, be it only a
+time of day, must not fill the database, all of which is read at the start. Digests of others stay in the audit log."""
+
 
 class SqlDefinitions:
-    """Definitions in the database: every one that was ever given, with when it was first and last."""
+    """Definitions in the database: the newest of each tool, with when each was given first and last."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -46,10 +50,20 @@ class SqlDefinitions:
                         first_seen=now,
                         last_seen=now,
                     )
+                    _make_room(session, one)
                 row.last_seen = max(row.last_seen, now)
                 session.add(row)
 
         await self._store.write(work)
+
+
+def _make_room(session: Session, fresh: Definition) -> None:
+    """Forget the oldest definitions of a tool that gets one more."""
+    its = (col(DefinitionRow.server) == fresh.server, col(DefinitionRow.name) == fresh.name)
+    newest_first = (col(DefinitionRow.last_seen).desc(), col(DefinitionRow.digest))
+    old = session.exec(select(DefinitionRow.digest).where(*its).order_by(*newest_first).offset(KEPT - 1)).all()
+    if old:
+        session.exec(delete(DefinitionRow).where(col(DefinitionRow.digest).in_(old), *its))
 
 
 def _definition(row: DefinitionRow) -> Definition:

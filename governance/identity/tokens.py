@@ -96,9 +96,10 @@ class Tokens:
             known = await self._verify(token, now)
             _remember(self._by_digest, name, known)
         known.refuse_unless_good(now)
-        held = self._by_principal.get(known.principal.key_id)
+        whose = reach(known.principal)
+        held = self._by_principal.get(whose)
         if held is None or held.ends < known.ends:
-            _remember(self._by_principal, known.principal.key_id, known)
+            _remember(self._by_principal, whose, known)
         return known.principal
 
     def grant(self, principal: Principal) -> Grant:
@@ -145,7 +146,7 @@ class Tokens:
             await anyio.sleep(keyring.RETRY_SECONDS if failing else self._settings.refresh_seconds)
 
     def _standing(self, principal: Principal) -> _Known:
-        known = self._by_principal.get(principal.key_id)
+        known = self._by_principal.get(reach(principal))
         if known is None:
             raise UnknownKeyError("no access token of this principal is known")
         return known
@@ -193,11 +194,18 @@ async def open_tokens(settings: OAuth, clock: Clock, *, keep: bool = False) -> A
         yield Tokens(settings, rings, clock, keep=keep)
 
 
+def reach(principal: Principal) -> str:
+    """Tells a principal's tokens apart by what they are for: one for everything must not stand in for a lesser one."""
+    return f"{principal.key_id} {' '.join(principal.servers)}"
+
+
 def _principal(issuer: Issuer, claims: JsonObject, models: tuple[str, ...], servers: tuple[str, ...]) -> Principal:
     subject = _text(claims, "sub")
     client = next((text for name in ("client_id", "azp") if (text := _optional(claims, name))), "")
     named = {field: _text(claims, claim) for field, claim in issuer.claims.items()}
-    who = jsontree.canonical([issuer.issuer, subject, client])
+    # One person in two tenants is two principals: nothing that is kept for the one may serve the other.
+    tenant: list[Json] = [named["tenant"]] if "tenant" in named else []
+    who = jsontree.canonical([issuer.issuer, subject, client, *tenant])
     return Principal(
         key_id=PREFIX + hashlib.sha256(who).hexdigest()[:24],
         tenant=named.get("tenant", "default"),

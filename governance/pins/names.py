@@ -43,15 +43,23 @@ def near(one: str, other: str) -> bool:
 
 
 def _distance(one: str, other: str) -> int:
-    """Optimal string alignment distance: Levenshtein's, with swaps of neighbours."""
+    """Optimal string alignment distance: Levenshtein's, with swaps of neighbours; more than `SLIP` where it is more.
+
+    Only looks at the columns in which a distance of `SLIP` can lie: a server chooses how long its names are.
+    """
+    width, far = len(other) + 1, SLIP + 1
     before: list[int] = []
-    last = list(range(len(other) + 1))
+    last = [*range(far), *[far] * width][:width]
     for row, letter in enumerate(one, 1):
-        line = [row]
-        for column, against in enumerate(other, 1):
-            least = min(last[column] + 1, line[-1] + 1, last[column - 1] + (letter != against))
+        line = [far] * width
+        line[0] = min(row, far)
+        for column in range(max(1, row - SLIP), min(len(other), row + SLIP) + 1):
+            against = other[column - 1]
+            least = min(last[column] + 1, line[column - 1] + 1, last[column - 1] + (letter != against))
             if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
                 least = min(least, before[column - 2] + 1)
-            line.append(least)
+            line[column] = min(least, far)
+        if min(line[max(0, row - SLIP) : row + far]) >= far:
+            return far
         before, last = last, line
     return last[-1]

@@ -14,6 +14,8 @@ from governance.audit.event import Draft, Tag, Value
 
 MAX_NAME = 1000
 """Longest name that is kept, in characters; a resource template's name is its URI template."""
+MAX_DEFINITION = 256 * 1024
+"""Largest definition that is kept, in bytes as JSON: nobody could look at a larger one, nor a page show it soon."""
 MOST_TOLD = 100
 """Names that one audit event lists; beyond it only their number is told."""
 
@@ -83,8 +85,12 @@ class Pin:
 
     @property
     def id(self) -> str:
-        """The review of exactly this change: what is given next has another id."""
-        return "pin_" + jsontree.digest([self.server, self.kind.value, self.name, self.live])[:16]
+        """The review of exactly this change: what is given next has another id.
+
+        160 bits, because the server chooses what is hashed: it must not find two definitions with one id, show a person
+        the one, and give the other before the button is pressed.
+        """
+        return "pin_" + jsontree.digest([self.server, self.kind.value, self.name, self.live])[:40]
 
     @property
     def what(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from governance import jsontree
 from governance.clock import Clock, rfc3339
 from governance.jsontree import Json
-from governance.pins.pin import MAX_NAME, Change, Key, Kind, MovedError, Pin, PinStore, State, draft
+from governance.pins.pin import MAX_DEFINITION, MAX_NAME, Change, Key, Kind, MovedError, Pin, PinStore, State, draft
 from governance.pins.plan import Known, Plan, Rules
 from governance.verdict import ALLOWED, Decision, Verdict
 
@@ -78,7 +78,7 @@ class Pins:
         """
         if not self.pinned(server):
             return set()
-        digests = {name: jsontree.digest(value) for name, value in given.items() if _nameable(name, kind)}
+        digests = {name: jsontree.digest(value) for name, value in given.items() if _can_be_kept(name, kind, value)}
         for _ in range(ATTEMPTS):
             await self._look(now=True)
             plan = Plan(self.rules, self._known, server, kind, rfc3339(self.clock.now()))
@@ -165,6 +165,7 @@ class Pins:
         self._read_at = moment
 
 
-def _nameable(name: str, kind: Kind) -> bool:
-    """Whether something with this name can be kept, shown and named by a person."""
-    return kind is Kind.INSTRUCTIONS or (0 < len(name) <= MAX_NAME and name.isprintable())
+def _can_be_kept(name: str, kind: Kind, value: Json) -> bool:
+    """Whether something can be kept, and be shown to and named by a person."""
+    nameable = kind is Kind.INSTRUCTIONS or (0 < len(name) <= MAX_NAME and name.isprintable())
+    return nameable and len(jsontree.dump(value)) <= MAX_DEFINITION

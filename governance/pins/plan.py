@@ -5,6 +5,7 @@ Pure but for the scan that is handed in. It decides what may be trusted at first
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from governance import jsontree
 from governance.audit.event import Tag
@@ -17,8 +18,11 @@ from governance.pins.scan import Scan
 
 MAX_PINS = 2_000
 """Most pins of one server; what is listed beyond is not shown."""
-MOST_PAIRS = 20_000
-"""Most pairs of names that are compared letter by letter for one listing; a new name waits for a person anyway."""
+MOST_LETTERS = 100_000
+"""Most letters of names that are compared one by one for one listing; a new name waits for a person anyway."""
+FIRST_USE_TIME = timedelta(hours=1)
+"""How long after its first tool was trusted a server may list others as its first ones. A listing that never ends would
+leave the door open for ever."""
 
 _UNCONFIGURED = McpServer()
 
@@ -54,6 +58,8 @@ class Known:
     pins: dict[Key, Pin] = field(default_factory=dict[Key, Pin])
     alike: dict[str, list[Pin]] = field(default_factory=dict[str, list[Pin]])
     of_server: dict[str, list[Pin]] = field(default_factory=dict[str, list[Pin]])
+    began: dict[str, str] = field(default_factory=dict[str, str])
+    """When the first tool of each server was trusted, of those that still are."""
 
     @classmethod
     def of(cls, pins: list[Pin]) -> "Known":
@@ -64,11 +70,19 @@ class Known:
             known.of_server.setdefault(pin.server, []).append(pin)
             if pin.kind is Kind.TOOL and pin.digest:
                 known.alike.setdefault(looks(pin.name), []).append(pin)
+                known.began[pin.server] = min(known.began.get(pin.server, pin.trusted_at), pin.trusted_at)
         return known
 
     def sealed(self, server: str) -> bool:
         """Whether the tools of a server were listed to the end once."""
         return (server, Kind.SET.value, "") in self.pins
+
+    def closed(self, server: str, at: str) -> bool:
+        """Whether a tool that a server lists at this time (RFC 3339) is no longer one of its first."""
+        if self.sealed(server):
+            return True
+        began = self.began.get(server, "")
+        return bool(began) and datetime.fromisoformat(at) - datetime.fromisoformat(began) > FIRST_USE_TIME
 
 
 class Plan:
@@ -88,10 +102,11 @@ class Plan:
         self._server = server
         self._kind = kind
         self._at = at
+        self._closed = known.closed(server, at)
         self._fresh: dict[str, str] = {}
         """Names that this listing brings and that are trusted with it, by what they look like."""
         self._room = MAX_PINS - len(known.of_server.get(server, ()))
-        self._pairs = MOST_PAIRS
+        self._letters = MOST_LETTERS
         self.changes: dict[Tag, list[Change]] = {}
         """What is to be written, by the event that tells of it."""
 
@@ -166,13 +181,14 @@ class Plan:
 
     def _doubt(self, pin: Pin, digest: str, value: Json) -> tuple[str, str]:
         """Why something that was never trusted is not trusted at first sight: rule and reason, or nothing."""
-        if pin.state is State.REJECTED:
+        if pin.state is State.REJECTED or pin.decided_by:
+            # Whoever was rejected once is looked at by a person, however often it changes meanwhile.
             return "pin.drift", f"{pin.what} changed since it was rejected"
         if self._kind is Kind.TOOL and (found := self._double(pin.name, digest)):
             return found
         if kinds := self._rules.scan(value):
             return "pin.finding", f"`{kinds[0]}` was found in {pin.what}"
-        late = self._kind is Kind.TOOL and self._known.sealed(self._server)
+        late = self._kind is Kind.TOOL and self._closed
         if late or self._rules.mode(self._server) != "trust-first-use":
             return "pin.new", f"{pin.what} is new on this server"
         return "", ""
@@ -190,14 +206,14 @@ class Plan:
         twin = self._fresh.get(alike, name)
         if twin != name:
             return "pin.confusable", f"the tool `{name}` looks like `{twin}` of this server"
-        return self._slip(name) if self._known.sealed(self._server) else None
+        return self._slip(name) if self._closed else None
 
     def _slip(self, name: str) -> tuple[str, str] | None:
         """A pinned tool of this server whose name is a slip away. Only asked about names that came later."""
         for pin in self._known.of_server.get(self._server, ()):
-            if pin.kind is not Kind.TOOL or not pin.digest or pin.name == name or self._pairs <= 0:
+            if pin.kind is not Kind.TOOL or not pin.digest or pin.name == name or self._letters <= 0:
                 continue
-            self._pairs -= 1
+            self._letters -= len(name)
             if near(name, pin.name):
                 return "pin.confusable", f"the tool `{name}` is new, and its name is near `{pin.name}`"
         return None

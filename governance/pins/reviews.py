@@ -6,6 +6,7 @@ decided by it. Nothing is judged here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from governance import jsontree
 from governance.audit.event import Tag
@@ -54,7 +55,9 @@ class Reviews:
     async def get(self, pin_id: str) -> Pin | None:
         """The pin of a review, whole; None where there is none, or what was given has changed since."""
         found = next((pin for pin in await self.store.all() if pin.id == pin_id and pin.kind is not Kind.SET), None)
-        return None if found is None else await self.store.get(found.key)
+        pin = None if found is None else await self.store.get(found.key)
+        # It may have changed between the two reads, and a decision is about what its id names.
+        return pin if pin is not None and pin.id == pin_id else None
 
     async def approve(self, pin_id: str, *, by: str, reason: str = "") -> Decided | None:
         """Trust what was given; None if there is no such review."""
@@ -107,19 +110,35 @@ def differences(pin: Pin) -> Sequence[Difference]:
     """What a pin's trusted form and the form given last differ in; all of it where nothing is trusted."""
     after = dict(_leaves(_parsed(pin.live_definition)))
     before = dict(_leaves(_parsed(pin.definition))) if pin.definition else {}
-    paths = list(dict.fromkeys([*before, *after]))
-    return [
-        Difference(path, before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)
-    ]
+    paths = [path for path in dict.fromkeys([*before, *after]) if before.get(path) != after.get(path)]
+    return [_difference(path, before.get(path), after.get(path)) for path in paths]
+
+
+def _difference(path: str, before: "_Leaf | None", after: "_Leaf | None") -> Difference:
+    if before is not None and after is not None and before.text == after.text:
+        # `true` and `"true"` are not the same, and must not look the same.
+        return Difference(path, before.quoted(), after.quoted())
+    return Difference(path, before and before.text, after and after.text)
+
+
+class _Leaf(NamedTuple):
+    """A value without members: a text as it is, anything else as JSON."""
+
+    text: str
+    is_text: bool
+
+    def quoted(self) -> str:
+        """As JSON, whatever it is."""
+        return jsontree.dump(self.text).decode() if self.is_text else self.text
 
 
 def _parsed(text: str) -> Json:
     return jsontree.parse(text.encode()) if text else None
 
 
-def _leaves(value: Json) -> list[tuple[str, str]]:
-    """Every leaf as `(pointer, text)`: a text as it is, anything else as JSON."""
-    found: list[tuple[str, str]] = []
+def _leaves(value: Json) -> list[tuple[str, _Leaf]]:
+    """Every leaf with its pointer."""
+    found: list[tuple[str, _Leaf]] = []
     stack: list[tuple[str, Json]] = [("", value)]
     while stack:
         pointer, node = stack.pop()
@@ -128,7 +147,8 @@ def _leaves(value: Json) -> list[tuple[str, str]]:
         elif isinstance(node, list) and node:
             stack.extend((f"{pointer}/{index}", child) for index, child in reversed(list(enumerate(node))))
         else:
-            found.append((pointer, node if isinstance(node, str) else jsontree.dump(node).decode()))
+            is_text = isinstance(node, str)
+            found.append((pointer, _Leaf(node if is_text else jsontree.dump(node).decode(), is_text)))
     return found
 
 

@@ -18,6 +18,7 @@ from governance.config.models import McpServer
 from governance.exchange import Principal
 from governance.identity.metadata import MetadataError, as_document, discover
 from governance.identity.refusals import IdentityStaleError, UnknownKeyError
+from governance.identity.tokens import reach
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.credentials import authority
 from mcp_proxy.credentials.challenge import wanted_scope
@@ -103,9 +104,10 @@ class Exchanged:
         return True
 
     def _seat(self, principal: Principal) -> _Seat:
-        seat = self._seats.get(principal.key_id)
+        whose = reach(principal)
+        seat = self._seats.get(whose)
         if seat is None:
-            seat = self._seats[principal.key_id] = _Seat()
+            seat = self._seats[whose] = _Seat()
             while len(self._seats) > MOST:
                 del self._seats[next(iter(self._seats))]
         return seat

@@ -58,8 +58,9 @@ class Findings:
                     found += lost(where, suite.scenarios(revision, "server"), mine, beside)
             direct, through = (self.clients.get((seat.name, revision)) for seat in SEATS)
             if through is not None:
-                scenarios = [Scenario(one.name, scored=False) for one in suite.scenarios(revision, "client")]
-                found += lost(f"client through Wicket, {revision}", scenarios, through, direct)
+                found += lost(
+                    f"client through Wicket, {revision}", suite.scenarios(revision, "client"), through, direct
+                )
         return found
 
 
@@ -170,7 +171,10 @@ async def conform(asked: argparse.Namespace, folder: Path) -> Findings:
     runner = Runner(folder, asked.jobs)
     word = str(asked.only).lower()
     seats = [seat for seat in SEATS if word in f"client {seat.name}".lower()]
-    await runner.run([stand for stand in STANDS if word in stand.name.lower()], seats)
+    stands = [stand for stand in STANDS if word in stand.name.lower()]
+    if not stands and not seats:
+        runner.findings.broken.append(f"nothing is called `{word}`: nothing was run")
+    await runner.run(stands, seats)
     return runner.findings
 
 

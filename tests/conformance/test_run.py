@@ -1,7 +1,11 @@
 """What the command holds to be wrong: all that is scored and fails, and all that is lost on the way through Wicket."""
 
-from tests.conformance.run import lost
-from tests.conformance.suite import Outcome, Scenario
+import pytest
+
+from tests.conformance import suite
+from tests.conformance.arrangements import SEATS
+from tests.conformance.run import Findings, lost
+from tests.conformance.suite import REVISIONS, Outcome, Scenario
 
 GOOD = Outcome(frozenset({"a", "b"}))
 POORER = Outcome(frozenset({"a"}))
@@ -33,3 +37,12 @@ def test_what_is_not_scored_may_fail_only_where_it_fails_directly_too():
         "here: tasks: passes directly, but not here: b b: not so"
     ]
     assert lost("here", [OTHER], {}, {"tasks": GOOD}) == ["here: tasks: passes directly, but not here: a, b"]
+
+
+def test_a_client_that_fails_with_and_without_wicket_is_told(monkeypatch: pytest.MonkeyPatch):
+    def asked(_revision: str, leg: str) -> list[Scenario]:
+        return [SCORED] if leg == "client" else []
+
+    monkeypatch.setattr(suite, "scenarios", asked)
+    found = Findings(clients={(seat.name, REVISIONS[0]): {"ping": Outcome()} for seat in SEATS})
+    assert found.complaints() == [f"client through Wicket, {REVISIONS[0]}: ping: nothing was checked"]

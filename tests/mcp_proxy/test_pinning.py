@@ -309,3 +309,15 @@ async def test_what_a_server_asks_while_it_is_asked_for_its_list_reaches_the_cli
             (answer,) = await stream.rest()
         assert answer["result"]["content"][0]["text"] == "done"
         assert [one["action"] for one in await stage.world.events("exchange.admitted")] == ["roots.list", "tool.call"]
+
+
+async def test_definitions_that_are_no_list_are_left_out(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.answers("tools/list", {"tools": {"0": READ, "length": 1}})
+        assert (await stage.client.call("tools/list"))["result"] == {"tools": []}
+
+
+async def test_two_definitions_that_only_python_calls_equal_are_two(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.lists({**READ, "annotations": {"destructiveHint": 1}}, {**READ, "annotations": {"destructiveHint": True}})
+        assert await stage.seen() == []

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlmodel import select
 
 from governance import jsontree
 from governance.catalog.catalog import MAX_TOOLS, Catalog, Change, DefinitionStore, MemoryDefinitions
-from governance.catalog.store import SqlDefinitions
+from governance.catalog.store import KEPT, SqlDefinitions
 from governance.jsontree import JsonObject
 from governance.store import open_store
+from governance.store.tables import DefinitionRow
 from tests.conftest import ManualClock
 
 READ: JsonObject = {
@@ -85,3 +87,17 @@ async def test_a_server_cannot_fill_the_memory() -> None:
     await catalog.learn("files", [{"name": f"tool-{index}"} for index in range(MAX_TOOLS + 50)])
     await catalog.learn("files", [{"name": "one more"}])
     assert len(catalog.tools()["files"]) <= MAX_TOOLS
+
+
+async def test_a_server_cannot_fill_the_database_by_changing_its_words(database_url: str, clock: ManualClock) -> None:
+    async with open_store(database_url) as store:
+        catalog = Catalog(SqlDefinitions(store, clock))
+        await catalog.learn("other", [READ])
+        for number in range(KEPT + 5):
+            await catalog.learn("files", [{**READ, "description": f"it is {number} o'clock"}])
+            clock.advance(1)
+        rows = await store.read(lambda session: session.exec(select(DefinitionRow)).all())
+        again = Catalog(SqlDefinitions(store, clock))
+        await again.restore()
+    assert sorted(row.server for row in rows) == [*["files"] * KEPT, "other"]
+    assert again.lookup("files", "read") == catalog.lookup("files", "read")

@@ -1,8 +1,12 @@
 """Values held to schemas: what fits, what does not, and what a hostile schema cannot do."""
 
+from time import process_time
+
+import anyio
 import pytest
 
-from governance.catalog.schemas import MAX_BYTES, Compiled, Schemas, TooMuchWorkError, UnusableSchemaError
+from governance.catalog.bounded import TooMuchWorkError
+from governance.catalog.schemas import MAX_BYTES, Compiled, Schemas, UnusableSchemaError
 from governance.jsontree import Json, JsonObject
 
 SCHEMA: JsonObject = {
@@ -165,3 +169,31 @@ async def test_a_large_schema_is_compiled_in_a_thread() -> None:
     large: JsonObject = {"properties": {f"a{number}": {"type": "string"} for number in range(100)}}
     compiled = await Schemas().compiled("d1", "inputSchema", large)
     assert compiled.misfits({"a99": 1}, 10) != []
+
+
+async def test_many_calls_at_once_compile_a_schema_once() -> None:
+    large: JsonObject = {"properties": {f"a{number}": {"type": "string"} for number in range(100)}}
+    schemas, found = Schemas(), list[Compiled]()
+
+    async def one() -> None:
+        found.append(await schemas.compiled("d1", "inputSchema", large))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(one)
+    assert len({id(compiled) for compiled in found}) == 1
+
+
+def test_an_anchor_is_found_without_looking_through_the_schema_again() -> None:
+    many: JsonObject = {f"x{number}": {"type": "string"} for number in range(2000)}
+    schema: JsonObject = {"$defs": {**many, "c": {"$anchor": "foo"}}, "allOf": list[Json]([{"$ref": "#foo"}]) * 500}
+    compiled = Compiled(schema)
+    begun = process_time()
+    assert compiled.misfits(1, 1) == []
+    assert process_time() - begun < 2
+
+
+def test_a_reference_to_a_dialect_leads_to_it_and_nothing_is_fetched() -> None:
+    schema: JsonObject = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+    assert paths(schema, {"type": "object"}) == []
+    assert paths(schema, {"type": 5}) != []

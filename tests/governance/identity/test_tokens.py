@@ -357,3 +357,25 @@ async def test_the_keys_are_kept_fresh_in_the_background(clock: ManualClock):
         while "/jwks" not in door.authority.asked:
             await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
+
+
+async def test_one_person_in_two_tenants_is_two_principals(clock: ManualClock):
+    async with opened(clock, issuer={"claims": {"tenant": "org_id"}}, keep=True) as door:
+        one, other = door.token(org_id="red"), door.token(org_id="blue", exp=int(clock.now().timestamp()) + 900)
+        red, blue = await door.tokens.recognise(one), await door.tokens.recognise(other)
+        assert (red.tenant, blue.tenant) == ("red", "blue")
+        assert red.key_id != blue.key_id
+        assert (door.tokens.subject_token(red), door.tokens.subject_token(blue)) == (one, other)
+
+
+async def test_a_token_for_everything_does_not_stand_in_for_one_for_a_server(clock: ManualClock):
+    async with opened(clock, keep=True) as door:
+        late = int(clock.now().timestamp()) + 900
+        little, much = door.token(aud=f"{RESOURCE}/mcp/files"), door.token(exp=late)
+        narrow, wide = await door.tokens.recognise(little), await door.tokens.recognise(much)
+        assert narrow.key_id == wide.key_id
+        assert (door.tokens.subject_token(narrow), door.tokens.subject_token(wide)) == (little, much)
+        clock.advance(700)
+        assert door.tokens.grant(wide).servers == ("*",)
+        with pytest.raises(TokenError):
+            door.tokens.grant(narrow)

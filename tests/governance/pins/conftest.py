@@ -55,10 +55,12 @@ class Replica:
         """Choose the mode of a server."""
         self.servers[server] = McpServer(pins=mode)
 
-    async def lists(self, *tools: JsonObject, server: str = "files", complete: bool = True) -> list[str]:
-        """Let a server list tools; returns the names that an agent may see."""
+    async def lists(
+        self, *tools: JsonObject, server: str = "files", complete: bool = True, kind: Kind = Kind.TOOL
+    ) -> list[str]:
+        """Let a server list tools, or another kind; returns the names that an agent may see."""
         given: dict[str, Json] = {str(tool["name"]): tool for tool in tools}
-        hidden = await self.pins.learn(server, Kind.TOOL, given, complete=complete)
+        hidden = await self.pins.learn(server, kind, given, complete=complete)
         return [name for name in given if name not in hidden]
 
     async def waiting(self) -> list[tuple[str, str]]:

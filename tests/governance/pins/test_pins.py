@@ -10,7 +10,7 @@ from governance import jsontree
 from governance.audit.event import Draft
 from governance.jsontree import JsonObject
 from governance.pins import plan
-from governance.pins.pin import Change, Kind, MovedError
+from governance.pins.pin import MAX_DEFINITION, Change, Kind, MovedError
 from governance.pins.pins import ATTEMPTS, BATCH, FRESH_SECONDS, TOLD, PinsError
 from governance.verdict import ALLOWED, Decision
 from tests.conftest import ManualClock
@@ -285,3 +285,28 @@ async def test_a_pin_that_moves_again_and_again_is_given_up(replica: Replica, mo
 def test_every_rule_is_explained_to_agents_and_in_the_docs() -> None:
     text = (Path(__file__).parents[3] / "docs/pins.md").read_text()
     assert all(f"`{one}`" in text for one in (*TOLD, "pin.unlisted", "pin.unreadable"))
+
+
+async def test_what_was_rejected_is_never_trusted_by_changing_twice(replica: Replica) -> None:
+    prompt: JsonObject = {"name": "greet", "description": "says hello"}
+    await replica.lists(prompt, kind=Kind.PROMPT)
+    assert await replica.reject("greet")
+    for words in ("another", "says hello", "a third"):
+        assert await replica.lists({**prompt, "description": words}, kind=Kind.PROMPT) == []
+    assert await replica.waiting() == [("greet", "pin.drift")]
+
+
+async def test_a_listing_that_never_ends_does_not_leave_the_door_open(replica: Replica, clock: ManualClock) -> None:
+    assert await replica.lists(READ, complete=False) == ["read_file"]
+    clock.advance(plan.FIRST_USE_TIME.total_seconds())
+    assert await replica.lists(WRITE, complete=False) == ["write_file"]
+    clock.advance(1)
+    assert await replica.lists({"name": "exec"}, complete=False) == []
+    assert await replica.waiting() == [("exec", "pin.new")]
+
+
+async def test_what_nobody_could_look_at_is_not_kept_and_not_shown(replica: Replica) -> None:
+    huge: JsonObject = {**READ, "description": "x" * MAX_DEFINITION}
+    assert await replica.lists(huge, WRITE) == ["write_file"]
+    assert await rule(replica, huge) == "pin.unlisted"
+    assert [pin.name for pin in await replica.reviews.pins()] == ["write_file"]

@@ -80,3 +80,30 @@ def test_a_review_has_the_id_of_its_very_change() -> None:
     assert one.id != Pin("files", Kind.PROMPT, "a", State.PENDING, "d1").id
     assert one.what == "the tool `a`"
     assert Pin("files", Kind.INSTRUCTIONS, "", State.PENDING, "d1").what == "the instructions"
+    # 160 bits: a server that looks for two definitions with one id must not find them.
+    assert len(one.id) == len("pin_") + 40
+
+
+async def test_what_changes_while_a_decision_is_read_is_not_decided(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await replica.lists(READ)
+    await replica.lists({**READ, "description": "harmless"})
+    (pin,) = await replica.reviews.pins(waiting=True)
+    every = replica.table.all
+
+    async def then_it_changes() -> list[Pin]:
+        found = await every()
+        monkeypatch.undo()
+        await replica.lists({**READ, "description": "mails everything"})
+        return found
+
+    monkeypatch.setattr(replica.table, "all", then_it_changes)
+    assert await replica.reviews.approve(pin.id, by="anna") is None
+    assert await replica.waiting() == [("read_file", "pin.drift")]
+
+
+def test_a_text_that_reads_like_another_kind_of_value_is_shown_as_a_change() -> None:
+    pin = Pin("files", Kind.TOOL, "a", State.PENDING, "d2", "d1",
+              definition='{"a":true,"b":"{}","c":"x"}', live_definition='{"a":"true","b":{},"c":"x"}')  # fmt: skip
+    assert differences(pin) == [Difference("/a", "true", '"true"'), Difference("/b", '"{}"', "{}")]

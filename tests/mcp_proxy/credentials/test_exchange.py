@@ -1,6 +1,7 @@
 """A token for each caller: exchanged, never forwarded, never shared."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ async def test_each_caller_gets_a_token_in_exchange_and_none_is_forwarded(tmp_pa
         assert ann["auth"] == f"wicket:{SECRET}"
         assert stage.shown == [f"Bearer {stage.authority.issued[number]}" for number in (0, 1, 0)]
         assert "token-of" not in str(stage.shown)
+
+
+async def test_a_token_for_one_server_is_not_served_by_what_a_wider_one_was_exchanged_for(
+    tmp_path: Path, clock: ManualClock
+):
+    async with staged(tmp_path, clock, EXCHANGE, subjects=Callers()) as stage:
+        assert await stage.ask(replace(ANN, servers=("*",)))
+        assert await stage.ask(replace(ANN, servers=("files",)))
+        assert len(set(stage.shown)) == 2
 
 
 async def test_a_token_is_exchanged_again_before_it_ends_or_when_it_is_refused(tmp_path: Path, clock: ManualClock):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import httpx2
@@ -100,21 +100,28 @@ async def test_a_person_who_says_no_is_told_so(tmp_path: Path):
         running(tmp_path, "servers", "login", "up") as process,
         httpx2.AsyncClient() as browser,
     ):
-        await told_address(process)
+        state = parse_qs(urlsplit(await told_address(process)).query)["state"][0]
         back = place.authority.registered[0]["redirect_uris"][0]
-        await browser.get(back, params={"error": "access_denied", "state": "x"})
+        # Any page that the person has open can call this address too, and must not end the sign-in.
+        assert (await browser.get(back, params={"error": "access_denied", "state": "x"})).status_code == 400
+        assert (await browser.get(back, params={"error": "access_denied"})).status_code == 400
+        await browser.get(back, params={"error": "access_denied", "state": state})
         assert await process.wait() == 5
         assert process.stderr is not None
         assert b"the sign-in was refused (`access_denied`)" in await process.stderr.receive()
 
 
-async def test_an_answer_with_another_state_is_refused(tmp_path: Path):
-    async with placed(tmp_path) as place:
-        async with running(tmp_path, "servers", "login", "up") as process, httpx2.AsyncClient() as browser:
-            back = (await browser.get(await told_address(process))).headers["location"]
-            await browser.get(re.sub(r"state=[^&]+", "state=forged", back))
-            assert await process.wait() == 5
+async def test_an_answer_with_another_state_is_refused_and_the_right_one_still_counts(tmp_path: Path):
+    async with (
+        placed(tmp_path) as place,
+        running(tmp_path, "servers", "login", "up") as process,
+        httpx2.AsyncClient() as browser,
+    ):
+        back = (await browser.get(await told_address(process))).headers["location"]
+        assert (await browser.get(re.sub(r"state=[^&]+", "state=forged", back))).status_code == 400
         assert place.authority.forms == []
+        assert (await browser.get(back)).status_code == 200
+        assert await process.wait() == 0
 
 
 def test_a_server_that_wants_nobody_says_so(wicket: Wicket, installed: Path):
