@@ -17,6 +17,7 @@ class Shown(NamedTuple):
 STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
+BRIDGE = "tests/mcp_proxy/bridge/test_server.py::"
 QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 CLIENTS = "tests/e2e/test_approval_clients.py::"
@@ -39,7 +40,7 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/transports/test_sse.py::test_an_old_official_client_reaches_an_old_official_server",
             "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
             "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
-            "tests/mcp_proxy/bridge/test_server.py::test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
+            BRIDGE + "test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
         ),
     ),
     "K3": Shown(
@@ -205,6 +206,17 @@ REQUIREMENTS: dict[str, Shown] = {
             LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
             CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
             LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
+        ),
+    ),
+    "H21": Shown(
+        "revisions 2024-11-05 to 2026-07-28, both eras at once, bridged where client and server differ",
+        (
+            BRIDGE + "test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
+            BRIDGE + "test_what_a_server_asks_during_a_call_reaches_the_client",
+            BRIDGE + "test_progress_and_log_messages_arrive_in_the_other_era",
+            BRIDGE + "test_where_the_server_speaks_the_clients_era_nothing_is_translated",
+            "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
+            "tests/conformance/test_run.py::test_across_the_eras_no_more_may_fail_than_was_agreed",
         ),
     ),
     "H22": Shown(
