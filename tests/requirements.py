@@ -17,6 +17,7 @@ class Shown(NamedTuple):
 STORY = "tests/e2e/test_story.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
+BRIDGE = "tests/mcp_proxy/bridge/test_server.py::"
 QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 CLIENTS = "tests/e2e/test_approval_clients.py::"
@@ -40,7 +41,7 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/transports/test_sse.py::test_an_old_official_client_reaches_an_old_official_server",
             "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
             "tests/mcp_proxy/test_wrapper.py::test_an_official_client_works_through_the_wrapper_in_every_era",
-            "tests/mcp_proxy/bridge/test_server.py::test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
+            BRIDGE + "test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
             "tests/fidelity/test_sdks.py::test_a_client_is_answered_the_same_through_wicket",
         ),
     ),
@@ -223,6 +224,17 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/test_aggregate_lists.py::test_an_official_client_pages_through_all_servers",
             "tests/mcp_proxy/test_aggregate_streams.py::test_an_official_legacy_client_hears_that_a_list_of_any_server_changed",
             "tests/mcp_proxy/test_aggregate_governed.py::test_a_rule_about_one_server_hides_and_refuses_its_tool_and_not_the_others",
+        ),
+    ),
+    "H21": Shown(
+        "revisions 2024-11-05 to 2026-07-28, both eras at once, bridged where client and server differ",
+        (
+            BRIDGE + "test_a_client_lists_calls_and_reads_at_a_server_of_the_other_era",
+            BRIDGE + "test_what_a_server_asks_during_a_call_reaches_the_client",
+            BRIDGE + "test_progress_and_log_messages_arrive_in_the_other_era",
+            BRIDGE + "test_where_the_server_speaks_the_clients_era_nothing_is_translated",
+            "tests/mcp_proxy/test_servers.py::test_an_official_http_client_reaches_an_official_stdio_server_in_every_era",
+            "tests/conformance/test_run.py::test_across_the_eras_no_more_may_fail_than_was_agreed",
         ),
     ),
     "H22": Shown(

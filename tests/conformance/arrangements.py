@@ -2,17 +2,23 @@
 
 import contextlib
 import shlex
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from tests.conformance import suite
+from tests.conformance.fixture.eras import BOTH, LEGACY, MODERN
 from tests.conformance.installation import FIXTURE, Installation, install
+from tests.conformance.pinned import LEGACY_TO_MODERN, MODERN_TO_LEGACY
 from tests.conformance.process import PYTHON, ROOT, free_port, listening
+from tests.conformance.suite import REVISIONS
 
 ADAPTER = (PYTHON, "-m", "tests.conformance.adapter")
 CLIENT = (PYTHON, "-m", "tests.conformance.client")
+OAUTH_CLIENT = (PYTHON, "-m", "tests.conformance.oauth_client")
 
 Address: TypeAlias = AbstractAsyncContextManager[str]
 
@@ -25,13 +31,15 @@ class Stand:
     opened: Callable[[Path], Address]
     """Starts everything in an empty folder; yields where the suite is to knock."""
     beside: str = ""
-    """The arrangement without Wicket that this one is held against; empty for one without Wicket."""
+    """The arrangement without Wicket that this one is held against; empty if there is none."""
+    revisions: tuple[str, ...] = REVISIONS
+    """What the suite's client speaks in it."""
 
 
 @contextlib.asynccontextmanager
-async def _http(folder: Path) -> AsyncGenerator[str]:
+async def _http(folder: Path, era: str = BOTH) -> AsyncGenerator[str]:
     port = free_port()
-    async with listening([*FIXTURE, str(port)], port=port, log=folder / "fixture.log"):
+    async with listening([*FIXTURE, "--era", era, str(port)], port=port, log=folder / "fixture.log"):
         yield f"http://localhost:{port}/mcp"
 
 
@@ -50,8 +58,8 @@ def _stdio(folder: Path) -> Address:
 
 
 @contextlib.asynccontextmanager
-async def _http_to_http(folder: Path) -> AsyncGenerator[str]:
-    async with _http(folder) as url, _governing(folder) as wicket, wicket.serving({"url": url}) as address:
+async def _http_to_http(folder: Path, era: str = BOTH) -> AsyncGenerator[str]:
+    async with _http(folder, era) as url, _governing(folder) as wicket, wicket.serving({"url": url}) as address:
         yield address
 
 
@@ -89,29 +97,46 @@ STANDS = (
     DIRECT_STDIO,
     Stand("Wicket, HTTP to stdio", _http_to_stdio, beside=DIRECT_STDIO.name),
     Stand("`wicket stdio`", _wrapped, beside=DIRECT_STDIO.name),
+    Stand(LEGACY_TO_MODERN, partial(_http_to_http, era=MODERN), revisions=REVISIONS[:1]),
+    Stand(MODERN_TO_LEGACY, partial(_http_to_http, era=LEGACY), revisions=REVISIONS[1:]),
 )
+
+
+Command: TypeAlias = AbstractAsyncContextManager[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Seat:
-    """One way for a client of the official SDK to reach the suite."""
+    """One client that the suite is to judge."""
 
     name: str
-    through: bool
-    """Whether Wicket stands between the two."""
-
-    @contextlib.asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncGenerator[list[str]]:
-        """The command of the client; afterwards Wicket's log must hold what it asked.
-
-        Raises:
-            RunError: it does not.
-        """
-        if not self.through:
-            yield list(CLIENT)
-            return
-        async with _governing(folder) as wicket:
-            yield [*CLIENT, "--through", shlex.quote(str(wicket.folder))]
+    opened: Callable[[Path], Command]
+    """Starts what the client needs in an empty folder; yields the command that starts the client."""
+    leg: str = suite.CLIENT
+    """Which scenarios it plays."""
+    beside: str = ""
+    """As of `Stand`."""
 
 
-SEATS = (Seat("directly", through=False), Seat("through Wicket", through=True))
+@contextlib.asynccontextmanager
+async def _sdk(_folder: Path) -> AsyncGenerator[Sequence[str]]:
+    yield CLIENT
+
+
+@contextlib.asynccontextmanager
+async def _sdk_through(folder: Path) -> AsyncGenerator[Sequence[str]]:
+    async with _governing(folder) as wicket:
+        yield [*CLIENT, "--through", shlex.quote(str(wicket.folder))]
+
+
+@contextlib.asynccontextmanager
+async def _oauth(_folder: Path) -> AsyncGenerator[Sequence[str]]:
+    yield OAUTH_CLIENT
+
+
+DIRECT_CLIENT = Seat("directly", _sdk)
+SEATS = (
+    DIRECT_CLIENT,
+    Seat("through Wicket", _sdk_through, beside=DIRECT_CLIENT.name),
+    Seat("Wicket's own, OAuth", _oauth, leg=suite.OAUTH),
+)

@@ -20,6 +20,9 @@ PACKAGE = HOME / "node_modules/@modelcontextprotocol/conformance"
 
 REVISIONS = ("2025-11-25", "2026-07-28")
 SCENARIO_MILLISECONDS = 120_000
+SERVER, CLIENT, OAUTH = "server", "client", "oauth"
+"""The sets of scenarios of a revision: for servers, and for clients without and with authorization."""
+_AUTH = "auth/"
 _STAMP = re.compile(r"-\d{4}-\d\d-\d\dT[\d-]+Z$")
 
 
@@ -54,11 +57,13 @@ async def install() -> None:
 
 
 def scenarios(revision: str, leg: str) -> list[Scenario]:
-    """The scenarios for a `server` or a `client`, without those that are about authorization."""
+    """The scenarios of one set; of those about authorization only what is scored, as the others are extensions."""
     asked: Mapping[str, Any] = yaml.safe_load((PACKAGE / f"requirements/{revision}.yaml").read_text())
-    scored = [Scenario(name, scored=True) for name in asked[leg]]
-    others = [Scenario(one["scenario"], scored=False) for one in asked["not_scored"] if one["leg"] == leg]
-    return [one for one in scored + others if not one.name.startswith("auth/")]
+    side = SERVER if leg == SERVER else CLIENT
+    found = [Scenario(name, scored=True) for name in asked[side]]
+    if leg != OAUTH:
+        found += [Scenario(one["scenario"], scored=False) for one in asked["not_scored"] if one["leg"] == side]
+    return [one for one in found if one.name.startswith(_AUTH) == (leg == OAUTH)]
 
 
 async def versions() -> dict[str, str]:
@@ -98,7 +103,7 @@ def _keep(folder: Path, said: str) -> None:
 
 def _outcomes(folder: Path) -> list[tuple[str, Outcome]]:
     """What the suite wrote: the folders of scenarios without their time, and what is in them."""
-    return [(_STAMP.sub("", one.parent.name), outcome_of(one)) for one in sorted(folder.glob("*/checks.json"))]
+    return [(_STAMP.sub("", one.parent.name), outcome_of(one)) for one in sorted(folder.rglob("checks.json"))]
 
 
 def outcome_of(checks: Path) -> Outcome:

@@ -1,10 +1,13 @@
-"""What the command holds to be wrong: all that is scored and fails, and all that is lost on the way through Wicket."""
+"""What the command holds to be wrong: what is scored and fails, what is lost on the way, and a page that is stale."""
+
+from pathlib import Path
 
 import pytest
 
-from tests.conformance import suite
+from tests.conformance import run, suite
 from tests.conformance.arrangements import SEATS
-from tests.conformance.run import Findings, lost
+from tests.conformance.pinned import LEGACY_TO_MODERN, MODERN_TO_LEGACY, PINNED, Pin
+from tests.conformance.run import Findings, lost, stale
 from tests.conformance.suite import REVISIONS, Outcome, Scenario
 
 GOOD = Outcome(frozenset({"a", "b"}))
@@ -45,4 +48,41 @@ def test_a_client_that_fails_with_and_without_wicket_is_told(monkeypatch: pytest
 
     monkeypatch.setattr(suite, "scenarios", asked)
     found = Findings(clients={(seat.name, REVISIONS[0]): {"ping": Outcome()} for seat in SEATS})
-    assert found.complaints() == [f"client through Wicket, {REVISIONS[0]}: ping: nothing was checked"]
+    assert found.complaints()
+    assert all(one.endswith("ping: nothing was checked") for one in found.complaints())
+
+
+PIN = {"ping": Pin(frozenset({"b"}), "because")}
+
+
+def test_a_check_that_is_pinned_may_fail():
+    assert lost("here", [SCORED], {"ping": BAD}, None, PIN) == []
+
+
+def test_another_check_than_the_pinned_one_may_not_fail():
+    worse = Outcome(frozenset(), ("b: not so", "a: nor this"))
+    assert lost("here", [SCORED], {"ping": worse}, None, PIN) == ["here: ping: a: nor this"]
+
+
+def test_a_pinned_check_that_does_not_fail_is_told():
+    told = ["here: ping: b is pinned as failing, and does not: mend `pinned.py`"]
+    assert lost("here", [SCORED], {"ping": GOOD}, None, PIN) == told
+    assert lost("here", [SCORED], {}, None, PIN) == told
+
+
+def test_every_pin_has_checks_and_a_reason():
+    assert all(pin.checks and pin.reason for pins in PINNED.values() for pin in pins.values())
+
+
+def test_across_the_eras_no_more_may_fail_than_was_agreed():
+    assert {stand: len(pins) for stand, pins in PINNED.items()} == {LEGACY_TO_MODERN: 0, MODERN_TO_LEGACY: 3}
+
+
+def test_a_page_that_says_something_else_than_the_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "PAGE", tmp_path / "page.md")
+    told = ["page.md said something else than this run: look at the difference, and commit it"]
+    assert stale("new") == told
+    (tmp_path / "page.md").write_text("old")
+    assert stale("new") == told
+    assert stale("old") == []

