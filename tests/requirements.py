@@ -131,6 +131,8 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/test_bypass.py::test_text_in_any_request_is_replaced",
             "tests/mcp_proxy/test_incoming.py::test_what_is_found_in_notes_before_an_answer_is_replaced_or_dropped",
             QUESTIONS + "test_what_is_found_in_the_answer_is_replaced_before_the_server_gets_it",
+            QUESTIONS + "test_pages_that_an_error_asks_to_open_are_judged_as_the_questions_they_are",
+            "tests/mcp_proxy/test_incoming.py::test_who_may_not_read_a_resource_may_not_subscribe_to_it_in_either_era",
         ),
     ),
     "F3": Shown(
