@@ -71,9 +71,8 @@ suite speaks the other era, and Wicket stands between the two. What may fail is 
 LIMITS = """
 Scenarios about OAuth are played by Wicket's own client, the part of it that signs in to servers
 (`tests/conformance/oauth_client.py`): the suite is the server behind the MCP proxy, and the official client before it
-knows nothing of OAuth. With the others, through Wicket, these are all the client scenarios that the suite scores. Of
-those that are not scored none is played here: private_key_jwt, DPoP, enterprise-managed authorization and workload
-identity are [not there yet](oauth.md#not-there-yet).
+knows nothing of OAuth. With the others, through Wicket, these are all the client scenarios that the suite scores. About
+OAuth only what is scored is played; the rest are extensions, most of which are [not there yet](oauth.md#not-there-yet).
 
 The scenarios of the tasks extension fail without Wicket too, as the server has no tasks; so does `server-sse-polling`
 over stdio, where there is no stream that a server could cut.
