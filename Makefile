@@ -51,7 +51,7 @@ types: .venv/.developing ## check types, strictly
 imports: .venv/.developing ## check that imports run down only
 	$(BIN)/lint-imports
 
-check: lint types imports coverage test-compiled conformance ## everything that must hold before a change is taken
+check: lint types imports coverage conformance ## everything that must hold before a change is taken
 
 conformance: .venv/.developing ## run the official MCP conformance suite with and without Wicket, and write docs/conformance.md
 	@$(BIN)/python -m tests.conformance $(ARGS)

@@ -11,6 +11,11 @@ import sqlite3
 import sys
 from typing import Any
 
+DISCOVERED: dict[str, Any] = {
+    "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0,
+    "cacheScope": "private",
+}  # fmt: skip
+"""What it says of itself before the first call: the proxy asks for its era."""
 RECENT = 1000
 """How far back the decision of a call that arrives now can be."""
 LOOK = """
@@ -31,6 +36,8 @@ def main(ledger: str, database: sqlite3.Connection) -> None:
     file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for line in sys.stdin:
         call: dict[str, Any] = json.loads(line)
+        if call.get("method") == "server/discover":
+            say(call["id"], DISCOVERED)
         if call.get("method") != "tools/call":
             continue
         arguments: dict[str, str] = call["params"]["arguments"]
@@ -39,8 +46,13 @@ def main(ledger: str, database: sqlite3.Connection) -> None:
         os.fsync(file)
         content = [{"type": "text", "text": f"marked {arguments['text']}"}]
         result = {"resultType": "complete", "content": content, "isError": False}
-        sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": result}) + "\n")
-        sys.stdout.flush()
+        say(call["id"], result)
+
+
+def say(request_id: str | int, result: dict[str, Any]) -> None:
+    """Answer a request."""
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result}) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

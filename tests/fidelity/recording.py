@@ -20,7 +20,7 @@ from tests.conformance.process import PYTHON, ROOT, free_port, listening
 from tests.fidelity.cases import CASES
 from tests.fidelity.http_checks import CHECKS, Visit, visited
 from tests.fidelity.peers import Frame, Peer, RefusedError, over_http, over_sse, over_stdio, spoken
-from tests.fidelity.script import CUE, Answered, Case, Hear, is_response_to
+from tests.fidelity.script import CUE, PROBE, Answered, Case, Hear, is_response_to
 from tests.fidelity.servers import Entry, Servers, Shelf
 from tests.mcp_proxy.harness import serving
 
@@ -155,6 +155,15 @@ class _Player:
         await self.peer.seen.until(lambda frame: is_response_to(frame.raw, wanted))
 
 
+ALONE = {"pins": "off"}
+"""A server that is never listed: with pins Wicket would ask it for its list, which no client did."""
+
+
+def _is_apart(line: bytes) -> bool:
+    """Whether a message is no part of a record: a cue, or Wicket's own question for the era."""
+    return f'"{CUE}"'.encode() in line or (f'"{PROBE}"'.encode() in line and b'"name":"raw"' not in line)
+
+
 @dataclass
 class Stage:
     """Where everything runs."""
@@ -175,9 +184,9 @@ class Stage:
         """A server for `mcpServers`."""
         if transport == "stdio":
             program, *args = self.child(name)
-            return {"command": program, "args": args, "cwd": str(ROOT)}
+            return {"command": program, "args": args, "cwd": str(ROOT), **ALONE}
         kind, path = ("sse", "sse") if transport == "sse" else ("http", "mcp")
-        return {"type": kind, "url": f"{self.url}/{name}/{path}"}
+        return {"type": kind, "url": f"{self.url}/{name}/{path}", **ALONE}
 
     def journal(self, name: str, transport: str) -> list[Entry]:
         """What reached one of our servers."""
@@ -185,7 +194,7 @@ class Stage:
             return self.servers.shelves.setdefault(name, Shelf()).journal
         file = self.folder / f"{name}.journal"
         lines = file.read_bytes().splitlines() if file.exists() else []
-        return [Entry(line) for line in lines if f'"{CUE}"'.encode() not in line]
+        return [Entry(line) for line in lines if not _is_apart(line)]
 
     def directly(self, transport: str, *, modern: bool) -> AbstractAsyncContextManager[Peer]:
         """A client of our server."""

@@ -18,6 +18,12 @@ INITIALIZED = (
     b'"vendorTop":0}'
 )
 """How every server introduces itself in the legacy era."""
+PROBE = "server/discover"
+"""What Wicket asks a server before its first modern request: to be answered, and no part of a record."""
+PROBED = (
+    b'{"jsonrpc":"2.0","id":@id@,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],'
+    b'"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}'
+)
 _EMPTY: "tuple[Act, ...]" = (b'{"jsonrpc":"2.0","id":@id@,"result":{}}',)
 ENVELOPE = (
     b'"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
@@ -131,6 +137,9 @@ class Machine:
             name = message["params"]["case"]
             self.case, self._seen, self._turns = self.cases.get(name), set(), []
             send(_filled(b'{"jsonrpc":"2.0","id":@id@,"result":{}}', message))
+            return False
+        if key == PROBE and not (self.case and PROBE in self.case.server):
+            send(_filled(PROBED, message))
             return False
         self._seen.add(key)
         if "id" in message and "method" in message:

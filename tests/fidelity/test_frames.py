@@ -10,6 +10,12 @@ from tests.fidelity.recording import HANDSHAKE, WAYS, Recording, Way
 
 pytestmark = pytest.mark.xdist_group("fidelity")
 
+KEPT = {
+    "a server's request withdrawn": "a question is judged first: withdrawn meanwhile, it never reaches the client",
+    "several requests of the server at once": "each is judged by itself, so one may overtake another",
+}
+"""Differences that are meant, in `docs/mcp.md`."""
+
 _CHECKS = [
     pytest.param(way, check, id=f"{way.name}: {check}")
     for way in WAYS
@@ -22,6 +28,8 @@ _CHECKS = [
 @pytest.mark.parametrize(("way", "check"), _CHECKS)
 def test_both_ends_see_through_wicket_what_they_see_without_it(recording: Recording, way: Way, check: str) -> None:
     found = differences(recording, way, check)
+    if found and check in KEPT:
+        pytest.xfail(KEPT[check])
     assert not found, "\n".join(found)
 
 

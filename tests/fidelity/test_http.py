@@ -8,10 +8,16 @@ from tests.fidelity.recording import Recording
 pytestmark = pytest.mark.xdist_group("fidelity")
 
 
+KEPT = {"notifications and answers are accepted with 202": "an answer to a question that nobody asked goes nowhere"}
+"""Differences that are meant, in `docs/mcp.md`."""
+
+
 @pytest.mark.parametrize("check", [check for check in CHECKS if check != TRACE])
 def test_http_is_through_wicket_what_it_is_without_it(recording: Recording, check: str) -> None:
     direct, through = recording.http[check]
     assert not isinstance(direct, str), direct
+    if through != direct and check in KEPT:
+        pytest.xfail(KEPT[check])
     assert through == direct
 
 
