@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled conformance test-compiled faults slow-approval bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults slow-approval bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -23,11 +23,11 @@ setup: .venv/.developing ## install everything that developing needs
 
 test: .venv/.developing .fidelity/installed ## run the tests; ARGS='tests/wicket -k up' runs some of them
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(or $(ARGS),--ignore=tests/fidelity)
 
 coverage: .venv/.developing .fidelity/installed ## run the tests and measure the branches they take
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(or $(ARGS),--ignore=tests/fidelity)
 
 compiled: .compiled/.installed ## install Wicket with its hot path compiled, in .compiled/venv
 
@@ -55,6 +55,9 @@ check: lint types imports coverage conformance ## everything that must hold befo
 
 conformance: .venv/.developing ## run the official MCP conformance suite with and without Wicket, and write docs/conformance.md
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+fidelity: .venv/.developing .fidelity/installed ## compare direct with proxied traffic, frame by frame, in one process
+	$(BIN)/pytest -n 0 tests/fidelity $(ARGS)
 
 faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened
 	@WICKET_KILLS=$${WICKET_KILLS:-200} $(BIN)/pytest tests/e2e/test_faults.py --durations=1 \
