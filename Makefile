@@ -21,7 +21,7 @@ up: .venv/.installed ## set up on the first run, then run both proxies until Ctr
 
 setup: .venv/.developing ## install everything that developing needs
 
-test: .venv/.developing .fidelity/installed ## run the tests; ARGS='tests/wicket -k up' runs some of them
+test: .venv/.developing .fidelity/installed ## run the tests, without those of `fidelity`; ARGS='tests/wicket -k up' runs some of them
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(or $(ARGS),--ignore=tests/fidelity)
 
