@@ -77,7 +77,7 @@ class Detector:
         return self._general.name
 
     def is_clean(self, text: str, *, arguments: bool = True) -> bool:
-        """Whether there is surely nothing in `text`, in any reading of it.
+        """Whether there is surely nothing in `text`, in any reading of it. Cheaper than `hits`: it asks not where.
 
         Without `arguments` the rules that are only for arguments are left out, here and in the methods below.
 
@@ -85,18 +85,29 @@ class Detector:
             Exception: whatever the engine raised; then nothing is known about `text`.
         """
         fired = self._fired(text, arguments)
-        if self._may_hit(fired):
+        if self._has_match(text, fired):
             return False
         escapes = not fired.keys().isdisjoint(self._escapes)
         if escapes or not text.isascii():
             text = plain_text(text, escapes=escapes)
             fired = self._fired(text, arguments)
-            if self._may_hit(fired):
+            if self._has_match(text, fired):
                 return False
         if fired.keys().isdisjoint(self._runs):
             return True
         inside = SEPARATOR.join(view.text for view in self._encoded(text, fired))
-        return not self._may_hit(self._fired(inside, arguments))
+        return not self._has_match(inside, self._fired(inside, arguments))
+
+    def _has_match(self, text: str, fired: Fired) -> bool:
+        """Whether anything is found in one reading of which the prefilter said `fired`; gates are loose."""
+        if not self._may_hit(fired):
+            return False
+        reading = Reading(text, Span)
+        for index in fired:
+            if index < len(self.rules):
+                for _ in reading.matches(self.rules[index], fired[index], _always):
+                    return True
+        return False
 
     def _may_hit(self, fired: Fired) -> bool:
         """Whether any rule could match where the prefilter said `fired`."""

@@ -55,8 +55,7 @@ class DetectStage:
             return ALLOWED
         arguments = has_new_arguments(exchange.action, phase)
         unknown = self._clean.sift(body.strings, arguments=arguments)
-        text = join(unknown.texts)
-        if self.detector.is_clean(text, arguments=arguments) or not self.detector.hits(text, arguments=arguments):
+        if self.detector.is_clean(join(unknown.texts), arguments=arguments):
             self._clean.keep(unknown)
             return ALLOWED
         segments = body.segments
