@@ -34,4 +34,6 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """`moment` as an RFC 3339 string in UTC with microseconds, the only form in which Wicket stores time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"

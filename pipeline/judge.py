@@ -42,10 +42,17 @@ class Judgement:
 
 
 async def judge(stages: tuple[Stage, ...], exchange: Exchange, phase: Phase) -> Judgement:
-    """Ask each stage in turn; a redaction applies at once, a denial ends the asking."""
+    """Ask each stage in turn; a redaction applies at once, a denial ends the asking.
+
+    A stage that raises is broken, and a broken check refuses.
+    """
     judged = Judgement(exchange)
     for stage in stages:
-        verdict = await _ask(stage, judged.exchange, phase)
+        try:
+            verdict = await stage.judge(judged.exchange, phase)
+        except Exception:
+            log.exception("stage `%s` failed, so exchange %s is refused", stage.name, judged.exchange.id)
+            verdict = broken(stage.name)
         if verdict.rule != BROKEN:
             judged.answered.add(stage.name)
         if verdict is ALLOWED:
@@ -55,15 +62,6 @@ async def judge(stages: tuple[Stage, ...], exchange: Exchange, phase: Phase) -> 
         if verdict.decision.strength >= Decision.DENY.strength:
             break
     return judged
-
-
-async def _ask(stage: Stage, exchange: Exchange, phase: Phase) -> Verdict:
-    """One stage's verdict. A stage that raises is broken, and a broken check refuses."""
-    try:
-        return await stage.judge(exchange, phase)
-    except Exception:
-        log.exception("stage `%s` failed, so exchange %s is refused", stage.name, exchange.id)
-        return broken(stage.name)
 
 
 def broken(stage: str) -> Verdict:

@@ -95,7 +95,7 @@ class Passage:
         Raises:
             RefusedError: the response is withheld.
         """
-        judged = await judge(self._organs.stages.response, replace(self.exchange, response=body), Phase.RESPONSE)
+        judged = await judge(self._organs.stages.response, self.exchange.answered(body), Phase.RESPONSE)
         self.exchange, self._response = judged.exchange, _shaded(judged.winner, judged)
         self.warnings += judged.warnings
         self._refuse_response()
@@ -235,7 +235,8 @@ class Passage:
             return
         outcome = self._outcome_of(error)
         if self._decided is Tag.EXCHANGE_ADMITTED:
-            await self._settle(outcome)
+            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                await self._settle(outcome)
             return
         with anyio.move_on_after(SETTLE_SECONDS, shield=True):
             await self._close_stages(outcome)
@@ -271,9 +272,12 @@ class Passage:
             outcome, self._response = replace(outcome, status="killed"), self.cut_by
         elapsed = round((self._organs.clock.monotonic() - self._began) * 1000)
         draft = record.completion(self.exchange, self._response, outcome, milliseconds=elapsed)
+        kills = self._response.decision is Decision.KILL and self._response.by != "kill"
+        if not kills and not any(stage.owes(self.exchange) for stage in self._organs.stages.settling):
+            return await self._write_ending(draft)  # in the log's hands before anything waits
         with anyio.move_on_after(SETTLE_SECONDS, shield=True):
             await self._close_stages(outcome)
-            if self._response.decision is Decision.KILL and self._response.by != "kill":
+            if kills:
                 await self._kill(self._response)
             return await self._write_ending(draft)
         return False

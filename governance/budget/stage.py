@@ -125,6 +125,10 @@ class BudgetStage:
         self._open[exchange.id] = Reservation(claims, amount, full)
         return ALLOWED
 
+    def owes(self, exchange: Exchange) -> bool:
+        """Whether anything is reserved for the exchange."""
+        return exchange.id in self._open
+
     async def settle(self, exchange: Exchange, outcome: Outcome) -> None:
         """Replace what was reserved by what was used; a call that was never made gives everything back."""
         held = self._open.pop(exchange.id, None)

@@ -23,6 +23,7 @@ from governance import jsontree
 from governance.catalog.bounded import TooMuchWorkError, bounded, working
 from governance.catalog.misfit import Misfit, described
 from governance.catalog.patterns import matcher
+from governance.catalog.plain import Shape, shape_of
 from governance.jsontree import Json, JsonObject
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,13 @@ FIRST_STEPS = 5_000
 """What may be done in the event loop itself: some milliseconds at most. Nearly every value needs less than 100."""
 MAX_KEPT = 2_000
 """Compiled schemas that are kept; the one that was not used for longest goes first."""
+_SHAPED = (
+    jsonschema.Draft6Validator,
+    jsonschema.Draft7Validator,
+    jsonschema.Draft201909Validator,
+    jsonschema.Draft202012Validator,
+)
+"""Dialects in which a plain schema means the same."""
 MISFITS = 5
 """Most misfits that are told at once."""
 
@@ -121,6 +129,7 @@ class Compiled:
         _check_patterns(schema, strict=strict)
         self._names = frozenset(_names(schema))
         held = _closed(schema, dialect) if strict else schema
+        self._shape: Shape | None = shape_of(held) if dialect in _SHAPED else None
         try:
             self._validator: Validator = bounded(dialect)(held, _resolver=_resolver(held, dialect))
         except (RecursionError, Unresolvable, TypeError, ValueError, AttributeError) as error:
@@ -138,6 +147,8 @@ class Compiled:
             TooMuchWorkError: telling would take too long.
             UnusableSchemaError: a reference of the schema leads out of it, or nowhere.
         """
+        if self._shape is not None and self._shape.fits(value):
+            return []
         found: dict[Misfit, None] = {}
         try:
             with working(steps, size):

@@ -246,4 +246,20 @@ class Nothing:
         raise StopAsyncIteration
 
 
+class One:
+    """The one message of an answer that is no stream."""
+
+    def __init__(self, message: Message) -> None:
+        self._message: Message | None = message
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._message is None:
+            raise StopAsyncIteration
+        message, self._message = self._message, None
+        return Event(message)
+
+
 ACCEPTED = EmptyReply(202)

@@ -30,7 +30,7 @@ from mcp_proxy.link import (
     UpstreamUnreachableError,
 )
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
-from mcp_proxy.transports.piped import Nothing
+from mcp_proxy.transports.piped import Nothing, One
 
 SESSION = "mcp-session-id"
 END_TO_END: Mapping[Era, tuple[frozenset[str], tuple[str, ...]]] = {
@@ -276,7 +276,7 @@ class HttpReply:
         body = await self._body()
         await self.aclose()
         if kind == "application/json" and body.strip() and (wanted or self.status >= 400):
-            self.events = _One(_parse(body))
+            self.events = One(_parse(body))
         elif wanted:
             raise UpstreamError(f"the server answered HTTP {self.status} without a message")
 
@@ -304,13 +304,17 @@ class HttpReply:
         Raises:
             UpstreamError: the rest cannot be read.
         """
+        content = self._response.content
         while True:
-            look = asyncio.timeout(LOOK_SECONDS)
+            look: asyncio.Timeout | None = None
             try:
+                if (came := content.read_nowait()) or content.at_eof():
+                    return came  # nearly always all of a short answer is here already, and needs no timer
+                look = asyncio.timeout(LOOK_SECONDS)
                 async with look:
-                    return await self._response.content.readany()
+                    return await content.readany()
             except TimeoutError:
-                if not look.expired():
+                if look is None or not look.expired():
                     raise UpstreamTimeoutError("the server was silent for too long") from None
                 if self._is_cut():
                     raise UpstreamError("the server dropped the connection") from None
@@ -333,22 +337,6 @@ class HttpReply:
                 raise _too_large(self._limit)
             chunks.append(chunk)
         return b"".join(chunks)
-
-
-class _One:
-    """The one message of an answer that is no stream."""
-
-    def __init__(self, message: Message) -> None:
-        self._message: Message | None = message
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._message is None:
-            raise StopAsyncIteration
-        message, self._message = self._message, None
-        return Event(message)
 
 
 class _Stream:
