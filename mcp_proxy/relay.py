@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 import anyio
@@ -39,7 +40,7 @@ from mcp_proxy.lens import (
     response_of,
     signs_of,
 )
-from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
+from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, Suspending, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
 from mcp_proxy.server_requests import CANCELLED, Asking, answer, asks, judged_inputs
@@ -323,6 +324,8 @@ class Relay:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
+            if isinstance(reply, Suspending):
+                reply.ends_with(partial(self.kills.track, exchange.principal, exchange.session))
             judged = await self._judged(way, call, message)
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))

@@ -74,7 +74,7 @@ class BridgedServer:
         self._attempts = 0
         self._trouble: UpstreamError | None = None
         self._annotations = Annotations()
-        suspensions = Suspensions(means.state_key, inner.name, means.clock, means.limits.upstream_seconds)
+        suspensions = Suspensions(means.state_key, inner.name, means.clock, means.limits.upstream_seconds, means.group)
         single = isinstance(inner, OnlyChild)
         self._pool = Pool(inner, means.group, means.clock, suspensions, self.forget, single=single)
 
