@@ -21,8 +21,8 @@ from mcp_proxy.message import Message
 
 log = logging.getLogger(__name__)
 
-LONGEST_SECONDS = 300.0
-"""How long a suspended call waits. No longer than the server may be silent, or its answer would be given up."""
+LEAST_SECONDS = 300.0
+"""How long a suspended call waits at least for its client, unless the server may not be silent for so long."""
 MOST_OF_ONE = 32
 """Suspended calls of one principal on one server."""
 MOST = 1000
@@ -47,12 +47,15 @@ class Suspensions:
         key: 32 bytes; seals the states.
         server: the server's name.
         clock: measures how long a call waits.
-        silence: `limits.upstream_seconds`.
+        patience: how long a person may take to decide about a leg or a question, and the client to use the approval.
+        silence: `limits.upstream_seconds`. No call waits longer, or the server's answer would be given up.
         group: owns the cancelling of calls whose run was killed.
     """
 
-    def __init__(self, key: bytes, server: str, clock: Clock, silence: float, group: TaskGroup) -> None:
-        self._lifetime = min(LONGEST_SECONDS, silence)
+    def __init__(
+        self, key: bytes, server: str, clock: Clock, patience: float, silence: float, group: TaskGroup
+    ) -> None:
+        self._lifetime = min(max(LEAST_SECONDS, patience), silence)
         self._states = States(key, server, clock, self._lifetime)
         self._clock = clock
         self._group = group
