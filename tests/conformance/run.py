@@ -94,7 +94,7 @@ def lost(
 
 
 def _worse(outcome: Outcome, reference: Outcome) -> list[str]:
-    """The complaints about checks that nothing is said of directly; without a direct run there is nothing to compare."""
+    """The complaints about checks that nothing is said of directly; none where there is no direct run."""
     if reference == Outcome():
         return []
     known = {_check(complaint) for complaint in reference.complaints}
