@@ -26,11 +26,12 @@ from mcp_proxy.aggregate_relay import AggregateRelay
 from mcp_proxy.aggregate_session import Aggregate
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.eras import ParamHeaders
+from mcp_proxy.gate import Gate
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import WELL_KNOWN, ChallengeError, ProtectedResource
-from mcp_proxy.relay import Gate, Kills, Place, Relay, by_evidence
+from mcp_proxy.relay import Kills, Place, Relay, by_evidence
 from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
 from mcp_proxy.transports.streamable_http_sessions import Sessions

@@ -5,13 +5,15 @@ messages that it would have to sort, and an upstream transport never sees a clie
 `docs/decisions/call-oriented-seam.md`. No transport and no judgement is in this file.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from governance.exchange import Principal
+from governance.verdict import Verdict
 from mcp_proxy.message import Message
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -63,12 +65,20 @@ class Reply(Protocol):
         ...
 
 
+Track: TypeAlias = Callable[[Callable[[Verdict], None]], AbstractContextManager[None]]
+"""Lets a function be called when one run is killed while the block is open."""
+
+
 @runtime_checkable
 class Suspending(Protocol):
     """A reply whose call may go on after it, once the client answers what it was asked."""
 
     async def withdraw(self) -> None:
         """The client did not get the reply, so nobody will ever answer: give the call up, if it waits."""
+        ...
+
+    def ends_with(self, track: Track) -> None:
+        """If the call waits for its client, give it up at once when its run is killed."""
         ...
 
 

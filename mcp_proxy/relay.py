@@ -10,16 +10,17 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import NamedTuple, NoReturn, Protocol, TypeAlias
+from functools import partial
+from typing import NamedTuple, Protocol, TypeAlias
 
 import anyio
 
-from approvals.desk import UNATTENDED, Attendance
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
-from governance.exchange import Action, Body, Exchange, Phase, Principal, SessionRef
+from governance.exchange import Action, Exchange, Phase, Principal, SessionRef
 from governance.jsontree import JsonObject
+from governance.pins.pins import BY as PINS
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
@@ -27,6 +28,7 @@ from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant
 from mcp_proxy.calls import Call, Calls
 from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
+from mcp_proxy.gate import Gate, Way
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, response_to_client, to_server
 from mcp_proxy.ladder import Leg
 from mcp_proxy.lens import (
@@ -39,7 +41,7 @@ from mcp_proxy.lens import (
     response_of,
     signs_of,
 )
-from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, UpstreamError, UpstreamUnreachableError
+from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, Suspending, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
 from mcp_proxy.server_requests import CANCELLED, Asking, answer, asks, judged_inputs
@@ -49,41 +51,6 @@ log = logging.getLogger(__name__)
 
 OPEN = 200
 """Status of a stream that the server opened."""
-
-
-class Way(Protocol):
-    """One exchange on its way through the guard (`pipeline.passage.Passage`)."""
-
-    exchange: Exchange
-    warnings: list[Verdict]
-
-    async def respond(self, body: Body) -> Exchange:
-        """Judge a whole response."""
-        ...
-
-    async def settle(self, outcome: Outcome) -> None:
-        """Make the outcome durable."""
-        ...
-
-    def withhold(self, verdict: Verdict) -> NoReturn:
-        """Refuse the response."""
-        ...
-
-
-class Gate(Protocol):
-    """The guard, as this proxy uses it (`pipeline.guard.Guard`)."""
-
-    def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> AbstractAsyncContextManager[Way]:
-        """The way of one exchange. `attendance` waits with its client while a person is asked."""
-        ...
-
-    async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
-        """Judge a message that is no exchange of its own."""
-        ...
-
-    def may_see(self, exchange: Exchange) -> bool:
-        """Whether a listed tool should be seen."""
-        ...
 
 
 class HeaderRules(Protocol):
@@ -183,9 +150,13 @@ class Relay:
         elif action is None:
             await self._pass(call, caller, route)
         else:
-            await self._listed_first(call, caller, route)
+            unlisted = await self._listed_first(call, caller, route)
             session = await self.place(signs_of(message, caller), caller.principal)
             exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
+            if unlisted is not None:
+                verdict = Verdict(Decision.DENY, by=PINS, rule="pin.no_listing", reason=str(unlisted))
+                await self.gate.note_refused(exchange, verdict)
+                raise unlisted
             route.calls.belongs_to(exchange.session)
             await call.answer(await self._govern(call, leg, exchange, route))
 
@@ -288,10 +259,14 @@ class Relay:
                 raise RefusedError(verdict, "")
         return runs
 
-    async def _listed_first(self, call: Call, caller: Caller, route: Route) -> None:
-        """Ask the server what it lists, where a message is about something that this process never saw listed."""
+    async def _listed_first(self, call: Call, caller: Caller, route: Route) -> UpstreamError | None:
+        """Ask the server what it lists, where a message is about something that this process never saw listed.
+
+        Returns:
+            Why it could not be asked; None if all is well.
+        """
         if self.pins is None:
-            return
+            return None
         message = call.message
         with contextlib.suppress(RefusedError):  # what refuses now refuses in the guard as well, and is recorded there
             if listing := await self.pins.wanted(message, caller):
@@ -301,7 +276,11 @@ class Relay:
                 async def came(event: Event) -> None:
                     await self._came(event, cause, route, call)
 
-                await self.pins.ask(listing, message, route.link, caller, route.headers, came)
+                try:
+                    await self.pins.ask(listing, message, route.link, caller, route.headers, came)
+                except UpstreamError as error:
+                    return error
+        return None
 
     # -- governed ---------------------------------------------------------------------------------------------------
 
@@ -323,6 +302,8 @@ class Relay:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
+            if isinstance(reply, Suspending):
+                reply.ends_with(partial(self.kills.track, exchange.principal, exchange.session))
             judged = await self._judged(way, call, message)
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))

@@ -91,7 +91,8 @@ async def open_servers(
     """
     async with open_client() as client, anyio.create_task_group() as group:
         means = Means(client, group, config.limits, clock, jitter, credentials)
-        bridging = BridgeMeans(group, clock, config.limits, state_key or secrets.token_bytes(32))
+        key = state_key or secrets.token_bytes(32)
+        bridging = BridgeMeans(group, clock, config.limits, key, config.approvals.whole_seconds)
         servers = {
             name: BridgedServer(server_of(name, entry, means, alone=alone), bridging)
             for name, entry in config.mcp_servers.items()

@@ -64,10 +64,20 @@ def wrapped_server(name: str, command: Sequence[str], *, limits: Limits, pulse: 
 
 
 @contextlib.asynccontextmanager
-async def bridged(child: StdioServer, *, limits: Limits, clock: Clock, state_key: bytes) -> AsyncGenerator[Server]:
-    """The server that is wrapped, for an agent of either era, while the block is open."""
+async def bridged(
+    child: StdioServer, *, limits: Limits, clock: Clock, state_key: bytes, patience: float = 0
+) -> AsyncGenerator[Server]:
+    """The server that is wrapped, for an agent of either era, while the block is open.
+
+    Args:
+        child: the server.
+        limits: bound it.
+        clock: tells and measures time.
+        state_key: 32 bytes that seal what clients carry of suspended calls.
+        patience: how long an approval may take from the question to its use.
+    """
     async with anyio.create_task_group() as group:
-        server = BridgedServer(OnlyChild(child), Means(group, clock, limits, state_key))
+        server = BridgedServer(OnlyChild(child), Means(group, clock, limits, state_key, patience))
         try:
             yield server
         finally:

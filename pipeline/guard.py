@@ -8,9 +8,12 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from approvals.desk import UNATTENDED, Attendance
+from governance.audit.event import AuditError, Tag
 from governance.audit.flood import BoundedByKey
 from governance.exchange import Body, Exchange, Phase
 from governance.stage import Outcome, RefusedError
+from governance.verdict import Verdict
+from pipeline import record
 from pipeline.inspection import Inspector
 from pipeline.passage import Organs, Passage
 
@@ -57,6 +60,15 @@ class Guard:
             RefusedError: it must not go on.
         """
         return await self._inspector.inspect(exchange, phase)
+
+    async def note_refused(self, exchange: Exchange, verdict: Verdict) -> None:
+        """Record an exchange that is refused before any check was asked. A log that fails does not let it through."""
+        try:
+            await self._organs.audit.append(
+                record.decision(Tag.EXCHANGE_REFUSED, exchange, verdict), self._organs.roll.sign(exchange)
+            )
+        except AuditError as error:
+            log.error("the refusal of exchange %s is not recorded: %s", exchange.id, error)  # noqa: TRY400
 
     def may_see(self, exchange: Exchange) -> bool:
         """Whether the principal should see what this exchange would call, for filtering lists. A broken rule hides."""

@@ -5,9 +5,6 @@ from mcp_proxy.ladder import Ladder
 from mcp_proxy.sealing import Seal
 from pipeline.runtime import Runtime
 
-SLACK_SECONDS = 60
-"""A sealed state outlives its ticket: waiting and use both have the ticket's whole time."""
-
 
 def delivery_of(runtime: Runtime) -> Delivery:
     """The delivery of one process."""
@@ -15,7 +12,7 @@ def delivery_of(runtime: Runtime) -> Delivery:
     ladder = Ladder(
         Seal(runtime.key_for),
         wait_seconds=approvals.wait_seconds,
-        keeps_seconds=2 * approvals.timeout_seconds + SLACK_SECONDS,
+        keeps_seconds=approvals.whole_seconds,
         in_band=bool(approvals.in_band),
         url_errors=approvals.url_errors,
         open_pages=approvals.open_pages,

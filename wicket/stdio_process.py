@@ -89,7 +89,8 @@ async def _opened(runtime: Runtime, name: str, command: Sequence[str], clock: Cl
         return
     limits = runtime.config.limits
     child = wrapped_server(name, command, limits=limits, pulse=Pulse(name, clock, jitter))
-    async with bridged(child, limits=limits, clock=clock, state_key=state_key) as server:
+    patience = runtime.config.approvals.whole_seconds
+    async with bridged(child, limits=limits, clock=clock, state_key=state_key, patience=patience) as server:
         yield server
 
 

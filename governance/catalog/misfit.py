@@ -26,6 +26,8 @@ class Misfit:
     """JSON pointer (RFC 6901); empty = the whole value."""
     expected: str
     """In words for a model, for example `must be of type integer`."""
+    null: bool = False
+    """Whether a member is there and null: left out, it may fit. That it is null is no secret."""
 
     def told(self, whole: str) -> str:
         """Both in one clause; `whole` is what the whole value is called."""
@@ -42,10 +44,15 @@ def described(error: ValidationError, names: AbstractSet[str]) -> Misfit:
     if error.validator in ("anyOf", "oneOf") and error.context:
         kinds = _kinds(error)
         if kinds:
-            return Misfit(_path(error, names), f"must be of type {' or '.join(kinds)}")
+            return Misfit(_path(error, names), f"must be of type {' or '.join(kinds)}", _is_null(error))
         found = described(_closest(error), names)
-        return Misfit(found.path, f"{found.expected}, in one of the alternatives")
-    return Misfit(_path(error, names), _expected(error)[:MOST_CHARACTERS])
+        return Misfit(found.path, f"{found.expected}, in one of the alternatives", found.null)
+    return Misfit(_path(error, names), _expected(error)[:MOST_CHARACTERS], _is_null(error))
+
+
+def _is_null(error: ValidationError) -> bool:
+    """Whether a member is null where something else was expected."""
+    return error.instance is None and len(error.absolute_path) > 0 and isinstance(error.absolute_path[-1], str)
 
 
 def _closest(error: ValidationError) -> ValidationError:

@@ -22,6 +22,8 @@ from governance.verdict import ALLOWED, Decision, Verdict
 _UNCONFIGURED = McpServer()
 _MOST = 1000
 """Characters of a reason."""
+_MOST_TOLD = 800
+"""Of them, characters about misfits of arguments: what to do about them comes after."""
 
 
 class SchemaStage:
@@ -65,9 +67,11 @@ class SchemaStage:
             return self._endless("inputSchema")
         if not found:
             return ALLOWED
-        told = _told(found, "the arguments object")
+        told = _told(found, "the arguments object")[:_MOST_TOLD]
+        leave_out = "; leave an optional argument out instead of sending `null`" if any(m.null for m in found) else ""
         return self._deny(
-            "schema.arguments", f"the arguments do not fit the tool's schema: {told}. Mend them and call again"
+            "schema.arguments",
+            f"the arguments do not fit the tool's schema: {told}. Mend them and call again{leave_out}",
         )
 
     async def _result(self, exchange: Exchange, known: Known) -> Verdict:

@@ -173,6 +173,10 @@ class Webhook(Section):
     allow_private: tuple[str, ...] = Field(default=(), description="Host names that may resolve to private addresses.")
 
 
+_SLACK_SECONDS = 60
+"""What clients keep of a held call outlives its ticket by this."""
+
+
 class Approvals(Section):
     """How a person is asked."""
 
@@ -206,6 +210,11 @@ class Approvals(Section):
         "is to be opened, instead of holding the call. Only for clients known to show it.",
     )
     webhooks: tuple[Webhook, ...] = ()
+
+    @property
+    def whole_seconds(self) -> float:
+        """From a question to the last use of its approval. Waiting and use both have the ticket's whole time."""
+        return 2 * self.timeout_seconds + _SLACK_SECONDS
 
 
 class Audit(Section):

@@ -209,12 +209,12 @@ class Conversation:
             self._reader = None
             await reader.aclose()
 
-    async def cancel(self) -> None:
+    async def cancel(self, why: str = "the client has left") -> None:
         """Nobody wants the answer any more: the server is told, if that is still possible."""
         if self._over:
             return
         self._leave()
-        reason: JsonObject = {"requestId": self.wire_id, "reason": "the client has left"}
+        reason: JsonObject = {"requestId": self.wire_id, "reason": why}
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(CANCEL_SECONDS):
                 try:

@@ -18,7 +18,7 @@ from mcp_proxy.bridge.pool import MOST_LISTENERS, Listener, Party, Pool
 from mcp_proxy.bridge.replies import OneReply, failure, notification, result
 from mcp_proxy.bridge.upstream_session import UpstreamSession
 from mcp_proxy.bridge.upward import Guest, discover_result, level_of
-from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, UpstreamError, UpstreamUnreachableError
+from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, Track, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message, RequestId
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.piped import ACCEPTED, EmptyReply
@@ -200,6 +200,10 @@ class OpenLeg(LegReply):
         if self._suspensions.forget(self._talk):
             await self._talk.cancel()
 
+    def ends_with(self, track: Track) -> None:
+        """See `Suspending.ends_with`."""
+        self._suspensions.ends_with(self._talk, track)
+
 
 class AskedAgain(OneReply):
     """The questions once more, to a client that did not answer all of them."""
@@ -215,6 +219,10 @@ class AskedAgain(OneReply):
     async def withdraw(self) -> None:
         """See `OpenLeg.withdraw`."""
         await self._leg.withdraw()
+
+    def ends_with(self, track: Track) -> None:
+        """See `OpenLeg.ends_with`."""
+        self._leg.ends_with(track)
 
 
 class SubscriptionReply:

@@ -53,6 +53,8 @@ class Means:
     limits: Limits
     state_key: bytes
     """32 bytes; seals what clients carry of suspended calls."""
+    patience: float = 0
+    """How long an approval may take from the question to its use (`approvals.whole_seconds`)."""
 
 
 class BridgedServer:
@@ -74,7 +76,9 @@ class BridgedServer:
         self._attempts = 0
         self._trouble: UpstreamError | None = None
         self._annotations = Annotations()
-        suspensions = Suspensions(means.state_key, inner.name, means.clock, means.limits.upstream_seconds)
+        suspensions = Suspensions(
+            means.state_key, inner.name, means.clock, means.patience, means.limits.upstream_seconds, means.group
+        )
         single = isinstance(inner, OnlyChild)
         self._pool = Pool(inner, means.group, means.clock, suspensions, self.forget, single=single)
 

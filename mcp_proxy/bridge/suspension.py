@@ -3,18 +3,26 @@
 A state names a call, and the first who brings it takes the call: it works once. Nothing is forwarded here.
 """
 
+import logging
 import secrets
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from anyio.abc import TaskGroup
 
 from governance.clock import Clock
 from governance.jsontree import Json
+from governance.verdict import Verdict
 from mcp_proxy.bridge.conversation import Conversation
 from mcp_proxy.bridge.request_state import States
+from mcp_proxy.link import Track
 from mcp_proxy.message import Message
 
-LONGEST_SECONDS = 300.0
-"""How long a suspended call waits. No longer than the server may be silent, or its answer would be given up."""
+log = logging.getLogger(__name__)
+
+LEAST_SECONDS = 300.0
+"""How long a suspended call waits at least for its client, unless the server may not be silent for so long."""
 MOST_OF_ONE = 32
 """Suspended calls of one principal on one server."""
 MOST = 1000
@@ -28,6 +36,8 @@ class _Waiting:
     talk: Conversation
     owner: Owner
     until: float
+    tracked: ExitStack = field(default_factory=ExitStack)
+    """Closed with the waiting: nobody asks any more whether its run was killed."""
 
 
 class Suspensions:
@@ -37,13 +47,18 @@ class Suspensions:
         key: 32 bytes; seals the states.
         server: the server's name.
         clock: measures how long a call waits.
-        silence: `limits.upstream_seconds`.
+        patience: how long a person may take to decide about a leg or a question, and the client to use the approval.
+        silence: `limits.upstream_seconds`. No call waits longer, or the server's answer would be given up.
+        group: owns the cancelling of calls whose run was killed.
     """
 
-    def __init__(self, key: bytes, server: str, clock: Clock, silence: float) -> None:
-        self._lifetime = min(LONGEST_SECONDS, silence)
+    def __init__(
+        self, key: bytes, server: str, clock: Clock, patience: float, silence: float, group: TaskGroup
+    ) -> None:
+        self._lifetime = min(max(LEAST_SECONDS, patience), silence)
         self._states = States(key, server, clock, self._lifetime)
         self._clock = clock
+        self._group = group
         self._waiting: dict[str, _Waiting] = {}
         self._of_owner: Counter[Owner] = Counter()
 
@@ -75,6 +90,17 @@ class Suspensions:
             self._forget(handle)
         return bool(handles)
 
+    def ends_with(self, talk: Conversation, track: Track) -> None:
+        """If a call waits, cancel it at the server at once when its run is killed."""
+
+        def cut(_verdict: Verdict) -> None:
+            if self.forget(talk):
+                self._group.start_soon(_call_off, talk)
+
+        for one in self._waiting.values():
+            if one.talk is talk:
+                one.tracked.enter_context(track(cut))
+
     async def expire(self) -> None:
         """Cancel the calls that waited for too long."""
         now = self._clock.monotonic()
@@ -84,7 +110,17 @@ class Suspensions:
                 await one.talk.cancel()
 
     def _forget(self, handle: str) -> None:
-        owner = self._waiting.pop(handle).owner
+        one = self._waiting.pop(handle)
+        one.tracked.close()
+        owner = one.owner
         self._of_owner[owner] -= 1
         if not self._of_owner[owner]:
             del self._of_owner[owner]
+
+
+async def _call_off(talk: Conversation) -> None:
+    """Cancel a call at the server. Nothing may come out of here: it is nobody's child."""
+    try:
+        await talk.cancel("its run was stopped")
+    except Exception:
+        log.exception("a suspended call of a run that was stopped could not be cancelled")

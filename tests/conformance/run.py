@@ -81,23 +81,33 @@ def lost(
     for scenario in scenarios:
         outcome = mine.get(scenario.name, Outcome())
         reference = (beside or {}).get(scenario.name, Outcome())
-        missing = sorted(reference.passed - outcome.passed)
+        missing, worse = sorted(reference.passed - outcome.passed), _worse(outcome, reference)
         pin = (pinned or {}).get(scenario.name)
         if pin is not None:
             found += _beyond(pin, f"{where}: {scenario.name}", outcome)
         elif scenario.scored and not outcome.is_good:
             found.append(f"{where}: {scenario.name}: {'; '.join(outcome.complaints) or 'nothing was checked'}")
-        elif reference.is_good and (missing or not outcome.is_good):
-            said = "; ".join(outcome.complaints)
-            found.append(
-                f"{where}: {scenario.name}: passes directly, but not here: {', '.join(missing)} {said}".rstrip()
-            )
+        elif missing or worse:
+            told = " ".join((", ".join(missing), "; ".join(worse))).strip()
+            found.append(f"{where}: {scenario.name}: passes directly, but not here: {told}")
     return found
+
+
+def _worse(outcome: Outcome, reference: Outcome) -> list[str]:
+    """The complaints about checks that nothing is said of directly; none where there is no direct run."""
+    if reference == Outcome():
+        return []
+    known = {_check(complaint) for complaint in reference.complaints}
+    return [complaint for complaint in outcome.complaints if _check(complaint) not in known]
+
+
+def _check(complaint: str) -> str:
+    return complaint.partition(": ")[0]
 
 
 def _beyond(pin: Pin, where: str, outcome: Outcome) -> list[str]:
     """How a scenario differs from what is pinned."""
-    failed = {complaint.partition(": ")[0]: complaint for complaint in outcome.complaints}
+    failed = {_check(complaint): complaint for complaint in outcome.complaints}
     more = [f"{where}: {failed[check]}" for check in sorted(failed.keys() - pin.checks)]
     fewer = sorted(pin.checks - failed.keys())
     return more + [f"{where}: {check} is pinned as failing, and does not: mend `pinned.py`" for check in fewer]

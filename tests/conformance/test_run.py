@@ -42,6 +42,18 @@ def test_what_is_not_scored_may_fail_only_where_it_fails_directly_too():
     assert lost("here", [OTHER], {}, {"tasks": GOOD}) == ["here: tasks: passes directly, but not here: a, b"]
 
 
+def test_what_is_not_scored_is_compared_check_by_check_where_the_direct_run_complains_too():
+    direct = Outcome(frozenset({"a", "b"}), ("c: not so",))
+    assert lost("here", [OTHER], {"tasks": direct}, {"tasks": direct}) == []
+    assert lost("here", [OTHER], {"tasks": Outcome(frozenset({"a"}), ("c: worse",))}, {"tasks": direct}) == [
+        "here: tasks: passes directly, but not here: b"
+    ]
+    also = Outcome(frozenset({"a", "b"}), ("c: not so", "d: nor this"))
+    assert lost("here", [OTHER], {"tasks": also}, {"tasks": direct}) == [
+        "here: tasks: passes directly, but not here: d: nor this"
+    ]
+
+
 def test_a_client_that_fails_with_and_without_wicket_is_told(monkeypatch: pytest.MonkeyPatch):
     def asked(_revision: str, leg: str) -> list[Scenario]:
         return [SCORED] if leg == "client" else []

@@ -97,6 +97,9 @@ class OpenGate:
     async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
         return self.judged(exchange, phase)
 
+    async def note_refused(self, exchange: Exchange, verdict: Verdict) -> None:
+        self.settled.append((exchange, Outcome("refused")))
+
     def may_see(self, exchange: Exchange) -> bool:
         return self.sees(exchange)
 

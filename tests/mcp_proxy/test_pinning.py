@@ -163,6 +163,12 @@ async def test_a_listing_without_end_is_given_up(tmp_path: Path) -> None:
         error = (await stage.client.tool("read"))["error"]
         assert "does not end" in error["message"]
         assert stage.reached() == 0
+        (told,) = await stage.world.events("exchange.refused")
+        assert (told["rule"], told["tool"], told["reason"]) == (
+            "pin.no_listing",
+            "read",
+            "the server's listing does not end",
+        )
 
 
 async def test_a_server_that_does_not_list_in_time_is_not_waited_for(tmp_path: Path) -> None:

@@ -40,6 +40,39 @@ async def test_arguments_that_do_not_fit_are_refused_with_the_place() -> None:
     assert "`/path` must be of type string" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    "of",
+    [
+        {"type": "integer"},
+        {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        {"enum": [1, 2]},
+        {"$ref": "#/$defs/n"},
+    ],
+)
+async def test_a_null_for_an_optional_argument_is_refused_and_the_model_told_to_leave_it_out(of: JsonObject) -> None:
+    schema: JsonObject = {"$defs": {"n": {"type": "integer"}}, "type": "object", "properties": {"limit": of}}
+    verdict = await judged(call(arguments={"limit": None}), tool={"name": "read", "inputSchema": schema})
+    assert (verdict.decision, verdict.rule) == (Decision.DENY, "schema.arguments")
+    assert verdict.reason.endswith("call again; leave an optional argument out instead of sending `null`")
+
+
+async def test_a_null_that_the_schema_allows_is_let_through() -> None:
+    schema: JsonObject = {"properties": {"limit": {"type": ["integer", "null"]}}}
+    assert await judged(call(arguments={"limit": None}), tool={"name": "read", "inputSchema": schema}) is ALLOWED
+
+
+async def test_however_much_does_not_fit_the_model_is_told_to_leave_nulls_out() -> None:
+    words: list[Json] = ["x" * 150 for _ in range(20)]
+    schema: JsonObject = {"properties": {f"a{number}": {"enum": words} for number in range(5)}}
+    arguments: JsonObject = {f"a{number}": None for number in range(5)}
+    verdict = await judged(call(arguments=arguments), tool={"name": "read", "inputSchema": schema})
+    assert verdict.reason.endswith("instead of sending `null`")
+
+
+async def test_nothing_is_said_of_nulls_where_there_is_none() -> None:
+    assert "null" not in (await judged(call(arguments={"path": 7}))).reason
+
+
 async def test_missing_arguments_are_an_empty_object() -> None:
     verdict = await judged(call())
     assert "the arguments object must have the member `path`" in verdict.reason

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from governance.catalog.bounded import TooMuchWorkError
-from governance.catalog.schemas import MAX_BYTES, Compiled, Schemas, UnusableSchemaError
+from governance.catalog.schemas import MAX_BYTES, MAX_PARTS, Compiled, Schemas, UnusableSchemaError
 from governance.jsontree import Json, JsonObject
 
 SCHEMA: JsonObject = {
@@ -19,6 +19,7 @@ SCHEMA: JsonObject = {
     },
     "required": ["path"],
 }
+MANY: JsonObject = {f"a{number}": {} for number in range(MAX_PARTS)}
 PATTERN_BOMB = "^(a+)+$"
 
 
@@ -87,11 +88,27 @@ def test_a_reference_out_of_the_schema_is_not_followed(ref: str) -> None:
         {"pattern": "("},
         {"description": "x" * MAX_BYTES},
         {"patternProperties": {"^a": {}}, "unevaluatedProperties": False},
+        {"properties": MANY},
+        {"$defs": dict.fromkeys(MANY, True)},
+        {"allOf": list(MANY.values())},
     ],
 )
 def test_what_is_no_schema_cannot_be_used(schema: JsonObject) -> None:
     with pytest.raises(UnusableSchemaError):
         Compiled(schema)
+
+
+def test_a_schema_of_very_many_small_parts_is_refused_before_it_is_compiled() -> None:
+    schema: JsonObject = {"properties": {f"a{number}": {} for number in range(11_000)}}
+    began = process_time()
+    with pytest.raises(UnusableSchemaError, match="more than 2000 parts"):
+        Compiled(schema)
+    assert process_time() - began < 0.5
+
+
+def test_a_schema_of_as_many_parts_as_may_be_is_used() -> None:
+    schema: JsonObject = {"properties": {f"a{number}": {"type": "string"} for number in range(MAX_PARTS - 2)}}
+    assert paths(schema, {"a7": 1}) == ["/a7"]
 
 
 def test_an_older_dialect_is_understood() -> None:
@@ -185,7 +202,7 @@ async def test_many_calls_at_once_compile_a_schema_once() -> None:
 
 
 def test_an_anchor_is_found_without_looking_through_the_schema_again() -> None:
-    many: JsonObject = {f"x{number}": {"type": "string"} for number in range(2000)}
+    many: JsonObject = {f"x{number}": {"type": "string"} for number in range(1400)}
     schema: JsonObject = {"$defs": {**many, "c": {"$anchor": "foo"}}, "allOf": list[Json]([{"$ref": "#foo"}]) * 500}
     compiled = Compiled(schema)
     begun = process_time()

@@ -284,7 +284,7 @@ async def test_a_pin_that_moves_again_and_again_is_given_up(replica: Replica, mo
 
 def test_every_rule_is_explained_to_agents_and_in_the_docs() -> None:
     text = (Path(__file__).parents[3] / "docs/pins.md").read_text()
-    assert all(f"`{one}`" in text for one in (*TOLD, "pin.unlisted", "pin.unreadable"))
+    assert all(f"`{one}`" in text for one in (*TOLD, "pin.unlisted", "pin.no_listing", "pin.unreadable"))
 
 
 async def test_what_was_rejected_is_never_trusted_by_changing_twice(replica: Replica) -> None:

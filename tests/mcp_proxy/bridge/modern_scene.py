@@ -80,7 +80,7 @@ class Scene(NamedTuple):
 
 
 @asynccontextmanager
-async def scene(**initialize: Any) -> AsyncGenerator[Scene]:
+async def scene(approvals: Any = None, **initialize: Any) -> AsyncGenerator[Scene]:
     upstream = RawUpstream()
     upstream.initialize = {**upstream.initialize, **initialize}
 
@@ -91,7 +91,7 @@ async def scene(**initialize: Any) -> AsyncGenerator[Scene]:
     clock = ManualClock()
     async with (
         serving(upstream) as url,
-        bridged({"url": url, "type": "http"}, clock) as stage,
+        bridged({"url": url, "type": "http"}, clock, approvals=approvals) as stage,
         raw_client() as http,
     ):
         yield Scene(upstream, stage, RawClient(http, stage.url), clock)

@@ -38,7 +38,7 @@ class Stage:
 
 @asynccontextmanager
 async def bridged(
-    entry: dict[str, Any], clock: Clock | None = None, limits: Limits | None = None
+    entry: dict[str, Any], clock: Clock | None = None, limits: Limits | None = None, approvals: Any = None
 ) -> AsyncGenerator[Stage]:
     """The front before one configured server; everything is over within 60 seconds."""
     clock = clock or SystemClock()
@@ -48,6 +48,8 @@ async def bridged(
         """Nothing is refused unread here."""
 
     settings: dict[str, Any] = {"mcpServers": {"up": entry}}
+    if approvals is not None:
+        settings["approvals"] = approvals
     if limits is not None:
         settings["limits"] = limits.model_dump()
     config = Config.model_validate(settings)

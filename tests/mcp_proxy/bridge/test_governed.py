@@ -143,6 +143,46 @@ async def test_a_run_that_was_killed_does_not_take_up_its_suspended_call(tmp_pat
         assert it.answered == []
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_suspended_call_is_cancelled_at_the_server_as_soon_as_its_run_is_killed(
+    tmp_path: Path, again: bool
+) -> None:
+    async with scene(tmp_path) as it:
+        asked = (await it.tool("note", {}, id=1))["result"]
+        if again:
+            await it.tool("note", {}, id=2, requestState=asked["requestState"])
+        run = str((await it.world.events("exchange.admitted"))[-1]["session_id"])
+        (session,) = it.upstream.sessions.values()
+        cancelled = session.expect("notifications/cancelled")
+        await it.world.runtime.kills.kill(Scope.SESSION, run, reason="enough", actor="anna")
+        await cancelled.wait()
+        (told,) = [one.params for one in it.upstream.calls if one.message.get("method") == "notifications/cancelled"]
+        (made,) = [one.id for one in it.upstream.calls if one.message.get("method") == "tools/call"]
+        assert told == {"requestId": made, "reason": "its run was stopped"}
+        assert it.world.runtime.kills.running == set()
+
+
+async def test_a_suspended_call_whose_question_waits_for_approval_ends_with_its_run(tmp_path: Path) -> None:
+    rule: JsonObject = {"id": "ask", "match": {"action": "elicitation.create"}, "decide": "hold"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [rule]}) as it:
+        await it.tool("note", {}, id=1)
+        run = str((await it.world.events("exchange.admitted"))[-1]["session_id"])
+        (session,) = it.upstream.sessions.values()
+        cancelled = session.expect("notifications/cancelled")
+        await it.world.runtime.kills.kill(Scope.SESSION, run, reason="enough", actor="anna")
+        await cancelled.wait()
+
+
+async def test_a_call_that_was_answered_is_not_followed_any_more(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        asked = (await it.tool("note", {}, id=1))["result"]
+        assert len(it.world.runtime.kills.running) == 1
+        (key,) = asked["inputRequests"]
+        more = {"inputResponses": {key: ACCEPTED}, "requestState": asked["requestState"]}
+        await it.tool("note", {}, id=2, **more)
+        assert it.world.runtime.kills.running == set()
+
+
 async def test_a_call_that_waits_for_approval_before_and_after_a_question_is_made_once(tmp_path: Path) -> None:
     policy: JsonObject = {"version": 1, "rules": [{"id": "ask", "match": {"tool": "note"}, "decide": "hold"}]}
     async with scene(tmp_path, {**policy, "default": "allow"}) as it:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from governance.config.models import Limits
 from governance.exchange import Action, Phase
 from governance.verdict import ALLOWED, Decision, Verdict
 from mcp_proxy.bridge import suspension
@@ -12,6 +13,8 @@ from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, FORM, elicits, envelop
 from tests.mcp_proxy.harness import raw_client
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call
+
+SILENCE = Limits().upstream_seconds
 
 
 async def test_a_question_of_the_server_suspends_the_call_until_the_next_leg() -> None:
@@ -60,7 +63,7 @@ async def test_a_state_works_once_for_the_same_request_of_the_same_principal(cha
         elif change == "broken":
             more["requestState"] = state[:-2] + ("A" if state[-2] != "A" else "B") + state[-1]
         elif change == "expired":
-            it.clock.advance(suspension.LONGEST_SECONDS)
+            it.clock.advance(SILENCE)
         elif change == "foreign":
             more["requestState"] = "of another server"
         async with other.post("tools/call", {"name": name, "arguments": arguments, **more}, id=3) as response:
@@ -76,10 +79,26 @@ async def test_a_call_that_waited_for_too_long_is_cancelled_at_the_server() -> N
     async with scene() as it:
         it.on("tools/call", elicits)
         await it.tool(id=1)
-        it.clock.advance(suspension.LONGEST_SECONDS)
+        session = it.session
+        it.clock.advance(SILENCE)
         await it.stage.server._pool.sweep()  # pyright: ignore[reportPrivateUsage] - what its watch does
-        await it.session.expect("notifications/cancelled").wait()
+        await session.expect("notifications/cancelled").wait()
         assert it.sent("notifications/cancelled")[0]["params"]["requestId"] == it.sent("tools/call")[0]["id"]
+
+
+@pytest.mark.parametrize(("approval", "lives"), [(10, 300), (200, 460), (86400, SILENCE)])
+async def test_a_suspended_call_waits_as_long_as_a_person_may_take_to_approve_and_the_server_may_be_silent(
+    approval: float, lives: float
+) -> None:
+    async with scene(approvals={"timeout_seconds": approval}) as it:
+        it.on("tools/call", elicits)
+        early, late = await it.tool(id=1), await it.tool(id=2)
+        (key,) = early["result"]["inputRequests"]
+        it.clock.advance(lives - 1)
+        await it.stage.server._pool.sweep()  # pyright: ignore[reportPrivateUsage] - what its watch does
+        assert "result" in await it.retry(early, {key: ACCEPTED}, id=3)
+        it.clock.advance(1)
+        assert "error" in await it.retry(late, {key: ACCEPTED}, id=4)
 
 
 async def test_suspended_calls_of_one_principal_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
