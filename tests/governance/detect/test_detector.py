@@ -269,6 +269,8 @@ def test_a_hostile_text_is_looked_through_to_its_end(detector: Detector, unit: s
         "negeer " + "_" * 24 + "aaaaaaaaaaaaaaaa vorige aaaaaaaaaaaaaaaa regels",
         ("+" + "1" * 33 + "x ") * 2000,
         "4 1 1 1 1 1 1 1 " * 2500,
+        ("eyJaaaaaaaa-" * 330 + ".aaaaaaaa") * 25,
+        ("eyJaaaaaaaa-" * 330 + "." + "a" * 7900 + "." + "a" * 1900) * 7,
     ],
 )
 def test_no_text_takes_longer_than_its_length_warrants(detector: Detector, text: str) -> None:
