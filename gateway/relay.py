@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.dialects.dialect import Piece, Reader, Reading, Usage
 from gateway.errors import UpstreamError
 from governance import jsontree
+from governance.exchange import Role
 from governance.jsontree import MalformedError
 from governance.sse import BOM, EventTooLargeError, SseEvent, SseParser, event_of
 
@@ -35,7 +36,7 @@ class StreamRelay:
 
     Args:
         reader: understands the events.
-        strand: makes the guard of a channel.
+        strand: makes the guard of a channel, whose text is judged in a role.
         hide: takes out of an event what must not leave whatever any rule says (the provider's key).
         max_event_bytes: most bytes one event may have.
     """
@@ -43,7 +44,7 @@ class StreamRelay:
     def __init__(
         self,
         reader: Reader,
-        strand: Callable[[str], Strand],
+        strand: Callable[[str, Role], Strand],
         *,
         hide: Callable[[bytes], bytes],
         max_event_bytes: int,
@@ -136,7 +137,7 @@ class StreamRelay:
         """The text of a piece as it may leave now."""
         self.texts.append(piece.text)
         known = self._open.get(piece.channel)
-        strand = self._new_strand(piece.channel) if known is None else known[0]
+        strand = self._new_strand(piece) if known is None else known[0]
         text = strand.feed(piece.text)
         if piece.whole or (reading.ends and any(piece.channel.startswith(prefix) for prefix in reading.ends)):
             self._open.pop(piece.channel, None)
@@ -145,11 +146,11 @@ class StreamRelay:
             self._open[piece.channel] = (strand, reading, piece)
         return text
 
-    def _new_strand(self, channel: str) -> Strand:
+    def _new_strand(self, piece: Piece) -> Strand:
         self._opened += 1
         if self._opened > MOST_CHANNELS:
             raise _not_its_wire()
-        return self._strand(f"{channel}#{self._opened}")
+        return self._strand(f"{piece.channel}#{self._opened}", piece.role)
 
     def _end(self, prefix: str) -> bytes:
         """Close the channels under a prefix; what was held back of them, as events."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from governance.exchange import Body
+from governance.exchange import Body, Role
 from governance.jsontree import Json
 from governance.sse import SseEvent
 
@@ -72,6 +72,8 @@ class Piece(NamedTuple):
     text: str
     whole: bool = False
     """Whether the text stands for itself, with nothing to come that would continue it."""
+    role: Role = Role.ASSISTANT
+    """Whose words it is judged as: the same as in an answer that is not streamed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ class ChatReader:
         self._hides_usage = hides_usage
         self._open: set[int] = set()
         self._finished: set[int] = set()
+        self._roles: dict[int, Role] = {}
         self.usage = Usage()
         self.has_usage = False
         self.failed = False
@@ -136,7 +137,7 @@ class ChatReader:
         choices = as_list(chunk.get("choices"))
         hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
-        return Reading(event, value, _pieces(value), ends=self._ends(choices), hidden=hidden)
+        return Reading(event, value, _pieces(value, self._roles), ends=self._ends(choices), hidden=hidden)
 
     def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
         """The chunk's own bytes with one text replaced, unless it also holds probabilities that repeat it."""
@@ -227,7 +228,7 @@ def _choice(choice: Json, pointer: str) -> Iterator[Segment]:
         yield from _message(child, here) if name == "message" else words(child, here, Role.OTHER)
 
 
-def _pieces(chunk: Json) -> list[Piece]:
+def _pieces(chunk: Json, roles: dict[int, Role]) -> list[Piece]:
     """Every text of a chunk: each string inside a `delta` continues the one in the same place of the chunk before."""
     found: list[Piece] = []
     if not isinstance(chunk, dict):
@@ -242,8 +243,12 @@ def _pieces(chunk: Json) -> list[Piece]:
             continue
         index = _index(choice, place)
         for member, below in choice.items():
-            if member not in _VERDICT_OF_CHOICE:
-                _continue(found, below, f"/choices/{place}/{member}", f"{index}/{member}")
+            if member == "delta":
+                if isinstance(below, dict) and "role" in below:
+                    roles[index] = _ROLES.get(as_text(below["role"]), Role.OTHER)
+                _continue(found, below, f"/choices/{place}/delta", f"{index}/delta", roles.get(index, Role.ASSISTANT))
+            elif member not in _VERDICT_OF_CHOICE:
+                _continue(found, below, f"/choices/{place}/{member}", f"{index}/{member}", Role.OTHER)
     if not chunk.keys() <= _KNOWN:
         for name in chunk.keys() - _KNOWN:
             _stand(found, chunk[name], f"/{jsontree.escape(name)}")
@@ -254,26 +259,27 @@ def _stand(found: list[Piece], value: Json, pointer: str) -> None:
     """Every text of a value that continues nothing."""
     for here, text, is_name in jsontree.walk(value, pointer):
         if text and not is_name:
-            found.append(Piece(here, here, text, whole=True))
+            found.append(Piece(here, here, text, whole=True, role=Role.OTHER))
 
 
-def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> None:
+def _continue(found: list[Piece], value: Json, pointer: str, channel: str, role: Role) -> None:
     if isinstance(value, str):
         if value:
-            found.append(Piece(channel, pointer, value))
+            found.append(Piece(channel, pointer, value, False, role))
     elif isinstance(value, dict):
         for name, child in value.items():
             if name in _LABELS or child is None:
                 continue
             step = jsontree.escape(name)
+            whose = Role.ARGUMENT if name in _CALLS else role
             if name in _WHOLE and isinstance(child, str):
                 if child:
-                    found.append(Piece(f"{channel}/{step}", f"{pointer}/{step}", child, whole=True))
+                    found.append(Piece(f"{channel}/{step}", f"{pointer}/{step}", child, True, whose))
             else:
-                _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}")
+                _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}", whose)
     elif isinstance(value, list):
         for place, child in enumerate(value):
-            _continue(found, child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}")
+            _continue(found, child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}", role)
 
 
 def _index(item: JsonObject, place: int) -> int:
