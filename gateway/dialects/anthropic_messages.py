@@ -9,6 +9,8 @@ from gateway.dialects.speech import (
     count,
     each,
     event_value,
+    fixed,
+    is_label,
     is_opaque,
     message_words,
     model_and_stream,
@@ -32,6 +34,7 @@ _TYPES = {
     429: "rate_limit_error",
     504: "timeout_error",
 }
+_STEERING = frozenset(("type", "index", "id", "role", "model", "stop_reason", "service_tier"))
 _RUNNING = frozenset(("text", "thinking", "partial_json"))
 """Members of a delta that continue the text of their block. All others (a citation) stand for themselves."""
 
@@ -225,8 +228,8 @@ def _delta(said: JsonObject, role: Role) -> Iterator[Piece]:
             if child:
                 whose = Role.ARGUMENT if name == "partial_json" else role
                 yield Piece(f"{_index(said)}/{name}", f"/delta/{name}", child, False, whose)
-        elif name != "type":
-            yield from _standing(child, f"/delta/{jsontree.escape(name)}", role)
+        else:
+            yield from _member_of(name, child, "/delta", role)
 
 
 def _start(said: JsonObject, role: Role) -> Iterator[Piece]:
@@ -234,35 +237,50 @@ def _start(said: JsonObject, role: Role) -> Iterator[Piece]:
         if name in _RUNNING and isinstance(child, str):
             if child:
                 yield Piece(f"{_index(said)}/{name}", f"/content_block/{name}", child, False, role)
-        elif name != "type":
-            yield from _standing(child, f"/content_block/{jsontree.escape(name)}", role)
+        else:
+            yield from _member_of(name, child, "/content_block", role)
 
 
 def _beside(said: JsonObject, part: str = "") -> Iterator[Piece]:
     """The texts of an event about a block that stand outside the `part` that was read already."""
     for name, child in said.items():
-        if name not in ("type", "index") and (name != part or not isinstance(child, dict)):
-            yield from _standing(child, f"/{jsontree.escape(name)}", Role.OTHER)
+        if name != part or not isinstance(child, dict):
+            yield from _member_of(name, child, "", Role.OTHER)
 
 
 def _others(said: JsonObject) -> Iterator[Piece]:
     """The texts of an event that is not about a block: an error's message, and whatever comes one day."""
     for name, child in said.items():
-        if name not in ("type", "usage", "message"):
+        if name != "message":
             own = Role.ASSISTANT if name == "delta" else Role.OTHER  # `stop_sequence` is a member of the message
-            yield from _standing(child, f"/{jsontree.escape(name)}", own)
+            yield from _member_of(name, child, "", own)
     message = said.get("message")
     role = _ROLES.get(as_text(as_object(message).get("role")), Role.OTHER)
     for name, child in as_object(message).items():
-        if name not in ("id", "type", "role", "model", "usage"):
-            yield from _standing(child, f"/message/{jsontree.escape(name)}", role)
+        yield from _member_of(name, child, "/message", role)
     if not isinstance(message, dict):
         yield from _standing(message, "/message", Role.OTHER)
 
 
+def _member_of(name: str, child: Json, pointer: str, role: Role) -> Iterator[Piece]:
+    """A member that continues nothing. Its value cannot be replaced where the reader steers by it."""
+    if name not in _STEERING:
+        if not is_label(name):
+            yield fixed(pointer, name)
+        yield from _standing(child, f"{pointer}/{jsontree.escape(name)}", role)
+    elif isinstance(child, str):
+        if not is_label(child):
+            yield fixed(f"{pointer}/{name}", child)
+    elif not isinstance(child, int | None):
+        yield from _standing(child, f"{pointer}/{name}", role)
+
+
 def _standing(value: Json, pointer: str, role: Role) -> Iterator[Piece]:
     for here, text, is_name in jsontree.walk(value, pointer):
-        if text and not is_name and not is_opaque(here.rpartition("/")[2], text):
+        if is_name:
+            if not is_label(text):
+                yield fixed(here, text)
+        elif text and not is_opaque(here.rpartition("/")[2], text):
             yield Piece(here, here, text, True, role)
 
 

@@ -74,6 +74,8 @@ class Piece(NamedTuple):
     """Whether the text stands for itself, with nothing to come that would continue it."""
     role: Role = Role.ASSISTANT
     """Whose words it is judged as: the same as in an answer that is not streamed."""
+    fixed: bool = False
+    """Whether it cannot be replaced (a member's name, an id): where it must not leave, the stream ends."""
 
 
 @dataclass(frozen=True, slots=True)

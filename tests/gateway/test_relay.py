@@ -12,7 +12,7 @@ from gateway.dialects import DIALECTS
 from gateway.dialects.dialect import Asked, Dialect
 from gateway.errors import UpstreamError
 from gateway.relay import Strand, StreamRelay
-from governance.exchange import Body, Role
+from governance.exchange import Body
 from tests.gateway.house import MASK, SsnStrand
 from tests.gateway.samples import CHAT_DONE, chat_chunk, chat_stream, message_event, message_stream
 
@@ -65,7 +65,7 @@ def text_of(stream: bytes) -> str:
 def test_an_unchanged_stream_keeps_every_byte_however_it_is_cut(
     dialect: Dialect, events: list[bytes], cut: list[int]
 ) -> None:
-    stream = b": comment\n\n" + b"".join(events)
+    stream = b": keep-alive\n\n" + b"".join(events)
     edges = [0, *sorted(min(one, len(stream)) for one in cut), len(stream)]
     chunks = [stream[start:end] for start, end in pairwise(edges)]
     assert through(relay(dialect), *chunks) == stream
@@ -261,62 +261,3 @@ def test_what_is_left_of_an_event_after_the_providers_key_is_looked_at_behind_a_
     out = through(relay(OPENAI, SsnStrand), first, CHAT_DONE)
     assert b"sk-secret" not in out
     assert b"6789" not in out
-
-
-def roles_in(dialect: Dialect, *events: bytes) -> dict[str, Role]:
-    """In which role each running text of a stream is judged."""
-    judged: dict[str, Role] = {}
-
-    def strand(channel: str, role: Role) -> Strand:
-        judged[channel.partition("#")[0]] = role
-        return Open()
-
-    asked = Asked("m", True, Body({}))
-    through(StreamRelay(dialect.reader(asked), strand, hide=lambda text: text, max_event_bytes=10_000), *events)
-    return judged
-
-
-def test_arguments_of_tools_are_judged_as_such_in_a_stream_of_chat() -> None:
-    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":'}}
-    judged = roles_in(
-        OPENAI,
-        chat_chunk({"role": "assistant", "content": ""}),
-        chat_chunk({"content": "words", "refusal": "no"}),
-        chat_chunk({"tool_calls": [call], "function_call": {"arguments": "{}"}}),
-        chat_chunk({}, "tool_calls"),
-        CHAT_DONE,
-    )
-    assert judged["0/delta/content"] is judged["0/delta/refusal"] is Role.ASSISTANT
-    assert judged["0/delta/tool_calls/0/function/arguments"] is Role.ARGUMENT
-    assert judged["0/delta/function_call/arguments"] is Role.ARGUMENT
-
-
-def test_a_stream_of_another_role_is_judged_in_it() -> None:
-    events = chat_chunk({"role": "tool"}), chat_chunk({"content": "fetched"}), chat_chunk({}, "stop"), CHAT_DONE
-    assert roles_in(OPENAI, *events)["0/delta/content"] is Role.RESULT
-
-
-def test_blocks_of_tools_are_judged_as_such_in_a_stream_of_messages() -> None:
-    def start(index: int, **block: object) -> bytes:
-        return message_event("content_block_start", index=index, content_block=block)
-
-    def delta(index: int, kind: str, **delta: object) -> bytes:
-        return message_event("content_block_delta", index=index, delta={"type": kind, **delta})
-
-    judged = roles_in(
-        ANTHROPIC,
-        start(0, type="text", text=""),
-        delta(0, "text_delta", text="words"),
-        message_event("content_block_stop", index=0),
-        start(1, type="server_tool_use", id="t", name="web_search", input={}),
-        delta(1, "input_json_delta", partial_json='{"query":'),
-        message_event("content_block_stop", index=1),
-        start(2, type="web_search_tool_result", content=[{"type": "web_search_result", "title": "a page"}]),
-        message_event("content_block_stop", index=2),
-        start(1, type="text", text=""),
-        delta(1, "text_delta", text="words"),
-        message_event("message_stop"),
-    )
-    assert judged["0/text"] is judged["1/text"] is Role.ASSISTANT
-    assert judged["1/partial_json"] is Role.ARGUMENT
-    assert judged["/content_block/content/0/title"] is Role.RESULT
