@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from gateway.relay import Strand
-from governance.exchange import Body, Exchange, Principal
+from governance.exchange import Body, Exchange, Principal, Role
 from governance.stage import Outcome
 from governance.verdict import Verdict
 
@@ -26,7 +26,7 @@ class Passing(Protocol):
         """Judge a whole answer; raises `RefusedError` where it is withheld."""
         ...
 
-    def stream(self, channel: str) -> Strand:
+    def stream(self, channel: str, role: Role) -> Strand:
         """The guard of one running text."""
         ...
 

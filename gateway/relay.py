@@ -9,13 +9,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.dialects.dialect import Piece, Reader, Reading, Usage
+from gateway.dialects.speech import is_label
 from gateway.errors import UpstreamError
 from governance import jsontree
+from governance.exchange import Role
 from governance.jsontree import MalformedError
-from governance.sse import BOM, EventTooLargeError, SseEvent, SseParser, event_of
+from governance.sse import BOM, EventTooLargeError, SseEvent, SseParser, bare, event_of
 
 MOST_CHANNELS = 65_536
 """Running texts of one stream; more is no model's answer."""
+
+
+_MOST_NAMES = 64
 
 
 class Strand(Protocol):
@@ -35,7 +40,7 @@ class StreamRelay:
 
     Args:
         reader: understands the events.
-        strand: makes the guard of a channel.
+        strand: makes the guard of a channel, whose text is judged in a role.
         hide: takes out of an event what must not leave whatever any rule says (the provider's key).
         max_event_bytes: most bytes one event may have.
     """
@@ -43,7 +48,7 @@ class StreamRelay:
     def __init__(
         self,
         reader: Reader,
-        strand: Callable[[str], Strand],
+        strand: Callable[[str, Role], Strand],
         *,
         hide: Callable[[bytes], bytes],
         max_event_bytes: int,
@@ -54,6 +59,8 @@ class StreamRelay:
         self._parser = SseParser(max_event_bytes)
         self._open: dict[str, tuple[Strand, Reading, Piece]] = {}
         self._opened = 0
+        self._names = {""}
+        """Names of events that were looked at."""
         self._tail: list[bytes] = []
         self.is_over = False
         """Whether the last event came. Nothing after it is passed on."""
@@ -108,13 +115,19 @@ class StreamRelay:
 
     def _pass(self, event: SseEvent) -> bytes:
         shown = self._hide(event.raw)
-        reading = self._reader.read(event if shown is event.raw else event_of(shown.removeprefix(BOM), shown))
+        if shown is not event.raw:
+            event = event_of(shown.removeprefix(BOM), shown)
+        if not event.plain or (event.event not in self._names and not self._knows(event.event)):
+            event = bare(event, event.event if self._knows(event.event) else "")
+        reading = self._reader.read(event)
         if not reading.pieces and not reading.ends:
             return b"" if reading.hidden else reading.event.raw
         changes: dict[str, str] = {}
         for piece in reading.pieces:
             text = self._guarded(reading, piece)
             if text != piece.text:
+                if piece.fixed:
+                    raise _not_its_wire()
                 changes[piece.pointer] = text
         before = b"".join([self._end(prefix) for prefix in reading.ends]) if reading.ends else b""
         if reading.hidden:
@@ -126,6 +139,12 @@ class StreamRelay:
             return before
         return before + own
 
+    def _knows(self, name: str) -> bool:
+        """Whether an event's name is a plain word; any other name is dropped, which clients read as `message`."""
+        if name not in self._names and is_label(name) and len(self._names) < _MOST_NAMES:
+            self._names.add(name)
+        return name in self._names
+
     def _rewritten(self, reading: Reading, changes: dict[str, str]) -> bytes:
         if spliced := self._reader.splice(reading, changes):
             return spliced
@@ -134,9 +153,10 @@ class StreamRelay:
 
     def _guarded(self, reading: Reading, piece: Piece) -> str:
         """The text of a piece as it may leave now."""
-        self.texts.append(piece.text)
+        if not piece.fixed:
+            self.texts.append(piece.text)
         known = self._open.get(piece.channel)
-        strand = self._new_strand(piece.channel) if known is None else known[0]
+        strand = self._new_strand(piece) if known is None else known[0]
         text = strand.feed(piece.text)
         if piece.whole or (reading.ends and any(piece.channel.startswith(prefix) for prefix in reading.ends)):
             self._open.pop(piece.channel, None)
@@ -145,11 +165,11 @@ class StreamRelay:
             self._open[piece.channel] = (strand, reading, piece)
         return text
 
-    def _new_strand(self, channel: str) -> Strand:
+    def _new_strand(self, piece: Piece) -> Strand:
         self._opened += 1
         if self._opened > MOST_CHANNELS:
             raise _not_its_wire()
-        return self._strand(f"{channel}#{self._opened}")
+        return self._strand(f"{piece.channel}#{self._opened}", piece.role)
 
     def _end(self, prefix: str) -> bytes:
         """Close the channels under a prefix; what was held back of them, as events."""

@@ -5,7 +5,7 @@ nothing sends exactly what it received. What an event means is the business of w
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: clients ignore it, and idle connections stay open."""
@@ -41,6 +41,8 @@ class SseEvent:
     """Milliseconds to wait before connecting again."""
     raw: bytes = b""
     """The exact bytes, blank line included. Ignored by `encode`."""
+    plain: bool = True
+    """Whether the bytes hold nothing but what the name and the data say: no comment, no id, no other field."""
 
 
 class SseParser:
@@ -110,18 +112,32 @@ def event_of(block: bytes, raw: bytes) -> SseEvent:
     """The event of one block; `raw` is what it stood in, which may begin with more than the block."""
     name, event_id, retry = "", None, None
     data: list[bytes] = []
+    plain = True
     for line in block.splitlines():  # on bytes: CR, LF and CR LF only
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
             data.append(value)
-        elif field == b"event":
+            continue
+        if field == b"event":
+            plain = plain and not name
             name = value.decode(errors="replace")
-        elif field == b"id" and b"\0" not in value:
+            continue
+        plain = plain and not line
+        if field == b"id" and b"\0" not in value:
             event_id = value.decode(errors="replace")
         elif field == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
             retry = int(value)
-    return SseEvent(name, b"\n".join(data) if data else None, event_id, retry, raw)
+    return SseEvent(name, b"\n".join(data) if data else None, event_id, retry, raw, plain and bool(data))
+
+
+def bare(event: SseEvent, name: str = "") -> SseEvent:
+    """The event with only what can be judged: its data, a name and `retry`. Without data it is a sign of life.
+
+    Comments, ids and fields that no client knows are dropped: a peer could write anything there.
+    """
+    said = SseEvent(name, event.data, None, event.retry) if event.data is not None else SseEvent(retry=event.retry)
+    return replace(event, event=said.event, id=None, raw=encode(said), plain=True)
 
 
 def encode(event: SseEvent) -> bytes:

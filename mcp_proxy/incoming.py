@@ -5,6 +5,7 @@ as it came, redacted, or dropped. Requests of a server go to `server_requests.py
 functions that are handed in.
 """
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from governance.exchange import Action, Body, Exchange, Phase, Resource, Session
 from governance.jsontree import Json
 from governance.stage import RefusedError
 from mcp_proxy import errors
-from mcp_proxy.lens import Caller, facts_of, message_of, request_segments, response_of
+from mcp_proxy.lens import Caller, facts_of, message_of, request_segments, response_of, result_segments
 from mcp_proxy.link import Era, Event
 from mcp_proxy.message import Message
 
@@ -29,6 +30,7 @@ LAST_EVENT_ID = "last-event-id"
 _LISTEN = "subscriptions/listen"
 _INFORMING = frozenset({"initialize", "server/discover"})
 _NOTHING = Body({})
+_LONGEST_PLACE = 1024
 
 
 class Inspecting(Protocol):
@@ -93,6 +95,22 @@ async def response_to_client(gate: Inspecting, framed: Exchange, message: Messag
     """
     judged = await gate.inspect(replace(framed, response=response_of(message, framed.action)), Phase.RESPONSE)
     return message if judged.response is None else message_of(judged.response, message)
+
+
+async def placed(gate: Inspecting, cause: Exchange, event: Event) -> Event:
+    """The event, without its place where that must not reach the client: a place is opaque, and could say anything."""
+    place = event.event_id
+    if not place:
+        return event
+    if len(place) <= _LONGEST_PLACE:
+        said = Body({"result": {"place": place}}, lens=result_segments)
+        resource = Resource(server=cause.resource.server)
+        framed = replace(cause, action=Action.MESSAGE, resource=resource, request=_NOTHING, response=said)
+        with contextlib.suppress(RefusedError):
+            if (await gate.inspect(framed, Phase.RESPONSE)).response is said:
+                return event
+    log.info("server %s: a place in its stream was not passed on", cause.resource.server)
+    return replace(event, event_id=None)
 
 
 async def pass_on(gate: Inspecting, cause: Exchange, event: Event, put: Put) -> None:

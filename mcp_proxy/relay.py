@@ -29,7 +29,7 @@ from mcp_proxy.calls import Call, Calls
 from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.gate import Gate, Way
-from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, response_to_client, to_server
+from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, placed, response_to_client, to_server
 from mcp_proxy.ladder import Leg
 from mcp_proxy.lens import (
     ACTIONS,
@@ -195,7 +195,7 @@ class Relay:
                 await outlet.begin(reply.status, reply.headers)
                 async with self._announcing(reply, calls, outlet):
                     async for event in reply.events:
-                        found = await calls.replayed(event)
+                        found = await calls.replayed(await placed(self.gate, own, event))
                         if found is not None:
                             cause = own if calls.run is None else replace(own, session=calls.run)
                             await self._came(found, cause, route)
@@ -343,7 +343,8 @@ class Relay:
         """Pass on what may leave before the response, live; returns the response, or None where there is none."""
         call.reply = reply
         await route.outlet.begin(reply.status, reply.headers)
-        async for event in reply.events:
+        async for came in reply.events:
+            event = await placed(self.gate, cause, came) if came.event_id else came
             if event.message is None:
                 await call.put(event)
             elif not event.message.is_response:

@@ -15,7 +15,7 @@ import anyio
 from approvals.desk import UNATTENDED, Attendance, Desk, Held, HeldState
 from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
-from governance.exchange import Body, Exchange, Phase
+from governance.exchange import Body, Exchange, Phase, Role
 from governance.stage import Outcome, RefusedError
 from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
@@ -58,8 +58,8 @@ class Organs:
     clock: Clock
     sight: Sight
     roll: Roll
-    stream: Callable[[Exchange], StreamGuard]
-    """Makes the guard of one stream of text, with the actions that apply to the exchange's tenant."""
+    stream: Callable[[Exchange, Role], StreamGuard]
+    """Makes the guard of one stream of text in a role, with the actions that apply to the exchange's tenant."""
     utilization: Callable[[str], int | None] = lambda _exchange_id: None
     """Percent of the fullest budget that an exchange reserved from, where there is one."""
     masked_content: bool = False
@@ -101,10 +101,10 @@ class Passage:
         self._refuse_response()
         return self.exchange
 
-    def stream(self, channel: str) -> "Strand":
-        """The guard of one channel of streamed text (a choice, a content block, a tool call's arguments)."""
+    def stream(self, channel: str, role: Role = Role.ASSISTANT) -> "Strand":
+        """The guard of one channel of streamed text (a choice, a block, the arguments of a call), in its role."""
         if channel not in self._streams:
-            self._streams[channel] = Strand(self, self._organs.stream(self.exchange))
+            self._streams[channel] = Strand(self, self._organs.stream(self.exchange, role))
         return self._streams[channel]
 
     async def settle(self, outcome: Outcome) -> None:

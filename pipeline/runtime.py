@@ -164,7 +164,7 @@ def _assemble(
     )  # fmt: skip
     organs = Organs(
         stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
-        stream=lambda exchange: StreamGuard(detector, actions, exchange.principal.tenant),
+        stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
         utilization=budget.utilization, masked_content=config.audit.content == "masked",
     )  # fmt: skip
     return Runtime(

@@ -107,7 +107,7 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
         clock=clock,
         sight=policy,
         roll=runtime.roll,
-        stream=lambda exchange: StreamGuard(runtime.detector, actions, exchange.principal.tenant),
+        stream=lambda exchange, role: StreamGuard(runtime.detector, actions, exchange.principal.tenant, role),
     )
     return Guard(organs)
 

@@ -9,6 +9,8 @@ from gateway.dialects.speech import (
     count,
     each,
     event_value,
+    fixed,
+    is_label,
     is_opaque,
     message_words,
     model_and_stream,
@@ -32,6 +34,7 @@ _TYPES = {
     429: "rate_limit_error",
     504: "timeout_error",
 }
+_STEERING = frozenset(("type", "index", "id", "role", "model", "stop_reason", "service_tier"))
 _RUNNING = frozenset(("text", "thinking", "partial_json"))
 """Members of a delta that continue the text of their block. All others (a citation) stand for themselves."""
 
@@ -97,6 +100,8 @@ class MessagesReader:
         self.has_usage = False
         self.failed = False
         self.is_complete = False
+        self._roles: dict[int, Role] = {}
+        """Of the open blocks that are not the model's own words."""
 
     def read(self, event: SseEvent) -> Reading:
         """What an event says."""
@@ -104,14 +109,17 @@ class MessagesReader:
             return Reading(event)
         value = event_value(event.data)
         if not isinstance(value, dict):
-            return Reading(event, value, tuple(_standing(value, "")))
+            return Reading(event, value, tuple(_standing(value, "", Role.OTHER)))
         said = value
         kind = as_text(said.get("type"))
         if kind == "content_block_delta":
-            return Reading(event, value, (*_delta(said), *_beside(said, "delta")))
+            role = self._roles.get(_index(said), Role.ASSISTANT)
+            return Reading(event, value, (*_delta(said, role), *_beside(said, "delta")))
         if kind == "content_block_start":
-            return Reading(event, value, (*_start(said), *_beside(said, "content_block")))
+            role = self._begun(said)
+            return Reading(event, value, (*_start(said, role), *_beside(said, "content_block")))
         if kind == "content_block_stop":
+            self._roles.pop(_index(said), None)
             return Reading(event, value, tuple(_beside(said)), ends=(f"{_index(said)}/",))
         self._note_usage(kind, said)
         ends = ("",) if kind in ("message_delta", "message_stop", "error") else ()
@@ -136,6 +144,20 @@ class MessagesReader:
         delta: JsonObject = {"type": kind, name: text}
         event: JsonObject = {"type": "content_block_delta", "index": said.get("index", 0), "delta": delta}
         return encode(SseEvent("content_block_delta", jsontree.dump(event)))
+
+    def _begun(self, said: JsonObject) -> Role:
+        """Whose words the block is that begins, as `_block` says it of a whole one."""
+        kind = as_text(as_object(said.get("content_block")).get("type"))
+        role = Role.ASSISTANT
+        if kind.endswith("tool_result"):
+            role = Role.RESULT
+        elif kind.endswith("tool_use"):
+            role = Role.ARGUMENT
+        if role is not Role.ASSISTANT:
+            self._roles[_index(said)] = role
+        else:
+            self._roles.pop(_index(said), None)
+        return role
 
     def _note_usage(self, kind: str, said: JsonObject) -> None:
         if kind == "message_start":
@@ -200,48 +222,66 @@ def _answer(value: Json) -> Iterator[Segment]:
     return _message(value, "")
 
 
-def _delta(said: JsonObject) -> Iterator[Piece]:
+def _delta(said: JsonObject, role: Role) -> Iterator[Piece]:
     for name, child in as_object(said.get("delta")).items():
         if name in _RUNNING and isinstance(child, str):
             if child:
-                yield Piece(f"{_index(said)}/{name}", f"/delta/{name}", child)
-        elif name != "type":
-            yield from _standing(child, f"/delta/{jsontree.escape(name)}")
+                whose = Role.ARGUMENT if name == "partial_json" else role
+                yield Piece(f"{_index(said)}/{name}", f"/delta/{name}", child, False, whose)
+        else:
+            yield from _member_of(name, child, "/delta", role)
 
 
-def _start(said: JsonObject) -> Iterator[Piece]:
+def _start(said: JsonObject, role: Role) -> Iterator[Piece]:
     for name, child in as_object(said.get("content_block")).items():
         if name in _RUNNING and isinstance(child, str):
             if child:
-                yield Piece(f"{_index(said)}/{name}", f"/content_block/{name}", child)
-        elif name != "type":
-            yield from _standing(child, f"/content_block/{jsontree.escape(name)}")
+                yield Piece(f"{_index(said)}/{name}", f"/content_block/{name}", child, False, role)
+        else:
+            yield from _member_of(name, child, "/content_block", role)
 
 
 def _beside(said: JsonObject, part: str = "") -> Iterator[Piece]:
     """The texts of an event about a block that stand outside the `part` that was read already."""
     for name, child in said.items():
-        if name not in ("type", "index") and (name != part or not isinstance(child, dict)):
-            yield from _standing(child, f"/{jsontree.escape(name)}")
+        if name != part or not isinstance(child, dict):
+            yield from _member_of(name, child, "", Role.OTHER)
 
 
 def _others(said: JsonObject) -> Iterator[Piece]:
     """The texts of an event that is not about a block: an error's message, and whatever comes one day."""
     for name, child in said.items():
-        if name not in ("type", "usage", "message"):
-            yield from _standing(child, f"/{jsontree.escape(name)}")
+        if name != "message":
+            own = Role.ASSISTANT if name == "delta" else Role.OTHER  # `stop_sequence` is a member of the message
+            yield from _member_of(name, child, "", own)
     message = said.get("message")
+    role = _ROLES.get(as_text(as_object(message).get("role")), Role.OTHER)
     for name, child in as_object(message).items():
-        if name not in ("id", "type", "role", "model", "usage"):
-            yield from _standing(child, f"/message/{jsontree.escape(name)}")
+        yield from _member_of(name, child, "/message", role)
     if not isinstance(message, dict):
-        yield from _standing(message, "/message")
+        yield from _standing(message, "/message", Role.OTHER)
 
 
-def _standing(value: Json, pointer: str) -> Iterator[Piece]:
+def _member_of(name: str, child: Json, pointer: str, role: Role) -> Iterator[Piece]:
+    """A member that continues nothing. Its value cannot be replaced where the reader steers by it."""
+    if name not in _STEERING:
+        if not is_label(name):
+            yield fixed(pointer, name)
+        yield from _standing(child, f"{pointer}/{jsontree.escape(name)}", role)
+    elif isinstance(child, str):
+        if not is_label(child):
+            yield fixed(f"{pointer}/{name}", child)
+    elif not isinstance(child, int | None):
+        yield from _standing(child, f"{pointer}/{name}", role)
+
+
+def _standing(value: Json, pointer: str, role: Role) -> Iterator[Piece]:
     for here, text, is_name in jsontree.walk(value, pointer):
-        if text and not is_name and not is_opaque(here.rpartition("/")[2], text):
-            yield Piece(here, here, text, whole=True)
+        if is_name:
+            if not is_label(text):
+                yield fixed(here, text)
+        elif text and not is_opaque(here.rpartition("/")[2], text):
+            yield Piece(here, here, text, True, role)
 
 
 def _index(said: JsonObject) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from governance.exchange import Body
+from governance.exchange import Body, Role
 from governance.jsontree import Json
 from governance.sse import SseEvent
 
@@ -72,6 +72,10 @@ class Piece(NamedTuple):
     text: str
     whole: bool = False
     """Whether the text stands for itself, with nothing to come that would continue it."""
+    role: Role = Role.ASSISTANT
+    """Whose words it is judged as: the same as in an answer that is not streamed."""
+    fixed: bool = False
+    """Whether it cannot be replaced (a member's name, an id): where it must not leave, the stream ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
+from gateway.dialects.probabilities import alternatives, repeating, without_probabilities
 from gateway.dialects.speech import (
     count,
     each,
     event_value,
+    fixed,
+    is_label,
+    is_padding,
     message_words,
     model_and_stream,
     request_words,
@@ -32,8 +36,12 @@ _MEMBERS = {"tools": Role.DEFINITION, "functions": Role.DEFINITION}
 _CALLS = ("tool_calls", "function_call")
 _TYPES = {401: "authentication_error", 403: "permission_error", 409: "conflict_error", 429: "rate_limit_error"}
 _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
-_KNOWN = frozenset((*_ENVELOPE, "obfuscation", "usage", "choices"))
+_AROUND = (*_ENVELOPE, "obfuscation", "usage")
+_KNOWN = frozenset((*_AROUND, "choices"))
 _VERDICT_OF_CHOICE = frozenset(("index", "finish_reason", "logprobs"))
+_OF_DELTA = frozenset(
+    ("role", "content", "refusal", "tool_calls", "function", "arguments", "index", "id", "type", "name")
+)
 _LABELS = frozenset(("role", "type", "index"))
 _WHOLE = frozenset(("id", "name"))
 """Members of a call that come at once, in its first chunk: clients read them there and nowhere else."""
@@ -71,7 +79,7 @@ class OpenAiChat:
     def settled(self, answered: Body) -> Body:
         """Take away the log probabilities: they repeat the text token by token."""
         value = as_object(answered.value)
-        choices = [_without_probabilities(choice) for choice in as_list(value.get("choices"))]
+        choices = [without_probabilities(choice) for choice in as_list(value.get("choices"))]
         return Body({**value, "choices": choices}, lens=_answer) if choices else answered
 
     def usage(self, value: Json) -> Usage | None:
@@ -114,6 +122,8 @@ class ChatReader:
         self._hides_usage = hides_usage
         self._open: set[int] = set()
         self._finished: set[int] = set()
+        self._roles: dict[int, Role] = {}
+        self._envelope: JsonObject = {}
         self.usage = Usage()
         self.has_usage = False
         self.failed = False
@@ -136,7 +146,11 @@ class ChatReader:
         choices = as_list(chunk.get("choices"))
         hidden = self._hides_usage and not choices and bool(chunk.get("usage"))
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
-        return Reading(event, value, _pieces(value), ends=self._ends(choices), hidden=hidden)
+        if any(as_object(choice).get("logprobs") is not None for choice in choices):
+            event, value = repeating(event, chunk)
+        pieces = _pieces(value, self._roles)
+        self._note_envelope(chunk, pieces)
+        return Reading(event, value, pieces, ends=self._ends(choices), hidden=hidden)
 
     def splice(self, reading: Reading, changes: Mapping[str, str]) -> bytes | None:
         """The chunk's own bytes with one text replaced, unless it also holds probabilities that repeat it."""
@@ -151,7 +165,7 @@ class ChatReader:
         if self._hides_usage:
             chunk = {name: child for name, child in chunk.items() if name != "usage"}
         if "choices" in chunk:
-            choices: list[Json] = [_without_probabilities(choice) for choice in as_list(chunk["choices"])]
+            choices: list[Json] = [without_probabilities(choice) for choice in as_list(chunk["choices"])]
             chunk = {**chunk, "choices": choices}
         return encode(replace(reading.event, data=jsontree.dump(chunk)))
 
@@ -164,6 +178,17 @@ class ChatReader:
         bare[steps[2]] = _nested(choice.get(steps[2]), steps[3:], text)
         envelope: JsonObject = {name: chunk[name] for name in _ENVELOPE if name in chunk}
         return encode(SseEvent(reading.event.event, jsontree.dump({**envelope, "choices": [bare]})))
+
+    def _note_envelope(self, chunk: JsonObject, pieces: list[Piece]) -> None:
+        """What stands around the choices is judged where it is new."""
+        known = self._envelope
+        for name in _AROUND:
+            child = chunk.get(name)
+            if child is None or known.get(name) == child:
+                continue
+            if name != "obfuscation" or not is_padding(as_text(child)):
+                known[name] = child
+                _stand_fixed(pieces, child, f"/{name}")
 
     def _note_usage(self, chunk: JsonObject) -> None:
         if not self.usage.model:
@@ -227,7 +252,7 @@ def _choice(choice: Json, pointer: str) -> Iterator[Segment]:
         yield from _message(child, here) if name == "message" else words(child, here, Role.OTHER)
 
 
-def _pieces(chunk: Json) -> list[Piece]:
+def _pieces(chunk: Json, roles: dict[int, Role]) -> list[Piece]:
     """Every text of a chunk: each string inside a `delta` continues the one in the same place of the chunk before."""
     found: list[Piece] = []
     if not isinstance(chunk, dict):
@@ -237,43 +262,81 @@ def _pieces(chunk: Json) -> list[Piece]:
     if not isinstance(choices, list):
         _stand(found, choices, "/choices")
     for place, choice in enumerate(as_list(choices)):
-        if not isinstance(choice, dict):
+        if isinstance(choice, dict):
+            _choice_pieces(found, choice, place, roles)
+        else:
             _stand(found, choice, f"/choices/{place}")
-            continue
-        index = _index(choice, place)
-        for member, below in choice.items():
-            if member not in _VERDICT_OF_CHOICE:
-                _continue(found, below, f"/choices/{place}/{member}", f"{index}/{member}")
     if not chunk.keys() <= _KNOWN:
         for name in chunk.keys() - _KNOWN:
+            _name(found, name, "")
             _stand(found, chunk[name], f"/{jsontree.escape(name)}")
     return found
+
+
+def _choice_pieces(found: list[Piece], choice: JsonObject, place: int, roles: dict[int, Role]) -> None:
+    index = _index(choice, place)
+    for member, below in choice.items():
+        pointer = f"/choices/{place}/{member}"
+        if member == "delta":
+            if isinstance(below, dict) and "role" in below:
+                roles[index] = _ROLES.get(as_text(below["role"]), Role.OTHER)
+            _continue(found, below, pointer, f"{index}/delta", roles.get(index, Role.ASSISTANT))
+        elif member == "logprobs":
+            _stand_fixed(found, alternatives(below), pointer)
+        elif member not in _VERDICT_OF_CHOICE:
+            _name(found, member, f"/choices/{place}")
+            _continue(found, below, f"/choices/{place}/{jsontree.escape(member)}", f"{index}/{member}", Role.OTHER)
+        elif below is not None:
+            _stand_fixed(found, below, pointer)
+
+
+def _name(found: list[Piece], name: str, pointer: str) -> None:
+    """A member's name: judged unless it is a plain word."""
+    if not is_label(name):
+        found.append(fixed(pointer, name))
 
 
 def _stand(found: list[Piece], value: Json, pointer: str) -> None:
     """Every text of a value that continues nothing."""
     for here, text, is_name in jsontree.walk(value, pointer):
-        if text and not is_name:
-            found.append(Piece(here, here, text, whole=True))
+        if is_name:
+            _name(found, text, here)
+        elif text:
+            found.append(Piece(here, here, text, True, Role.OTHER))
 
 
-def _continue(found: list[Piece], value: Json, pointer: str, channel: str) -> None:
+def _stand_fixed(found: list[Piece], value: Json, pointer: str) -> None:
+    """Every text of a value that a reader steers by, in one piece: none can be replaced."""
+    if isinstance(value, int | float):
+        return
+    texts = [text for _, text, _ in jsontree.walk(value, pointer) if text and not is_label(text)]
+    if texts:
+        found.append(fixed(pointer, "\n\n".join(texts)))
+
+
+def _continue(found: list[Piece], value: Json, pointer: str, channel: str, role: Role) -> None:
     if isinstance(value, str):
         if value:
-            found.append(Piece(channel, pointer, value))
+            found.append(Piece(channel, pointer, value, False, role))
     elif isinstance(value, dict):
         for name, child in value.items():
-            if name in _LABELS or child is None:
+            if name not in _OF_DELTA:
+                _name(found, name, pointer)
+            if child is None:
+                continue
+            if name in _LABELS:
+                _stand_fixed(found, child, f"{pointer}/{name}")
                 continue
             step = jsontree.escape(name)
+            whose = Role.ARGUMENT if name in _CALLS else role
             if name in _WHOLE and isinstance(child, str):
                 if child:
-                    found.append(Piece(f"{channel}/{step}", f"{pointer}/{step}", child, whole=True))
+                    found.append(Piece(f"{channel}/{step}", f"{pointer}/{step}", child, True, whose))
             else:
-                _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}")
+                _continue(found, child, f"{pointer}/{step}", f"{channel}/{step}", whose)
     elif isinstance(value, list):
         for place, child in enumerate(value):
-            _continue(found, child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}")
+            _continue(found, child, f"{pointer}/{place}", f"{channel}/{_index(as_object(child), place)}", role)
 
 
 def _index(item: JsonObject, place: int) -> int:
@@ -291,9 +354,3 @@ def _nested(template: Json, steps: list[str], text: str) -> Json:
         below = as_object(_nested(item, steps[1:], text))
         return [{"index": item["index"], **below} if "index" in item else below]
     return {steps[0]: _nested(as_object(template).get(steps[0]), steps[1:], text)}
-
-
-def _without_probabilities(choice: Json) -> Json:
-    if isinstance(choice, dict) and choice.get("logprobs") is not None:
-        return {**choice, "logprobs": None}
-    return choice

@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 
 import jiter
 
-from gateway.dialects.dialect import Reading
+from gateway.dialects.dialect import Piece, Reading
 from governance import jsontree
 from governance.exchange import Role, Segment
 from governance.jsontree import Json, MalformedError, as_object, as_text
@@ -21,6 +21,10 @@ _OPAQUE = frozenset(
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _DATA_URL = re.compile(r"data:[a-z0-9.+/-]*(?:;[a-z0-9=.-]+)*;base64,", re.IGNORECASE)
 _SHORTEST_OPAQUE = 64
+_PADDING = re.compile(r"[A-Za-z0-9]{0,19}")
+_FEW_DIGITS = 11
+_LABEL = re.compile(r"[a-z_.]{1,24}")
+"""Shorter than any finding without digits or capital letters."""
 
 
 def words(value: Json, pointer: str, role: Role, *, fixed: bool = False) -> Iterator[Segment]:
@@ -73,6 +77,21 @@ def each(value: Json, pointer: str, tell: Tell) -> Iterator[Segment]:
         return
     for place, item in enumerate(value):
         yield from tell(item, f"{pointer}/{place}")
+
+
+def is_label(text: str) -> bool:
+    """Whether a member's name, or a value that steers the reader, is too plain a word to hold anything."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def is_padding(text: str) -> bool:
+    """Whether a text is short filler (`obfuscation`), too short for a key and with too few digits for a number."""
+    return _PADDING.fullmatch(text) is not None and sum(char.isdigit() for char in text) <= _FEW_DIGITS
+
+
+def fixed(pointer: str, text: str) -> Piece:
+    """A piece that is judged and cannot be replaced."""
+    return Piece(f"{pointer}=", "", text, True, Role.OTHER, True)
 
 
 def is_opaque(name: str, text: str) -> bool:

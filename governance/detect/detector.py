@@ -19,6 +19,8 @@ from governance.exchange import Role, Segment
 from governance.verdict import Finding
 
 _ARGUMENT = frozenset((Role.ARGUMENT,))
+_MOST_RUN_ENDS = 2048
+"""From so many on, encoded runs are looked for exactly: their gates match at each letter of a run of one letter."""
 
 
 def _always(_rule: Rule, _offset: int) -> bool:
@@ -54,22 +56,22 @@ class Detector:
         if len({rule.id for rule in rules}) != len(rules):
             raise ValueError("two detection rules have the same id: give each its own")
         self.rules = tuple(rules)
-        patterns = (*ESCAPE_GATES, *RUN_GATES)
         first = len(self.rules)
         self._escapes = range(first, first + len(ESCAPE_GATES))
-        self._runs = range(self._escapes.stop, first + len(patterns))
+        self._runs = range(self._escapes.stop, self._escapes.stop + len(RUN_GATES))
         gates = {index: Gate(rule.loose, rule.caseless, bounded=rule.pattern) for index, rule in enumerate(self.rules)}
-        gates |= {first + index: Gate(pattern) for index, pattern in enumerate(patterns)}
+        gates |= {number: Gate(pattern) for number, pattern in zip(self._runs, RUN_GATES, strict=True)}
+        gates |= {number: Gate(pattern, once=True) for number, pattern in zip(self._escapes, ESCAPE_GATES, strict=True)}
         arguments = {index for index, rule in enumerate(self.rules) if rule.roles == _ARGUMENT}
 
-        def engine(group: str, numbers: Iterable[int]) -> Engine:
-            return open_engine({number: gates[number] for number in numbers}, choice, cache, group=group)
+        def engine(group: str, numbers: Iterable[int], most: int = 0) -> Engine:
+            return open_engine({number: gates[number] for number in numbers}, choice, cache, group=group, most=most)
 
         # One database of everything takes twice as long as these three together: the gates of encoded runs match a
         # little nearly everywhere, and keep Hyperscan from skipping ahead with the rest.
         self._general = engine("general", [*(set(range(first)) - arguments), *self._escapes])
         self._arguments = engine("arguments", sorted(arguments))
-        self._encodings = engine("encodings", self._runs)
+        self._encodings = engine("encodings", self._runs, _MOST_RUN_ENDS)
 
     @property
     def engine(self) -> str:

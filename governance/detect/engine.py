@@ -28,6 +28,8 @@ class Gate:
     caseless: bool = False
     bounded: str = ""
     """Over characters and with every repeat bounded, for one that does; `pattern` where there is none."""
+    once: bool = False
+    """Whether it is only asked if it matches: where is not told, and one match costs what a million do."""
 
 
 Gates = Mapping[int, Gate]
@@ -70,14 +72,17 @@ class HyperscanEngine:
 
     name = "hyperscan"
 
-    def __init__(self, gates: Gates, cache: Path | None = None, *, group: str = "patterns") -> None:
+    def __init__(self, gates: Gates, cache: Path | None = None, *, group: str = "patterns", most: int = 0) -> None:
         self._database = database(
             [gate.pattern.encode() for gate in gates.values()],
             list(gates),
-            [hyperscan.HS_FLAG_CASELESS if gate.caseless else 0 for gate in gates.values()],
+            [_flags(gate) for gate in gates.values()],
             cache,
             group,
         )
+        self._most = most
+        self._anywhere: Fired = {number: [] for number in gates}
+        self._once = frozenset(number for number, gate in gates.items() if gate.once)
         self._scratch = hyperscan.Scratch(self._database)
         self._cloning = threading.Lock()
         self._own = threading.local()
@@ -94,15 +99,25 @@ class HyperscanEngine:
             with self._cloning:
                 scratch = self._own.scratch = self._scratch.clone()
         hits: Fired = {}
+        most, once = self._most, self._once
 
-        def note(gate: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            if gate in hits:
-                hits[gate].append(end)
-            else:
-                hits[gate] = [end]
+        def note(gate: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            ends = hits.get(gate)
+            if ends is None:
+                hits[gate] = [] if gate in once else [end]
+                return False
+            ends.append(end)
+            return len(ends) == most
 
-        self._database.scan(data, match_event_handler=note, scratch=scratch)
+        try:
+            self._database.scan(data, match_event_handler=note, scratch=scratch)
+        except hyperscan.ScanTerminated:  # nothing but `note` ends a scan
+            return dict(self._anywhere)
         return hits
+
+
+def _flags(gate: Gate) -> int:
+    return (hyperscan.HS_FLAG_CASELESS if gate.caseless else 0) | (hyperscan.HS_FLAG_SINGLEMATCH if gate.once else 0)
 
 
 class ReEngine:
@@ -122,7 +137,9 @@ class ReEngine:
         return {number: [] for number, pattern in self._patterns.items() if pattern.search(text)}
 
 
-def open_engine(gates: Gates, choice: Choice = "auto", cache: Path | None = None, *, group: str = "patterns") -> Engine:
+def open_engine(
+    gates: Gates, choice: Choice = "auto", cache: Path | None = None, *, group: str = "patterns", most: int = 0
+) -> Engine:
     """The engine to use. `auto` takes Hyperscan, or `re` where this machine's processor cannot run it.
 
     Args:
@@ -130,6 +147,7 @@ def open_engine(gates: Gates, choice: Choice = "auto", cache: Path | None = None
         choice: which engine.
         cache: directory that keeps what Hyperscan compiled; none is kept without one.
         group: what the gates are called in the cache, where several engines share it.
+        most: ends of one gate that are worth knowing; from there on every gate could match anywhere. 0 = all are.
 
     Raises:
         hyperscan.error: a gate is not in the shared dialect, or Hyperscan was asked for and does not run here.
@@ -137,7 +155,7 @@ def open_engine(gates: Gates, choice: Choice = "auto", cache: Path | None = None
     if choice == "re" or not gates:  # Hyperscan refuses an empty set; either finds nothing
         return ReEngine(gates)
     try:
-        return HyperscanEngine(gates, cache, group=group)
+        return HyperscanEngine(gates, cache, group=group, most=most)
     except (hyperscan.ArchitectureError, hyperscan.DatabasePlatformError):
         if choice == "hyperscan":
             raise

@@ -13,6 +13,8 @@ from governance.detect.views import Origin
 Applicable = Callable[[Rule, int], bool]
 """Whether a rule counts at an offset of the text as it was."""
 
+_MOST_EXAMPLES = 16
+"""So many things that overlap may look like examples; no documentation nests more."""
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -29,11 +31,41 @@ class Reading:
         text = self._text if not rule.caseless else self._lower()
         for first, last in self._windows(rule, ends, applicable):
             place, stop = first, min(len(text), last + rule.width + 2)
+            if rule.overlaps:
+                yield from self._overlapping(rule, text, first, last, stop)
+                continue
             while (match := rule.exact.search(text, place, stop)) and match.start() <= last:
                 inner = rule.found(self._text, match)
                 if inner is not None:
                     yield inner
                 place = rule.beyond(match, inner)
+
+    def _overlapping(self, rule: Rule, text: str, first: int, last: int, stop: int) -> Iterator[tuple[int, int]]:
+        """As `matches`, where a match may begin inside another: a decoy that was found, or was taken for an example.
+
+        What goes on beyond a finding is one too; so is what stands in too many examples. Neither is checked, or a
+        text made of beginnings would be checked from each of them.
+        """
+        found = failed = -1
+        tries = 0
+        while (match := rule.exact.search(text, first, stop)) and match.start() <= last:
+            start, end = match.span()
+            first = start + 1
+            if start >= failed:
+                tries = 0
+            if start < found:
+                if end <= found:
+                    continue
+                inner: tuple[int, int] | None = (start, end)
+            elif tries >= _MOST_EXAMPLES:
+                inner = (start, end)
+            else:
+                inner = rule.found(self._text, match)
+            if inner is None:
+                tries, failed = tries + 1, max(failed, end)
+            else:
+                found = max(found, inner[1])
+                yield inner
 
     def _lower(self) -> str:
         if self._lowered is None:

@@ -51,6 +51,10 @@ class Rule:
     """Finds the thing inside a match that may be too wide: its offsets there, or nothing."""
     longest: int = 0
     """With `narrow`: most characters that the thing inside a match may have."""
+    joint: str = ""
+    """With `narrow`: what stands in every match, and behind the first of which another match may begin."""
+    overlaps: bool = False
+    """Whether another one is looked for inside a match: a decoy may hold the beginning of the true one."""
     context: str = ""
     """Pattern of which one match must stand in the `CONTEXT` characters before, whatever its case."""
     roles: frozenset[Role] | None = None
@@ -110,6 +114,8 @@ class Rule:
         """
         if self.narrow is None:
             return match.end()
+        if self.joint:
+            return match.string.index(self.joint, match.start()) + len(self.joint)
         if inner is not None:
             return max(inner[1], match.start() + 1)
         return max(match.end() - self.longest, match.start() + 1)

@@ -21,6 +21,9 @@ _PLACEHOLDER_WORDS = re.compile(r"example|placeholder|redacted|dummy|changeme|yo
 _PLACEHOLDER_PASSWORDS = frozenset(
     ("password", "passwd", "pass", "pwd", "secret", "user", "username", "xxx", "token", "key", "mypassword", "tiger")
 )
+_ALONE = (r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])")
+_HEADERS = 16
+"""How many possible beginnings of a JWT are tried before its first dot."""
 PEM_CHARACTERS = 16_384
 """The longest private key block that is taken for one."""
 
@@ -67,6 +70,22 @@ def jwt(token: str) -> bool:
     return isinstance(header, dict) and "alg" in header
 
 
+def find_jwt(run: str) -> tuple[int, int] | None:
+    """The JWT at the end of a run, in whose first segment others may have begun.
+
+    What begins last before the first dot comes first: nobody can write between a header and its dot.
+    """
+    dot = run.index(".")
+    start = dot
+    for _ in range(_HEADERS):
+        start = run.rfind("eyJ", 0, start)
+        if start < 0:
+            return None
+        if (start == 0 or run[start - 1] == "-") and jwt(run[start:dot]):
+            return start, len(run)
+    return None
+
+
 def key_block(block: str) -> bool:
     """Whether a private key block holds a key, and is not only spoken of."""
     body = block.partition("KEY")[2].partition("-----END")[0]
@@ -90,17 +109,17 @@ def _token(
     width: int = WIDTH,
     gate: str = "",
 ) -> Rule:
-    """A token that stands alone."""
+    """A token that stands alone. One may begin inside another, after a hyphen or a dot."""
     rule = f"secret.{name}"
     return Rule(
         rule,
         rule,
         pattern,
-        r"(?<![A-Za-z0-9_])",
-        r"(?![A-Za-z0-9_])",
+        *_ALONE,
         check=check or _random(prefix),
         width=width,
         gate=gate,
+        overlaps=True,
     )
 
 
@@ -194,10 +213,14 @@ def rules() -> Iterable[Rule]:
         *_code(),
         *_models(),
         *_services(),
-        _token(
-            "jwt",
-            r"eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{0,2000}",
-            check=jwt,
+        Rule(
+            "secret.jwt",
+            "secret.jwt",
+            # Possessive: no part can end before its dot, and trying would cost a hostile text thousands of steps.
+            r"eyJ[A-Za-z0-9_-]{8,4000}+\.[A-Za-z0-9_-]{8,8000}+\.[A-Za-z0-9_-]{0,2000}",
+            *_ALONE,
+            narrow=find_jwt,
+            joint=".",
             width=14_010,
             gate=r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8}",
         ),
@@ -209,6 +232,7 @@ def rules() -> Iterable[Rule]:
             check=key_block,
             gate=f"-----BEGIN {label}",
             width=PEM_CHARACTERS + 4400,
+            overlaps=True,
         ),
         Rule(
             "secret.url_password",

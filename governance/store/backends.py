@@ -4,7 +4,6 @@ Everything else in this room is the same for both. On either, the batches of all
 a work sees whatever an earlier batch committed, and two works never run at the same time.
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Generator
@@ -18,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from governance.store.turn import PATIENCE_SECONDS, Turns
 from governance.store.work import StoreError
 
 _TURN = 0x7769636B6574
@@ -84,21 +84,20 @@ def backend(url: str) -> Backend:
 class Sqlite:
     """A file. WAL, and every commit is synced (`synchronous=FULL`)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE_SECONDS) -> None:
         self.path = path.absolute()
+        self._patience = patience
         self.name = f"sqlite:///{path}"
         self._write_engine = self._engine(read_only=False)
         self._read_engine = self._engine(read_only=True)
         self._inode = 0
-        self._turnstile = -1
-        self._lock = -1
+        self._turns: Turns | None = None
 
     def writer(self) -> Connection:
         """A new connection that may write."""
         self._check_same()
-        if self._lock < 0:
-            self._turnstile = self._open_beside("-turn")
-            self._lock = self._open_beside("-lock")
+        if self._turns is None:
+            self._turns = Turns(self.path, self._patience)
         return self._write_engine.connect()
 
     def reader(self) -> Connection:
@@ -131,22 +130,12 @@ class Sqlite:
 
     @contextmanager
     def _turn(self) -> Generator[None]:
-        """This process's turn to write.
-
-        SQLite's own busy handler sleeps and tries again, which starves a writer; a blocking lock does not. One lock
-        alone would let the process that gives it up take it again before the one it woke: whoever wants it must first
-        pass the turnstile, in which the next process is standing already.
-        """
-        fcntl.flock(self._turnstile, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        finally:
-            fcntl.flock(self._turnstile, fcntl.LOCK_UN)
-        try:
+        """This process's turn to write."""
+        if self._turns is None:
+            raise StoreError(f"`{self.name}` is closed")
+        with self._turns.turn():
             self._check_same()
             yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def intact(self, connection: Connection) -> bool:
         """Whether SQLite still has the transaction open."""
@@ -162,10 +151,9 @@ class Sqlite:
 
     def close(self) -> None:
         """Give the lock files back."""
-        for descriptor in (self._turnstile, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._turnstile = self._lock = -1
+        if self._turns is not None:
+            self._turns.close()
+        self._turns = None
 
     def _check_same(self) -> None:
         """Refuse from the moment on that another file, or none, stands at the path.
@@ -193,10 +181,6 @@ class Sqlite:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             self.path.chmod(0o600)
-
-    def _open_beside(self, suffix: str) -> int:
-        path = self.path.with_name(self.path.name + suffix)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _connect(self, busy_seconds: float = 10) -> sqlite3.Connection:
         address = f"{self.path.as_uri()}?mode=rw"

@@ -22,7 +22,7 @@ from gateway.relay import Strand
 from governance.audit.event import AuditError, Draft, Receipt
 from governance.clock import Clock, SystemClock
 from governance.config.models import Config
-from governance.exchange import Body, Exchange, Principal
+from governance.exchange import Body, Exchange, Principal, Role
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Edit, Verdict
@@ -64,7 +64,7 @@ class OpenPassage:
             raise RefusedError(self.house.refuse_response, self.exchange.id)
         return replace(self.exchange, response=masked(body))
 
-    def stream(self, channel: str) -> Strand:
+    def stream(self, channel: str, role: Role) -> Strand:
         return SsnStrand()
 
     async def settle(self, outcome: Outcome) -> None:

@@ -20,7 +20,7 @@ from sessions.killswitch import Scope
 from tests.gateway.conftest import hosted
 from tests.gateway.house import PROVIDER_KEY, serving
 from tests.gateway.provider import Provider, Received, Wire
-from tests.gateway.samples import CHAT_ANSWER, MESSAGE_ANSWER, chat_stream, message_stream
+from tests.gateway.samples import CHAT_ANSWER, MESSAGE_ANSWER, chat_chunk, chat_stream, message_stream
 from tests.pipeline.world import World, open_world
 
 CLAUDE = "claude-sonnet-5"
@@ -117,6 +117,24 @@ async def test_a_number_cut_across_chunks_is_redacted_in_both_wires(governed: Go
     assert block.type == "text"
     assert "8726" not in block.text
     assert block.text.startswith("the ssn is [")
+
+
+async def test_dangerous_arguments_are_found_in_a_stream_too(governed: Governed, provider: Provider) -> None:
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "sh", "arguments": '{"c":"rm -rf'}}
+    rest = {"index": 0, "function": {"arguments": ' /"}'}}
+    provider.streams(
+        chat_chunk({"role": "assistant", "tool_calls": [call]}),
+        chat_chunk({"tool_calls": [rest]}),
+        *chat_stream()[-3:],
+    )
+    async with governed.openai() as client:
+        stream = await client.chat.completions.create(model="gpt-4o", messages=[], stream=True)
+        said = [chunk.choices[0].delta.tool_calls async for chunk in stream if chunk.choices]
+    assert "".join(call.function.arguments or "" for calls in said for call in calls or [] if call.function) == (
+        '{"c":"rm -rf /"}'
+    )
+    completed = await governed.one("exchange.completed")
+    assert "argument." in repr(completed)
 
 
 async def test_a_denied_model_is_refused_with_the_rule(governed: Governed, provider: Provider) -> None:

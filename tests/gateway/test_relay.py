@@ -34,7 +34,7 @@ def relay(dialect: Dialect, strand: type[Strand] = Open, *, adds_usage: bool = F
     asked = Asked("m", True, Body({}), adds_usage=adds_usage)
     return StreamRelay(
         dialect.reader(asked),
-        lambda _: strand(),
+        lambda _channel, _role: strand(),
         hide=lambda text: text.replace(b"sk-secret", b"[provider key]") if b"sk-secret" in text else text,
         max_event_bytes=10_000,
     )
@@ -65,7 +65,7 @@ def text_of(stream: bytes) -> str:
 def test_an_unchanged_stream_keeps_every_byte_however_it_is_cut(
     dialect: Dialect, events: list[bytes], cut: list[int]
 ) -> None:
-    stream = b": comment\n\n" + b"".join(events)
+    stream = b": keep-alive\n\n" + b"".join(events)
     edges = [0, *sorted(min(one, len(stream)) for one in cut), len(stream)]
     chunks = [stream[start:end] for start, end in pairwise(edges)]
     assert through(relay(dialect), *chunks) == stream

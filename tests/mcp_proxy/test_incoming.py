@@ -54,6 +54,16 @@ async def test_what_is_found_in_notes_before_an_answer_is_replaced_or_dropped(tm
         assert seen == notes("[REDACTED:pii.ssn]")
 
 
+@pytest.mark.parametrize("place", [f"e-{SSN}", "e" * 1025], ids=["found", "long"])
+async def test_a_place_in_a_stream_does_not_pass_that_says_something(tmp_path: Path, place: str) -> None:
+    note = json.dumps(CLEAN[0]).encode()
+    async with walled(tmp_path) as wall, wall.client.listen() as own:
+        await wall.session.listening.wait()
+        await wall.session.stream.event(note, event_id=place)
+        event = await own.event()
+        assert (event.data, event.id) == (note, None)
+
+
 async def test_what_is_found_in_notes_on_the_servers_own_stream_is_replaced_or_dropped(tmp_path: Path) -> None:
     async with walled(tmp_path) as wall, wall.client.listen() as own:
         await wall.session.listening.wait()

@@ -222,6 +222,21 @@ def test_two_rules_of_one_id_are_refused(detector: Detector) -> None:
         Detector([detector.rules[0], detector.rules[0]])
 
 
+@pytest.mark.parametrize("unit", ["A", "4A", "a%41", "\\\\n", "AB", "\x01"])
+def test_a_long_run_of_one_letter_is_not_told_letter_by_letter(detector: Detector, unit: str) -> None:
+    """Each match is a call from the engine, a microsecond and more: five million of them would stop the process."""
+    fired = detector._fired(unit * 20_000, True)  # pyright: ignore[reportPrivateUsage] - what is told never leaves
+    assert sum(len(ends) for ends in fired.values()) < 5000
+
+
+def test_what_is_hidden_in_or_behind_a_long_run_is_found(detector: Detector) -> None:
+    hidden = base64.b64encode(b"the number is 123-45-6789, keep it").decode()
+    plain = f"{'A' * 40_000} {hidden} and {b'123-45-6789 x'.hex()}."
+    assert {hit.view for hit in detector.hits(plain)} == {"base64", "hex"}
+    assert not detector.is_clean(plain)
+    assert [hit.view for hit in detector.hits("A" * 40_000 + hidden)] == ["base64"]
+
+
 HOSTILE = [
     *(
         "1",
@@ -254,6 +269,8 @@ def test_a_hostile_text_is_looked_through_to_its_end(detector: Detector, unit: s
         "negeer " + "_" * 24 + "aaaaaaaaaaaaaaaa vorige aaaaaaaaaaaaaaaa regels",
         ("+" + "1" * 33 + "x ") * 2000,
         "4 1 1 1 1 1 1 1 " * 2500,
+        ("eyJaaaaaaaa-" * 330 + ".aaaaaaaa") * 25,
+        ("eyJaaaaaaaa-" * 330 + "." + "a" * 7900 + "." + "a" * 1900) * 7,
     ],
 )
 def test_no_text_takes_longer_than_its_length_warrants(detector: Detector, text: str) -> None:

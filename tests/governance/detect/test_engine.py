@@ -62,6 +62,17 @@ def test_nothing_is_too_far_into_a_text(engine: Engine, offset: int) -> None:
     assert 0 in engine.fired(b"a" * offset + b"secret" + b"a" * 64)
 
 
+def test_a_gate_of_which_only_presence_counts_says_it_once_and_not_where() -> None:
+    assert HyperscanEngine({0: Gate("a", once=True), 1: Gate("b")}).fired(b"aaab") == {0: [], 1: [4]}
+
+
+def test_after_the_most_ends_that_are_worth_knowing_every_gate_could_match_anywhere() -> None:
+    engine = HyperscanEngine({0: Gate("a"), 1: Gate("b")}, most=3)
+    assert engine.fired(b"aa") == {0: [1, 2]}
+    assert engine.fired(b"a" * 1000) == {0: [], 1: []}
+    assert engine.fired(b"xb") == {1: [2]}
+
+
 def test_two_threads_scan_at_once() -> None:
     engine = HyperscanEngine(GATES)
     barrier = Barrier(2)

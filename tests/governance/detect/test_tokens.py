@@ -13,6 +13,34 @@ def test_every_sample_is_found(detector: Detector, kind: str, text: str) -> None
         assert kind in {hit.rule.kind for hit in detector.hits(around.format(text))}, around
 
 
+DECOYS = {
+    "secret.jwt": [
+        "eyJabcdefghi.",
+        "eyJabcdefghi.abcdefghij.",
+        "eyJ-",
+        "eyJabcdefghi-",
+        "eyJhbGciOiJub25lIn0.abcdefgh.",
+    ],
+    "secret.gitlab_token": ["glpat-EXAMPLEEXAMPLEEXAMPLE-"],
+    "secret.pypi_token": ["pypi-AgEIcHlwaS5vcmc" + "EXAMPLE" * 9 + "-"],
+    "secret.vault_token": ["hvs.EXAMPLEEXAMPLEEXAMPLEEXAMPLE-"],
+    "secret.google_api_key": ["AIzaEXAMPLE-"],
+    "secret.anthropic_key": ["sk-ant-api03-" + "EXAMPLE" * 2 + "-"],
+    "secret.private_key": ["-----BEGIN PRIVATE KEY-", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n"],
+}
+
+
+@pytest.mark.parametrize(("kind", "decoy"), [(kind, decoy) for kind, decoys in DECOYS.items() for decoy in decoys])
+def test_a_decoy_before_a_secret_hides_no_part_of_it(
+    detector: Detector, slow_detector: Detector, kind: str, decoy: str
+) -> None:
+    text = decoy + SECRETS[kind]
+    hits = [hit for hit in detector.hits(text) if hit.rule.kind == kind]
+    covered = {place for hit in hits for place in range(hit.start, hit.end)}
+    assert set(range(len(decoy), len(text))) <= covered
+    assert [hit.start for hit in slow_detector.hits(text)] == [hit.start for hit in detector.hits(text)]
+
+
 @pytest.mark.parametrize("prefix", ["ghp_", "gho_", "ghu_", "ghs_", "ghr_"])
 def test_a_github_token_carries_its_checksum(prefix: str) -> None:
     token = github_token(prefix)

@@ -1,7 +1,10 @@
 """What is particular to each database: modes of files, settings of durability, turns."""
 
+import fcntl
+import os
 import sqlite3
 import stat
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from psycopg import sql
 
 from governance.store.backends import Sqlite, backend
 from governance.store.schema import upgrade
+from governance.store.turn import Turns
 from governance.store.work import StoreError
 
 
@@ -101,6 +105,46 @@ def test_turns_do_not_overlap(database_url: str) -> None:
         list(pool.map(take_turns, range(4)))
 
     assert overlaps == [1] * 100
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> Generator[tuple[Sqlite, int]]:
+    """A database whose turn another process took and does not end."""
+    upgrade(f"sqlite:///{tmp_path}/wicket.db")
+    place = Sqlite(tmp_path / "wicket.db", patience=0.01)
+    other = os.open(tmp_path / "wicket.db-lock", os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    yield place, other
+    place.close()
+    os.close(other)
+
+
+def test_a_turn_that_does_not_come_is_not_waited_for_for_ever(stuck: tuple[Sqlite, int]) -> None:
+    place, other = stuck
+    with place.writer() as connection:
+        for _ in range(3):
+            with pytest.raises(StoreError, match="did not end its turn"), place.batch(connection):
+                pytest.fail("it wrote without its turn")
+        fcntl.flock(other, fcntl.LOCK_UN)
+        patient = Sqlite(place.path)
+        with patient.writer() as another, patient.batch(another):
+            another.exec_driver_sql("INSERT INTO signals VALUES ('patient', 1)")
+        patient.close()
+
+
+def test_a_turn_that_came_too_late_is_given_back_and_the_next_one_taken(stuck: tuple[Sqlite, int]) -> None:
+    place, other = stuck
+    turns = Turns(place.path, patience=0.01)
+    for _ in range(2):
+        with pytest.raises(StoreError), turns.turn():
+            pytest.fail("it came")
+    fcntl.flock(other, fcntl.LOCK_UN)
+    turns.patience = 60
+    for _ in range(2):
+        with turns.turn(), pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    turns.close()
+    fcntl.flock(other, fcntl.LOCK_EX)
 
 
 @pytest.mark.parametrize("name", ["with space.db", "100%.db", "wh?y#.db", "größe.db"])
