@@ -21,13 +21,13 @@ up: .venv/.installed ## set up on the first run, then run both proxies until Ctr
 
 setup: .venv/.developing ## install everything that developing needs
 
-test: .venv/.developing .fidelity/installed ## run the tests, without those of `fidelity`; ARGS='tests/wicket -k up' runs some of them
+test: .venv/.developing .fidelity/installed ## run the tests; ARGS='tests/wicket -k up' runs some of them
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(or $(ARGS),--ignore=tests/fidelity)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 coverage: .venv/.developing .fidelity/installed ## run the tests and measure the branches they take
 	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(or $(ARGS),--ignore=tests/fidelity)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-branch --cov-report=term $(ARGS)
 
 compiled: .compiled/.installed ## install Wicket with its hot path compiled, in .compiled/venv
 
@@ -56,7 +56,7 @@ check: lint types imports coverage conformance ## everything that must hold befo
 conformance: .venv/.developing ## run the official MCP conformance suite with and without Wicket, and write docs/conformance.md
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
-fidelity: .venv/.developing .fidelity/installed ## compare direct with proxied traffic, frame by frame, in one process
+fidelity: .venv/.developing .fidelity/installed ## compare direct with proxied traffic, frame by frame, and nothing else
 	$(BIN)/pytest -n 0 tests/fidelity $(ARGS)
 
 faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened

@@ -88,9 +88,11 @@ class Questions:
     def __init__(self, spawn: Spawn | None = None) -> None:
         self.spawn = spawn
         self._open: dict[RequestId, Question] = {}
+        self._all: set[Question] = set()
+        """Those whose answer is on its way to the server as well."""
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._all)
 
     def find(self, request_id: Json) -> Question | None:
         """The open question of this id."""
@@ -98,13 +100,19 @@ class Questions:
 
     def enter(self, question: Question) -> None:
         """The question is open."""
+        self._all.add(question)
         if question.message.id is not None:
             self._open[question.message.id] = question
 
+    def release(self, question: Question) -> None:
+        """Its answer goes to the server now, which may use the id for another question as soon as it has it."""
+        if question.message.id is not None and self._open.get(question.message.id) is question:
+            del self._open[question.message.id]
+
     def leave(self, question: Question) -> None:
         """The question is closed."""
-        if question.message.id is not None:
-            self._open.pop(question.message.id, None)
+        self.release(question)
+        self._all.discard(question)
         question.done.set()
 
     def withdraw(self, request_id: Json) -> None:
@@ -116,7 +124,7 @@ class Questions:
 
     def close(self) -> None:
         """The client's session has ended."""
-        for question in list(self._open.values()):
+        for question in list(self._all):
             question.withdrawn = True
             question.scope.cancel()
 
@@ -148,7 +156,9 @@ class Asking:
         known = self.questions.find(message.id)
         if known is not None:
             # A stream that is resumed repeats what the client may have missed: it gets what was judged, or nothing.
-            if known.sent is not None and known.message.raw == message.raw:
+            if known.message.raw != message.raw:
+                log.warning("server %s: a question was dropped: its id is that of an open one", cause.resource.server)
+            elif known.sent is not None:
                 await put(replace(event, message=known.sent))
             return
         if self.questions.spawn is None or len(self.questions) >= MOST_OPEN:
@@ -208,6 +218,7 @@ class Asking:
         return question.answer
 
     async def _deliver(self, question: Question, answer: Message) -> None:
+        self.questions.release(question)
         await (await self.link.send(answer, question.headers)).aclose()
 
     async def _tell(self, refusal: Message) -> None:

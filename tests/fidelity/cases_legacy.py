@@ -47,7 +47,7 @@ def _requests_of_the_server() -> tuple[Case, ...]:
         Case(
             "several requests of the server at once",
             (
-                tool("t"), Hear(b'"id":"s2"'), b'{"jsonrpc":"2.0","id":"s2","result":{"n":2}}',
+                tool("t"), Hear(b'"id":"s1"'), Hear(b'"id":"s2"'), b'{"jsonrpc":"2.0","id":"s2","result":{"n":2}}',
                 b'{"jsonrpc":"2.0","id":"s1","result":{"n":1}}', Answered(),
             ),
             {"t": (

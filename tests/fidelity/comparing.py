@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.fidelity.cases import CASES
 from tests.fidelity.peers import Frame
-from tests.fidelity.recording import HANDSHAKE, Record, Recording, Way
+from tests.fidelity.player import HANDSHAKE, Record
+from tests.fidelity.recording import Recording, Way
 from tests.fidelity.servers import Entry
 
 _IDS = re.compile(rb'("id"|"progressToken")(\s*:\s*)("[^"]*"|[^\s,{}"]+)')

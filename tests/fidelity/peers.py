@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urljoin
@@ -22,6 +22,8 @@ from tests.fidelity.script import ENVELOPE
 VERSION = "2026-07-28"
 _NAMED = ("tools/call", "prompts/get", "resources/read")
 _LARGEST_LINE = 64 * 2**20
+OPEN_SECONDS = 60.0
+"""The longest until a stream says where to send messages."""
 
 
 class RefusedError(Exception):
@@ -48,24 +50,30 @@ class Seen:
     """Lane -> HTTP status and content type."""
     refused: str = ""
     """What was not taken, and why."""
+    ended: str = ""
+    """Why nothing more can come."""
     _more: anyio.Event = field(default_factory=anyio.Event)
 
     def refuse(self, why: str) -> None:
         """Something was not taken; whoever waits is told."""
         self.refused = why
-        self._more.set()
+        self._wake()
+
+    def end(self, why: str) -> None:
+        """Nothing more will come; whoever waits is told."""
+        self.ended = why
+        self._wake()
 
     def add(self, frame: Frame) -> None:
         """One more came."""
         self.frames.append(frame)
-        self._more.set()
-        self._more = anyio.Event()
+        self._wake()
 
     async def until(self, found: Callable[[Frame], bool], since: int = 0) -> Frame:
         """Wait for a frame; those before `since` do not count.
 
         Raises:
-            RefusedError: something was not taken, so that it cannot come.
+            RefusedError: something was not taken, or nothing more comes, so that it cannot come.
         """
         while True:
             if self.refused:
@@ -73,8 +81,14 @@ class Seen:
             for frame in self.frames[since:]:
                 if found(frame):
                     return frame
+            if self.ended:
+                raise RefusedError(self.ended)
             since = len(self.frames)
             await self._more.wait()
+
+    def _wake(self) -> None:
+        self._more.set()
+        self._more = anyio.Event()
 
 
 class Peer(Protocol):
@@ -106,22 +120,28 @@ class HttpPeer:
         """POST a message; the answer to a request is read while others are sent."""
         message = json.loads(raw)
         if "method" in message and "id" in message and message["method"] != "initialize":
-            self.group.start_soon(self._post, raw, message)
+            self.group.start_soon(self._tried, self._post, raw, message)
         else:
-            await self._post(raw, message)
+            await self._tried(self._post, raw, message)
 
     async def listen(self) -> None:
         """GET the stream."""
         opened = anyio.Event()
-        self.group.start_soon(self._listen, opened)
+        self.group.start_soon(self._tried, self._listen, opened)
         await opened.wait()
+
+    async def _tried(self, what: Callable[..., Awaitable[None]], *args: Any) -> None:
+        try:
+            await what(*args)
+        except aiohttp.ClientError as error:
+            self.seen.refuse(f"the connection broke: {error!r}")
 
     async def _post(self, raw: bytes, message: dict[str, Any]) -> None:
         lane = json.dumps(message.get("id", message.get("method")))
         headers = {**self.headers, **(headers_of(message) if self.modern else {})}
         async with self.http.post(self.url, data=io.BytesIO(raw), headers=headers) as response:
             self.seen.heads[lane] = (response.status, response.content_type)
-            if message.get("method") == "initialize":
+            if message.get("method") == "initialize" and "mcp-session-id" in response.headers:
                 self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
                 self.headers["mcp-protocol-version"] = message["params"]["protocolVersion"]
             if response.content_type == "text/event-stream":
@@ -173,6 +193,8 @@ class SsePeer:
 
     async def send(self, raw: bytes) -> None:
         """POST a message to where the stream said."""
+        if self.seen.ended:
+            raise RefusedError(self.seen.ended)
         async with self.http.post(self._where, data=io.BytesIO(raw)) as response:
             said = await response.text()
             if response.status != 202:
@@ -182,10 +204,22 @@ class SsePeer:
         """The stream is open already."""
 
     async def open(self) -> None:
-        """Open the stream and wait for its first event."""
+        """Open the stream and wait for its first event, or its end."""
         opened = anyio.Event()
-        self.group.start_soon(self._read, opened)
-        await opened.wait()
+        self.group.start_soon(self._follow, opened)
+        with anyio.move_on_after(OPEN_SECONDS) as scope:
+            await opened.wait()
+        if scope.cancelled_caught:
+            self.seen.end(f"the stream said nothing in {OPEN_SECONDS:g} seconds")
+
+    async def _follow(self, opened: anyio.Event) -> None:
+        how = "the stream has ended"
+        try:
+            await self._read(opened)
+        except aiohttp.ClientError as error:
+            how = f"the stream broke: {error!r}"
+        self.seen.end(how)
+        opened.set()
 
     async def _read(self, opened: anyio.Event) -> None:
         async with self.http.get(self.url, headers={"accept": "text/event-stream"}) as response:
@@ -207,7 +241,10 @@ class StdioPeer:
     async def send(self, raw: bytes) -> None:
         """Write one line."""
         assert self.process.stdin is not None
-        await self.process.stdin.send(raw + b"\n")
+        try:
+            await self.process.stdin.send(raw + b"\n")
+        except (anyio.BrokenResourceError, OSError) as error:
+            raise RefusedError(f"the process does not read any more: {error!r}") from error
 
     async def listen(self) -> None:
         """There is only one stream."""
@@ -219,6 +256,7 @@ class StdioPeer:
         with contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
             while True:
                 self.seen.add(Frame(await lines.receive_until(b"\n", _LARGEST_LINE)))
+        self.seen.end("the process says nothing more")
 
 
 @contextlib.asynccontextmanager

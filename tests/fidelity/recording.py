@@ -5,10 +5,9 @@ on (`tests.conformance.installation`), and nothing to object to, which its log m
 """
 
 import contextlib
-import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,18 @@ import aiohttp
 import anyio
 
 from tests.conformance.installation import WICKET, Installation, install
-from tests.conformance.process import PYTHON, ROOT, free_port, listening
-from tests.fidelity.cases import CASES
+from tests.conformance.process import PYTHON, ROOT, RunError, free_port, listening
 from tests.fidelity.http_checks import CHECKS, Visit, visited
-from tests.fidelity.peers import Frame, Peer, RefusedError, over_http, over_sse, over_stdio, spoken
-from tests.fidelity.script import CUE, PROBE, Answered, Case, Hear, is_response_to
+from tests.fidelity.peers import Peer, over_http, over_sse, over_stdio
+from tests.fidelity.player import Player, Records
+from tests.fidelity.script import CUE, PROBE
 from tests.fidelity.servers import Entry, Servers, Shelf
 from tests.mcp_proxy.harness import serving
 
-HANDSHAKE = "the handshake"
-SECONDS = 20
-"""The longest that one check may take."""
-INITIALIZE = (
-    b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":'
-    b'{"listChanged":true},"elicitation":{"form":{},"url":{}},"sampling":{"tools":{}},"x-unknown":{"a":null,"n":1e2}},'
-    b'"clientInfo":{"name":"raw","version":"9","title":"R\\u00fc","hint":1152921504606846977},"_meta":{"vendor/x":1.0},'
-    b'"vendorParam":[]},"vendorTop":null}'
-)
+SECONDS = 1800
+"""The longest that everything may take, many times what it takes on a busy machine."""
+AT_ONCE = 4
+"""Connections that are played at once: more would only wait for one another, and for more processes to start."""
 
 
 @dataclass(frozen=True)
@@ -56,103 +50,19 @@ WAYS = (
 )
 
 
-@dataclass(frozen=True)
-class Record:
-    """What both ends saw of one check."""
-
-    frames: tuple[Frame, ...] = ()
-    heads: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
-    entries: tuple[Entry, ...] = ()
-    trouble: str = ""
-
-
-Records = Mapping[str, Record]
-"""Check -> what was seen."""
+Open = dict[str, Callable[[], str]]
+"""What has begun and not ended -> which check it is at."""
 
 
 @dataclass(frozen=True)
 class Recording:
     """All that was seen."""
 
-    direct: Mapping[tuple[str, bool], Records]
+    direct: dict[tuple[str, bool], Records]
     """Transport and whether modern -> records."""
-    through: Mapping[Way, Records]
-    http: Mapping[str, tuple[Any, Any]]
+    through: dict[Way, Records]
+    http: dict[str, tuple[Any, Any]]
     """Check of HTTP -> what was seen directly, and through Wicket."""
-
-
-@dataclass
-class _Player:
-    """One connection over which checks are played, one after the other."""
-
-    peer: Peer
-    journal: Callable[[], list[Entry]]
-    modern: bool
-    _cues: int = 0
-
-    async def all(self) -> Records:
-        """Play all that there is for this era."""
-        found: dict[str, Record] = {}
-        if not self.modern:
-            found[HANDSHAKE] = await self._one(HANDSHAKE, self._handshake)
-            await self.peer.listen()
-        for case in CASES.values():
-            if case.modern if self.modern else case.legacy:
-                found[case.name] = await self._played(case)
-        return found
-
-    async def _handshake(self) -> None:
-        await self.peer.send(INITIALIZE)
-        await self.peer.seen.until(lambda frame: is_response_to(frame.raw, "0"))
-        await self.peer.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
-        await self._cue("")
-
-    async def _played(self, case: Case) -> Record:
-        async def play() -> None:
-            since = len(self.peer.seen.frames)
-            for step in case.client:
-                if isinstance(step, Hear):
-                    await self.peer.seen.until(lambda frame, step=step: step.words in frame.raw, since)
-                elif isinstance(step, Answered):
-                    await self.peer.seen.until(lambda frame, step=step: is_response_to(frame.raw, step.id), since)
-                else:
-                    await self.peer.send(spoken(step, modern=self.modern))
-            await self._cue("")
-
-        self.peer.seen.refused = ""
-        with anyio.move_on_after(SECONDS), contextlib.suppress(RefusedError):
-            await self._cue(case.name)
-        return await self._one(case.name, play)
-
-    async def _one(self, name: str, play: Callable[[], Any]) -> Record:
-        frames, entries = len(self.peer.seen.frames), len(self.journal())
-        self.peer.seen.heads.clear()
-        trouble = "it did not end in time"
-        with anyio.move_on_after(SECONDS):
-            try:
-                await play()
-                trouble = ""
-            except RefusedError as error:
-                trouble = str(error)
-        return Record(
-            tuple(
-                replace(frame, raw=frame.raw.strip())
-                for frame in self.peer.seen.frames[frames:]
-                if b'"id":"cue-' not in frame.raw
-            ),
-            {lane: head for lane, head in self.peer.seen.heads.items() if "cue-" not in lane},
-            tuple(self.journal()[entries:]),
-            trouble,
-        )
-
-    async def _cue(self, name: str) -> None:
-        """Say which check comes next; whatever was said before has arrived when this is answered."""
-        self._cues += 1
-        params = f'"_meta":{{@meta@"x":0}},"case":{json.dumps(name)}'
-        said = f'{{"jsonrpc":"2.0","id":"cue-{self._cues}","method":"{CUE}","params":{{{params}}}}}'
-        await self.peer.send(spoken(said.encode(), modern=self.modern))
-        wanted = f'"cue-{self._cues}"'
-        await self.peer.seen.until(lambda frame: is_response_to(frame.raw, wanted))
 
 
 ALONE = {"pins": "off"}
@@ -224,7 +134,8 @@ async def staged(folder: Path) -> AsyncGenerator[Stage]:
         RunError: it does not.
     """
     servers = Servers()
-    async with serving(servers, access_log=False) as url:
+    # Our servers never close a connection that is idle: a request sent into one that is closing is lost.
+    async with serving(servers, access_log=False, timeout_keep_alive=SECONDS) as url:
         wicket = await install(folder / "wicket")
         stage = Stage(servers, url, folder, wicket)
         port = free_port()
@@ -241,37 +152,54 @@ async def staged(folder: Path) -> AsyncGenerator[Stage]:
 
 
 async def record(folder: Path) -> Recording:
-    """Play everything."""
-    direct: dict[tuple[str, bool], Records] = {}
-    through: dict[Way, Records] = {}
-    http: dict[str, tuple[Any, Any]] = {}
-    async with staged(folder) as stage:
+    """Play everything.
 
-        async def without(transport: str, modern: bool) -> None:
-            name = f"direct-{transport}-{modern}"
-            async with stage.directly(transport, modern=modern) as peer:
-                direct[transport, modern] = await _Player(peer, lambda: stage.journal(name, transport), modern).all()
-
-        async def between(way: Way) -> None:
-            async with stage.wrapped(way) as peer:
-                through[way] = await _Player(peer, lambda: stage.journal(way.name, way.server), way.modern).all()
-
-        async with anyio.create_task_group() as group:
+    Raises:
+        RunError: it does not end in time; what was not at its end is named.
+    """
+    found, open_ = Recording({}, {}, {}), Open()
+    with anyio.move_on_after(SECONDS) as scope:
+        async with staged(folder) as stage, anyio.create_task_group() as group:
+            limiter = anyio.CapacityLimiter(AT_ONCE)
             for transport in TRANSPORTS:
-                group.start_soon(without, transport, False)
+                group.start_soon(_without, stage, transport, False, found, open_, limiter)
                 if transport != "sse":
-                    group.start_soon(without, transport, True)
+                    group.start_soon(_without, stage, transport, True, found, open_, limiter)
             for way in WAYS:
-                group.start_soon(between, way)
+                group.start_soon(_between, stage, way, found, open_, limiter)
             for number, check in enumerate(CHECKS):
-                group.start_soon(_visit, stage, number, check, http)
-    return Recording(direct, through, http)
+                group.start_soon(_visit, stage, number, check, found.http, limiter)
+    if scope.cancelled_caught:
+        at = ", ".join(f"{name} at `{where()}`" for name, where in open_.items()) or "the start or the end of Wicket"
+        raise RunError(f"recording did not end in {SECONDS} seconds; not at its end: {at}")
+    return found
 
 
-async def _visit(stage: Stage, number: int, check: str, found: dict[str, tuple[Any, Any]]) -> None:
+async def _without(
+    stage: Stage, transport: str, modern: bool, found: Recording, open_: Open, limiter: anyio.CapacityLimiter
+) -> None:
+    name = f"direct-{transport}-{modern}"
+    async with limiter, stage.directly(transport, modern=modern) as peer:
+        player = Player(name, peer, lambda: stage.journal(name, transport), modern)
+        open_[name] = lambda: player.at
+        found.direct[transport, modern] = await player.all()
+    del open_[name]
+
+
+async def _between(stage: Stage, way: Way, found: Recording, open_: Open, limiter: anyio.CapacityLimiter) -> None:
+    async with limiter, stage.wrapped(way) as peer:
+        player = Player(way.name, peer, lambda: stage.journal(way.name, way.server), way.modern)
+        open_[way.name] = lambda: player.at
+        found.through[way] = await player.all()
+    del open_[way.name]
+
+
+async def _visit(
+    stage: Stage, number: int, check: str, found: dict[str, tuple[Any, Any]], limiter: anyio.CapacityLimiter
+) -> None:
     names = (f"bare-{number}", f"check-{number}")
     shelves = [stage.servers.shelves.setdefault(name, Shelf()) for name in names]
-    async with aiohttp.ClientSession() as client:
+    async with limiter, aiohttp.ClientSession() as client:
         direct = Visit(client, f"{stage.url}/{names[0]}", {"http": "/mcp", "sse": "/sse"}, shelves[0])
         through = Visit(client, stage.address, {"http": f"/{names[1]}", "sse": f"/old-{number}/sse"}, shelves[1])
         found[check] = await visited(direct, check), await visited(through, check)

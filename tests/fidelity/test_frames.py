@@ -6,7 +6,8 @@ from tests.conformance.process import ROOT
 from tests.fidelity.cases import CASES
 from tests.fidelity.comparing import differences
 from tests.fidelity.http_checks import CHECKS
-from tests.fidelity.recording import HANDSHAKE, WAYS, Recording, Way
+from tests.fidelity.player import HANDSHAKE
+from tests.fidelity.recording import WAYS, Recording, Way
 
 pytestmark = pytest.mark.xdist_group("fidelity")
 

@@ -183,6 +183,30 @@ async def test_a_second_answer_to_the_same_question_goes_nowhere(tmp_path: Path)
         assert not wall.reached("another")
 
 
+async def test_a_server_may_ask_with_the_same_id_as_soon_as_it_has_the_answer(tmp_path: Path) -> None:
+    async with walled(tmp_path) as wall:
+        told = [anyio.Event(), anyio.Event()]
+
+        async def handler(call: Call) -> None:
+            for number, answer in enumerate(told):
+                await call.event(json.dumps(sampling(f"question {number}")).encode())
+                await answer.wait()
+            await call.event(call.result({}))
+            await call.end()
+
+        async def take(call: Call) -> None:
+            told[told[0].is_set()].set()
+            await told[1].wait()  # so the first answer is acknowledged no earlier than the second
+            await call.reply(b"", status=202)
+
+        wall.upstream.handlers |= {"tools/call": handler, "": take}
+        async with wall.client.stream("tools/call", {"name": "t"}) as stream, anyio.create_task_group() as group:
+            for number in range(2):
+                assert await stream.message() == sampling(f"question {number}")
+                group.start_soon(answered, wall.client, SAID)
+            assert len(await stream.rest()) == 1
+
+
 async def test_a_question_on_the_servers_own_stream_is_judged_too(tmp_path: Path) -> None:
     async with walled(tmp_path) as wall, wall.client.listen() as stream:
         await wall.session.listening.wait()

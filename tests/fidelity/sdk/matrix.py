@@ -14,11 +14,13 @@ import anyio
 
 from tests.conformance.installation import WICKET, Installation, install
 from tests.conformance.npm import NODE
-from tests.conformance.process import PYTHON, ROOT, free_port, listening
+from tests.conformance.process import PYTHON, ROOT, RunError, free_port, listening
 from tests.fidelity.sdk import HERE, HOME
 
 CLIENTS = ("ts1", "ts2", "python")
 SERVERS = ("ts1", "ts2", "python")
+SECONDS = 900
+"""The longest that one client may take for all whom it meets, many times what it takes on a busy machine."""
 QUIET = ("-W", "ignore")
 """The SDK warns of what 2026-07-28 no longer has, which is what an older client and server are here to use."""
 
@@ -162,7 +164,11 @@ async def _play(client: str, stage: _Stage, matrix: Matrix) -> None:
     command = python if client == "python" else [str(NODE), str(stage.folder / f"client{client[-1]}.mjs")]
     given = json.dumps(stage.targets(client)).encode()
     with (stage.folder / f"{client}-client.log").open("wb") as log:
-        done = await anyio.run_process(command, input=given, stderr=log, cwd=ROOT, env=dict(os.environ))
+        try:
+            with anyio.fail_after(SECONDS):
+                done = await anyio.run_process(command, input=given, stderr=log, cwd=ROOT, env=dict(os.environ))
+        except TimeoutError:
+            raise RunError(f"the client `{client}` did not end in {SECONDS} seconds: see {log.name}") from None
     for name, seen in json.loads(done.stdout).items():
         how, _, meeting = name.partition(" ")
         (matrix.direct if how == "direct" else matrix.through)[meeting] = seen
