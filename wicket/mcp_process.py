@@ -4,11 +4,15 @@ import contextlib
 import secrets
 from collections.abc import AsyncGenerator
 
+import anyio
+
+from governance.health.store import SqlHealth
 from mcp_proxy.aggregate_cursor import CURSOR_KEY
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.errors import render
+from mcp_proxy.heartbeat import Heartbeat, told
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import ProtectedResource
 from mcp_proxy.servers import open_servers
@@ -45,7 +49,12 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
     ):
-        yield app
+        health = SqlHealth(runtime.store, runtime.clock)
+        heart = Heartbeat(secrets.token_hex(8), health, runtime.clock, lambda: told(servers, runtime.catalog.count))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(heart.run)
+            yield app
+            tasks.cancel_scope.cancel()
 
 
 async def greet(_: Runtime) -> str:
