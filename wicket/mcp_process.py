@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 import anyio
 
+from governance.health.report import Report
 from governance.health.store import SqlHealth
 from mcp_proxy.aggregate_cursor import CURSOR_KEY
 from mcp_proxy.app import Organs, open_app
@@ -19,6 +20,7 @@ from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
+from wicket.metrics import with_metrics
 from wicket.serve import Service, record_refused
 
 
@@ -50,10 +52,14 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         open_app(organs, servers) as app,
     ):
         health = SqlHealth(runtime.store, runtime.clock)
-        heart = Heartbeat(secrets.token_hex(8), health, runtime.clock, lambda: told(servers, runtime.catalog.count))
+
+        def look() -> list[Report]:
+            return told(servers, runtime.catalog.count)
+
+        heart = Heartbeat(secrets.token_hex(8), health, runtime.clock, look)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(heart.run)
-            yield app
+            yield with_metrics(app, runtime, render, organs.record, look)
             tasks.cancel_scope.cancel()
 
 

@@ -6,6 +6,7 @@ It is no authority: nothing is let through or refused by what stands here.
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from sqlmodel import Session, col, delete, select
 
@@ -32,6 +33,7 @@ class SqlHealth:
             StoreError: the database failed.
         """
         now = self._clock.now()
+        signed: dict[str, Any] = {"process": process, "seen_at": rfc3339(now)}
         old = delete(ServerHealthRow).where(col(ServerHealthRow.seen_at) < rfc3339(now - KEPT))
         own = delete(ServerHealthRow).where(col(ServerHealthRow.process) == process)
 
@@ -39,7 +41,7 @@ class SqlHealth:
             session.exec(old)
             session.exec(own)
             for one in reports:
-                session.add(ServerHealthRow(**{**asdict(one), "process": process, "seen_at": rfc3339(now)}))
+                session.add(ServerHealthRow(**asdict(one) | signed))
 
         await self._store.write(work)
 
