@@ -13,7 +13,7 @@ from approvals.ticket import State, Ticket
 from console.access import ForbiddenError
 from console.events import Event
 from console.frame import FORM_BYTES, Endpoint, Frame, Visit
-from console.pages import approvals, sessions
+from console.pages import approvals, servers, sessions
 from governance import jsontree
 from governance.clock import rfc3339
 from governance.identity.directory import IdentityStaleError
@@ -74,6 +74,12 @@ async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     if decided is None or not decided.made:
         return problem(409, "settled", "nothing was changed: the ticket was settled before")
     return json(_ticket(frame, decided.ticket))
+
+
+async def list_servers(frame: Frame, _: Visit) -> Response:
+    """How every configured MCP server is."""
+    listed: list[Json] = [asdict(one) for one in await servers.reports(frame)]
+    return json({"servers": listed})
 
 
 async def list_sessions(frame: Frame, visit: Visit) -> Response:

@@ -20,8 +20,9 @@ from console import api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, entry, overview, pins, sessions
+from console.pages import approvals, audit, entry, overview, pins, servers, sessions
 from console.store import SqlLogins
+from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
 
 PREFIX = "/console"
@@ -50,6 +51,7 @@ def build(runtime: Core) -> AsgiApp:
             runtime.identity, SqlLogins(runtime.store), runtime.clock, base_url=runtime.config.approvals.base_url
         ),
         events=Events(runtime.store),
+        health=SqlHealth(runtime.store, runtime.clock),
         drawings=open_drawings(),
     )
     return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
@@ -66,6 +68,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/pins", page(partial(pins.index, frame))),
         Route("/pins/{pin}", page(partial(pins.show, frame))),
         *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
+        Route("/servers", page(partial(servers.index, frame))),
         Route("/sessions", page(partial(sessions.index, frame))),
         Route("/sessions/{session}", page(partial(sessions.show, frame))),
         *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),
@@ -79,6 +82,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/api/pins/live", answer(live.pins)),
         Route("/api/pins/{pin}", answer(pins_api.show_pin)),
         *_both("/api/pins/{pin}", ("approve", "reject"), answer(pins_api.decide_pin)),
+        Route("/api/servers", answer(api.list_servers)),
+        Route("/api/servers/live", answer(live.servers)),
         Route("/api/sessions", answer(api.list_sessions)),
         Route("/api/sessions/{session}", answer(api.show_session)),
         *_both("/api/sessions/{session}", ("kill", "revive"), answer(api.switch_session)),

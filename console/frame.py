@@ -21,6 +21,7 @@ from console.events import Events
 from console.visible import lines, pieces
 from governance.clock import Clock
 from governance.config.models import Config
+from governance.health.store import SqlHealth
 from governance.identity.directory import Identity, IdentityStaleError
 from governance.pins.reviews import Reviews
 from governance.store import Store
@@ -79,6 +80,7 @@ class Frame:
     core: Core
     access: Access
     events: Events
+    health: SqlHealth
     drawings: Environment
 
     def page(self, handler: Page) -> Endpoint:

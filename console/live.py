@@ -1,6 +1,7 @@
-"""The lists of approvals and pins as they change, by server-sent events that carry a piece of our own page."""
+"""The lists of approvals, pins and servers as they change, by server-sent events that carry a piece of our own page."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 from starlette.responses import Response, StreamingResponse
@@ -9,6 +10,7 @@ from approvals.ticket import State
 from console.frame import Frame, Visit
 from console.pages import approvals
 from console.pages import pins as pin_page
+from console.pages import servers as server_page
 from governance import jsontree
 from governance.jsontree import JsonObject
 
@@ -36,6 +38,18 @@ async def pins(frame: Frame, visit: Visit) -> Response:
 
     async def listed() -> JsonObject:
         return {"html": await pin_page.listed(frame), "waiting": await _waiting(frame, visit.visitor.tenant)}
+
+    return _stream(pulse, listed)
+
+
+async def servers(frame: Frame, visit: Visit) -> Response:
+    """The stream of the page of servers. Its first event is the list as it stands."""
+
+    async def pulse() -> str:
+        return repr([replace(one, seen_at="") for one in await server_page.reports(frame)])
+
+    async def listed() -> JsonObject:
+        return {"html": await server_page.listed(frame), "waiting": await _waiting(frame, visit.visitor.tenant)}
 
     return _stream(pulse, listed)
 

@@ -5,7 +5,7 @@ reaches nothing itself.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from governance.clock import Clock
@@ -27,6 +27,14 @@ class Vitals:
     """How often in a row it failed."""
     starts: int = 0
     """How often it was started or connected to since this process began."""
+    restarts: int = 0
+    """How many of those followed a failure."""
+    since: datetime | None = None
+    """Since when it has been as it is now; None as long as nothing happened."""
+    last_error: str = ""
+    """How it failed last, in our own words, even if it is well again."""
+    last_error_at: datetime | None = None
+    """When that was."""
 
 
 class Pulse:
@@ -48,6 +56,8 @@ class Pulse:
         self._clock = clock
         self._jitter = jitter
         self._not_before = 0.0
+        self._is_down = False
+        """Whether it failed since it was last started."""
 
     def check(self) -> None:
         """Ask whether the server may be tried.
@@ -55,23 +65,31 @@ class Pulse:
         Raises:
             UpstreamUnreachableError: not yet.
         """
-        wait = self._not_before - self._clock.monotonic()
-        if self.vitals.failures and wait > 0:
+        wait = self.wait
+        if wait > 0:
             raise UpstreamUnreachableError(
                 f"server `{self._name}` is failing ({self.condition.detail}): it is tried again in {wait:.1f} seconds"
             )
 
     def started(self) -> float:
         """It was started; it may still fail at once. Returns the moment, for `ended`."""
-        self.vitals = Vitals(self.vitals.failing_since, self.vitals.failures, self.vitals.starts + 1)
+        vitals = self.vitals
+        self.vitals = replace(vitals, starts=vitals.starts + 1, restarts=vitals.restarts + self._is_down)
+        self._is_down = False
         if not self.vitals.failures:
-            self.condition = Condition(Health.READY)
+            self._turn(Condition(Health.READY))
         return self._clock.monotonic()
 
     def answered(self) -> None:
         """It said something that makes sense. The pause after the next failure is not shortened by that."""
         if self.condition.health is not Health.READY:
-            self.condition = Condition(Health.READY)
+            self._turn(Condition(Health.READY))
+
+    def well(self) -> None:
+        """It answered, and nothing of ours has to live on for that: what failed before does not count any more."""
+        if self.condition.health is not Health.READY:
+            self.recovered()
+            self._turn(Condition(Health.READY))
 
     def failed(self, why: str) -> None:
         """It could not be started or reached.
@@ -79,10 +97,12 @@ class Pulse:
         Args:
             why: our own words, safe to show to a client.
         """
-        failures = self.vitals.failures + 1
-        since = self.vitals.failing_since or self._clock.now()
-        self.vitals = Vitals(since, failures, self.vitals.starts)
-        self.condition = Condition(Health.FAILING, why)
+        now, vitals = self._clock.now(), self.vitals
+        failures = vitals.failures + 1
+        since = vitals.failing_since or now
+        self.vitals = replace(vitals, failing_since=since, failures=failures, last_error=why, last_error_at=now)
+        self._is_down = True
+        self._turn(Condition(Health.FAILING, why))
         self._not_before = self._clock.monotonic() + self._pause(failures)
 
     def ended(self, why: str, started: float) -> None:
@@ -93,15 +113,42 @@ class Pulse:
 
     def recovered(self) -> None:
         """It has been well for long enough."""
-        self.vitals = Vitals(starts=self.vitals.starts)
+        self.vitals = replace(self.vitals, failing_since=None, failures=0)
         self._not_before = 0.0
 
     def stopped(self) -> None:
         """We stopped it for good."""
-        self.condition = Condition(Health.STOPPED)
+        self._turn(Condition(Health.STOPPED))
+
+    @property
+    def wait(self) -> float:
+        """Seconds until it may be tried again."""
+        return max(0.0, self._not_before - self._clock.monotonic()) if self.vitals.failures else 0.0
+
+    def _turn(self, condition: Condition) -> None:
+        if condition.health is not self.condition.health:
+            self.vitals = replace(self.vitals, since=self._clock.now())
+        self.condition = condition
 
     def _pause(self, failures: int) -> float:
         if failures < 2:
             return 0.0
         full = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(failures - 2, 16))
         return full * (0.5 + self._jitter() / 2)
+
+
+class Watched:
+    """A server whose health is that of its pulse."""
+
+    pulse: Pulse
+    """Remembers failures, and says when it may be tried again."""
+
+    @property
+    def condition(self) -> Condition:
+        """How it is now."""
+        return self.pulse.condition
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it has been doing."""
+        return self.pulse.vitals

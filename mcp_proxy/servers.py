@@ -28,7 +28,7 @@ from mcp_proxy.bridge.server import BridgedServer
 from mcp_proxy.bridge.server import Means as BridgeMeans
 from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import Condition, Era, Link, Server, UpstreamTimeoutError, UpstreamUnreachableError
-from mcp_proxy.pulse import Pulse, Vitals
+from mcp_proxy.pulse import Pulse, Vitals, Watched
 from mcp_proxy.transports.sse import SseServer, Stream, StreamError
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command
@@ -109,16 +109,16 @@ async def open_servers(
 
 def server_of(name: str, entry: McpServer, means: Means, *, alone: bool = False) -> Server:
     """The server that an entry of the configuration describes."""
+    pulse = Pulse(name, means.clock, means.jitter)
     if entry.type == "stdio" or (entry.type is None and entry.command):
         command = Command(entry.command, entry.args, entry.env, entry.cwd)
-        pulse = Pulse(name, means.clock, means.jitter)
         child = StdioServer(name, command, limits=means.limits, pulse=pulse, alone=alone)
         return OnlyChild(child) if alone else child
     if entry.type == "sse":
-        return _sse(name, entry, means)
+        return _sse(name, entry, means, pulse)
     if entry.type is None:
-        return AnyHttpServer(name, entry, means)
-    return _http(name, entry, means)
+        return AnyHttpServer(name, entry, means, pulse)
+    return _http(name, entry, means, pulse)
 
 
 def reports(servers: Mapping[str, Server]) -> list[Report]:
@@ -128,24 +128,24 @@ def reports(servers: Mapping[str, Server]) -> list[Report]:
             one.name,
             one.transport,
             one.condition,
-            one.vitals if isinstance(one, StdioServer | SseServer | AnyHttpServer) else Vitals(),
+            one.vitals if isinstance(one, Watched) else Vitals(),
         )
         for one in (server.inner if isinstance(server, BridgedServer) else server for server in servers.values())
     ]
 
 
-class AnyHttpServer:
+class AnyHttpServer(Watched):
     """A server of which only the address is known: Streamable HTTP, or else HTTP+SSE.
 
     Asked once with `server/discover`. A server that answers 400, 404 or 405 without a JSON-RPC error, and opens an SSE
     stream that names an address to POST to, is one of 2024-11-05 (specification, "Backwards Compatibility").
     """
 
-    def __init__(self, name: str, entry: McpServer, means: Means) -> None:
+    def __init__(self, name: str, entry: McpServer, means: Means, pulse: Pulse) -> None:
         self.name = name
+        self.pulse = pulse
         self._entry = entry
         self._means = means
-        self._pulse = Pulse(name, means.clock, means.jitter)
         self._carrier = Carrier(means.client, means.credential(name, entry))
         self._asking = anyio.Lock()
         self._chosen: HttpServer | SseServer | None = None
@@ -154,16 +154,6 @@ class AnyHttpServer:
     def transport(self) -> str:
         """`http` or `sse`; `http` as long as nobody asked."""
         return self._chosen.transport if self._chosen else "http"
-
-    @property
-    def condition(self) -> Condition:
-        """How it is now."""
-        return self._chosen.condition if self._chosen else self._pulse.condition
-
-    @property
-    def vitals(self) -> Vitals:
-        """How it has been doing."""
-        return self._chosen.vitals if isinstance(self._chosen, SseServer) else self._pulse.vitals
 
     async def open(self, principal: Principal, era: Era) -> Link:
         """A link over the transport that the server speaks.
@@ -180,24 +170,23 @@ class AnyHttpServer:
         """Close every link."""
         if self._chosen is not None:
             await self._chosen.aclose()
-        self._pulse.stopped()
+        self.pulse.stopped()
 
     async def _choose(self, principal: Principal) -> HttpServer | SseServer:
-        self._pulse.check()
+        self.pulse.check()
         try:
             with anyio.fail_after(self._means.limits.connect_seconds):
                 refuses = await self._refuses_posts(principal)
             is_old = refuses and await self._opens_a_stream(principal)
         except TimeoutError:
-            self._pulse.failed("it does not answer in time")
+            self.pulse.failed("it does not answer in time")
             raise UpstreamTimeoutError(f"server `{self.name}` did not answer in time") from None
         except (aiohttp.ClientError, OSError):
-            self._pulse.failed("it cannot be reached")
+            self.pulse.failed("it cannot be reached")
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached") from None
-        self._pulse.recovered()
-        self._pulse.started()
+        self.pulse.well()
         log.info("server %s speaks %s", self.name, "HTTP+SSE" if is_old else "Streamable HTTP")
-        return (_sse if is_old else _http)(self.name, self._entry, self._means)
+        return (_sse if is_old else _http)(self.name, self._entry, self._means, self.pulse)
 
     async def _refuses_posts(self, principal: Principal) -> bool:
         headers = {
@@ -221,24 +210,25 @@ class AnyHttpServer:
         return False
 
 
-def _http(name: str, entry: McpServer, means: Means) -> HttpServer:
+def _http(name: str, entry: McpServer, means: Means, pulse: Pulse) -> HttpServer:
     return HttpServer(
         name,
         entry.url,
         client=means.client,
         limits=means.limits,
+        pulse=pulse,
         headers=entry.headers,
         credential=means.credential(name, entry),
     )
 
 
-def _sse(name: str, entry: McpServer, means: Means) -> SseServer:
+def _sse(name: str, entry: McpServer, means: Means, pulse: Pulse) -> SseServer:
     return SseServer(
         name,
         entry.url,
         client=means.client,
         limits=means.limits,
-        pulse=Pulse(name, means.clock, means.jitter),
+        pulse=pulse,
         group=means.group,
         headers=entry.headers,
         credential=means.credential(name, entry),

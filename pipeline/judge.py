@@ -6,6 +6,7 @@ Acting on what they say is the business of `pipeline/passage.py`.
 import logging
 from dataclasses import dataclass, field, replace
 
+from approvals.desk import Held
 from governance.exchange import Exchange, Phase
 from governance.stage import Stage
 from governance.verdict import ALLOWED, Decision, Verdict, strongest
@@ -84,3 +85,26 @@ def _applied(exchange: Exchange, verdict: Verdict, phase: Phase) -> Exchange:
     if exchange.response is None:
         return replace(exchange, findings=findings)
     return replace(exchange, findings=findings, response=exchange.response.edited(verdict.edits))
+
+
+def shaded(verdict: Verdict, judged: Judgement) -> Verdict:
+    """The verdict, with what rules in shadow mode would have decided."""
+    return replace(verdict, shadow=judged.shadow) if judged.verdicts and judged.shadow else verdict
+
+
+def version_of(judged: Judgement) -> str:
+    """The version of the policy that judged, if one did."""
+    return next((one.version for one in judged.verdicts if one.version), "")
+
+
+def not_approved(held: Held, verdict: Verdict) -> Verdict:
+    """What becomes of a call that a person was asked about, and that may not run."""
+    rule = f"approval.{held.state.value}"
+    return Verdict(
+        Decision.DENY, by="approval", rule=rule, reason=held.reason or verdict.reason, version=verdict.version
+    )
+
+
+def left(reason: str = "the client left before it was decided") -> Verdict:
+    """What becomes of an exchange whose client is gone."""
+    return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)

@@ -7,7 +7,7 @@ chosen by `pipeline/record.py`. It knows neither HTTP nor MCP.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
 import anyio
@@ -18,11 +18,13 @@ from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase, Role
 from governance.stage import Outcome, RefusedError
 from governance.store import Work
-from governance.verdict import ALLOWED, Decision, Finding, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Verdict, strongest
 from pipeline import record
-from pipeline.judge import Judgement, broken, judge, unwritable
+from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
 from pipeline.stages import Stages
+from pipeline.strand import Strand
 from pipeline.stream import StreamGuard
+from pipeline.tally import Tally
 from sessions.killswitch import KillSwitch, Scope
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Organs:
     utilization: Callable[[str], int | None] = lambda _exchange_id: None
     """Percent of the fullest budget that an exchange reserved from, where there is one."""
     masked_content: bool = False
+    tally: Tally = field(default_factory=Tally)
 
 
 class Passage:
@@ -88,6 +91,8 @@ class Passage:
         """Whether the request is the caller's to forward: before that, nothing of it was used."""
         self._settled = False
         self._began = organs.clock.monotonic()
+        self._own = 0.0
+        """Seconds that Wicket itself took, without whoever was waited for."""
 
     async def respond(self, body: Body) -> Exchange:
         """Judge a whole response; what comes back carries the response that may leave.
@@ -95,16 +100,18 @@ class Passage:
         Raises:
             RefusedError: the response is withheld.
         """
+        began = self._organs.clock.monotonic()
         judged = await judge(self._organs.stages.response, self.exchange.answered(body), Phase.RESPONSE)
-        self.exchange, self._response = judged.exchange, _shaded(judged.winner, judged)
+        self.took_since(began)
+        self.exchange, self._response = judged.exchange, shaded(judged.winner, judged)
         self.warnings += judged.warnings
         self._refuse_response()
         return self.exchange
 
-    def stream(self, channel: str, role: Role = Role.ASSISTANT) -> "Strand":
+    def stream(self, channel: str, role: Role = Role.ASSISTANT) -> Strand:
         """The guard of one channel of streamed text (a choice, a block, the arguments of a call), in its role."""
         if channel not in self._streams:
-            self._streams[channel] = Strand(self, self._organs.stream(self.exchange, role))
+            self._streams[channel] = Strand(self._organs.stream(self.exchange, role), self.exchange.id, self.withhold)
         return self._streams[channel]
 
     async def settle(self, outcome: Outcome) -> None:
@@ -130,6 +137,10 @@ class Passage:
         judged = await judge(stages, self.exchange, Phase.RESPONSE)
         self._response = strongest((*judged.verdicts, self._response))
 
+    def took_since(self, moment: float) -> None:
+        """All since `moment` was our own time."""
+        self._own += self._organs.clock.monotonic() - moment
+
     def withhold(self, verdict: Verdict) -> NoReturn:
         """Refuse the response, or the rest of a stream.
 
@@ -147,6 +158,12 @@ class Passage:
         Raises:
             RefusedError: it must not be forwarded.
         """
+        try:
+            await self._admit()
+        finally:
+            self.took_since(self._began)
+
+    async def _admit(self) -> None:
         judged = await judge(self._organs.stages.request, self.exchange, Phase.REQUEST)
         verdict, ticket = judged.winner, ""
         if verdict.decision is Decision.HOLD:
@@ -157,7 +174,7 @@ class Passage:
         if last.winner.decision.strength >= Decision.HOLD.strength:
             await self._refuse(judged, last.winner)
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
-        final = _shaded(strongest((verdict, last.winner)), judged)
+        final = shaded(strongest((verdict, last.winner)), judged)
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
         self._handed_over = True
 
@@ -165,26 +182,38 @@ class Passage:
         """Hold the call. Returns the id of the ticket that was used up for it."""
         verdict, exchange = judged.winner, judged.exchange
         try:
-            held = await self._organs.desk.hold(exchange, verdict, attendance=self._attendance)
+            held = await self._wait(exchange, verdict)
         except Exception:
             log.exception("nobody can be asked, so exchange %s is refused", exchange.id)
             await self._refuse(judged, broken("approval"))
         if held.state is not HeldState.APPROVED:
-            await self._refuse(judged, _not_approved(held, verdict), held)
+            await self._refuse(judged, not_approved(held, verdict), held)
         again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
         if again.winner.decision.strength > Decision.HOLD.strength:
             await self._refuse(judged, again.winner, held)
-        if again.exchange.request is not exchange.request or _version(again) != _version(judged):
+        if again.exchange.request is not exchange.request or version_of(again) != version_of(judged):
             changed = "the rules changed while the call waited: make it again"
             await self._refuse(
                 judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held
             )
         if not self._attendance.present:
-            await self._refuse(judged, _left("the client left before the call was approved"), held)
+            await self._refuse(judged, left("the client left before the call was approved"), held)
         if not await self._used_up(held):
             used = "the approval was used, or ran out, before the call could run: make it again"
             await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
         return held.ticket
+
+    async def _wait(self, exchange: Exchange, verdict: Verdict) -> Held:
+        tally, began, state = self._organs.tally, self._organs.clock.monotonic(), "abandoned"
+        tally.waiting += 1
+        try:
+            held = await self._organs.desk.hold(exchange, verdict, attendance=self._attendance)
+            state = held.state.value
+            return held
+        finally:
+            tally.waiting -= 1
+            tally.hold(state)
+            self._own -= self._organs.clock.monotonic() - began
 
     async def _used_up(self, held: Held) -> bool:
         """Use the approval up for this call; what could not be used up does not count."""
@@ -197,12 +226,12 @@ class Passage:
     async def _refuse(self, judged: Judgement, verdict: Verdict, held: Held | None = None) -> NoReturn:
         """Record the refusal, kill if asked to, and raise."""
         self.exchange = judged.exchange
-        ticket = held.ticket if held else ""
         kills = verdict.decision is Decision.KILL and verdict.by != "kill"
         # The kill cuts this exchange too, and so would cut short its record and whatever else the kill closes.
         with anyio.CancelScope(shield=kills):
             try:
-                await self._write_decision(Tag.EXCHANGE_REFUSED, _shaded(verdict, judged), judged, ticket)
+                ticket = held.ticket if held else ""
+                await self._write_decision(Tag.EXCHANGE_REFUSED, shaded(verdict, judged), judged, ticket)
             finally:
                 if kills:
                     await self._kill(verdict)
@@ -227,10 +256,18 @@ class Passage:
         except AuditError as error:
             self._decided = Tag.EXCHANGE_REFUSED
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
+            self._organs.tally.judge(self.exchange.action, Decision.DENY)
             raise RefusedError(unwritable(), self.exchange.id) from None
+        self._organs.tally.judge(self.exchange.action, verdict.decision)
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
+        try:
+            await self._leave(error)
+        finally:
+            self._organs.tally.added.add(self._own)
+
+    async def _leave(self, error: BaseException | None) -> None:
         if self._settled:
             return
         outcome = self._outcome_of(error)
@@ -248,7 +285,9 @@ class Passage:
         verdict = self.cut_by
         if verdict is None and isinstance(error, Exception):
             verdict = broken("guard")
-        draft = record.decision(Tag.EXCHANGE_REFUSED, self.exchange, verdict or _left())
+        verdict = verdict or left()
+        draft = record.decision(Tag.EXCHANGE_REFUSED, self.exchange, verdict)
+        self._organs.tally.judge(self.exchange.action, verdict.decision)
         try:
             await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))
         except AuditError as failure:
@@ -270,17 +309,27 @@ class Passage:
         self._settled = True
         if self.cut_by is not None:
             outcome, self._response = replace(outcome, status="killed"), self.cut_by
-        elapsed = round((self._organs.clock.monotonic() - self._began) * 1000)
-        draft = record.completion(self.exchange, self._response, outcome, milliseconds=elapsed)
+        began = self._organs.clock.monotonic()
+        elapsed = round((began - self._began) * 1000)
+        self._count_ending(outcome)
+        draft, written = record.completion(self.exchange, self._response, outcome, milliseconds=elapsed), False
         kills = self._response.decision is Decision.KILL and self._response.by != "kill"
         if not kills and not any(stage.owes(self.exchange) for stage in self._organs.stages.settling):
-            return await self._write_ending(draft)  # in the log's hands before anything waits
-        with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-            await self._close_stages(outcome)
-            if kills:
-                await self._kill(self._response)
-            return await self._write_ending(draft)
-        return False
+            written = await self._write_ending(draft)  # in the log's hands before anything waits
+        else:
+            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                await self._close_stages(outcome)
+                if kills:
+                    await self._kill(self._response)
+                written = await self._write_ending(draft)
+        self.took_since(began)
+        return written
+
+    def _count_ending(self, outcome: Outcome) -> None:
+        tally, withheld = self._organs.tally, self._response.decision.strength >= Decision.HOLD.strength
+        tally.end(self.exchange.action, "withheld" if withheld and outcome.status != "killed" else outcome.status)
+        tally.input_tokens += outcome.input_tokens
+        tally.output_tokens += outcome.output_tokens
 
     async def _write_ending(self, draft: Draft) -> bool:
         try:
@@ -315,63 +364,3 @@ class Passage:
             await self._organs.kills.kill(Scope.SESSION, run, reason=verdict.reason, actor=actor)
         except Exception:
             log.exception("run %s could not be stopped; exchange %s is refused", run, self.exchange.id)
-
-
-@dataclass
-class Strand:
-    """One channel of streamed text on its way out."""
-
-    passage: Passage
-    guard: StreamGuard
-
-    def feed(self, text: str) -> str:
-        """Take in more text; returns what may leave now.
-
-        Raises:
-            RefusedError: what was found must not leave.
-        """
-        return self._checked(lambda: self.guard.feed(text))
-
-    def close(self) -> str:
-        """The channel ended; returns what was still held back.
-
-        Raises:
-            RefusedError: what was found must not leave.
-        """
-        return self._checked(self.guard.close)
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What was found in this channel."""
-        return tuple(self.guard.findings)
-
-    def _checked(self, step: Callable[[], str]) -> str:
-        try:
-            text = step()
-        except Exception:
-            log.exception("a stream could not be scanned, so exchange %s is cut", self.passage.exchange.id)
-            self.passage.withhold(broken("detect"))
-        verdict = self.guard.verdict
-        if verdict.decision.strength >= Decision.HOLD.strength:
-            self.passage.withhold(verdict)
-        return text
-
-
-def _shaded(verdict: Verdict, judged: Judgement) -> Verdict:
-    """The verdict, with what rules in shadow mode would have decided."""
-    return replace(verdict, shadow=judged.shadow) if judged.verdicts and judged.shadow else verdict
-
-
-def _version(judged: Judgement) -> str:
-    return next((one.version for one in judged.verdicts if one.version), "")
-
-
-def _not_approved(held: Held, verdict: Verdict) -> Verdict:
-    rule = f"approval.{held.state.value}"
-    return Verdict(
-        Decision.DENY, by="approval", rule=rule, reason=held.reason or verdict.reason, version=verdict.version
-    )
-
-
-def _left(reason: str = "the client left before it was decided") -> Verdict:
-    return Verdict(Decision.DENY, by="guard", rule="client.left", reason=reason)

@@ -54,6 +54,7 @@ from pipeline import stages
 from pipeline.guard import Guard
 from pipeline.passage import Organs
 from pipeline.stream import StreamGuard
+from pipeline.tally import Tally
 from sessions.killswitch import Kill, KillStage, KillSwitch, Scope
 from sessions.loop_stage import LoopStage
 from sessions.roll import Roll
@@ -87,6 +88,8 @@ class Runtime:
     runs: SqlRuns
     roll: Roll
     guard: Guard
+    tally: Tally
+    """What this process counts."""
     key_for: Callable[[str], bytes] = field(repr=False)
     """The key for a purpose, derived from the master key (`governance.audit.keys.derive`)."""
 
@@ -187,6 +190,7 @@ def _assemble(
         runs=runs,
         roll=roll,
         guard=Guard(organs),
+        tally=organs.tally,
         key_for=partial(derive, secrets.master),
     )
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,11 +15,16 @@ from governance.clock import Clock
 from governance.config.load import ConfigError, Reading, inspect
 from governance.config.models import Config, Listen
 from governance.config.secrets import SecretsError, open_secrets
+from governance.health.report import FAILING, UNKNOWN, Report, current
+from governance.health.store import SqlHealth
+from governance.jsontree import Json, JsonObject
 from governance.policy.load import load as load_policy
 from governance.store import StoreError
 from wicket.installation import InstallationError, check_installation
 from wicket.office import open_office
 from wicket.signs import Sign, signs_of
+
+_SQLITE = "sqlite:///"
 
 
 class Health(StrEnum):
@@ -37,6 +42,12 @@ class Finding:
     subject: str
     health: Health
     text: str
+    facts: JsonObject = field(default_factory=dict[str, Json])
+    """The same for programs, where there is more to tell."""
+
+    def as_json(self) -> JsonObject:
+        """For programs."""
+        return {"subject": self.subject, "health": self.health.value, "text": self.text, **self.facts}
 
 
 async def examine(config_file: Path, clock: Clock) -> list[Finding]:
@@ -49,7 +60,8 @@ async def examine(config_file: Path, clock: Clock) -> list[Finding]:
     config = reading.config
     findings += [*_configuration(reading), *_policies(config), _secrets(config), await _database(config, clock)]
     findings += [_listen("gateway", config.gateway), _listen("mcp", config.mcp)]
-    findings += [*_providers(config), *_servers(config), *await _signs(config, clock), _engine(config)]
+    findings += [*_providers(config), *_servers(config), *await _standing(config, clock)]
+    findings += [*await _signs(config, clock), _engine(config)]
     return findings
 
 
@@ -86,9 +98,9 @@ def _secrets(config: Config) -> Finding:
 
 
 async def _database(config: Config, clock: Clock) -> Finding:
-    sqlite = config.database.removeprefix("sqlite:///")
-    if sqlite != config.database and not await anyio.Path(sqlite).exists():
-        return Finding("database", Health.BAD, f"`{sqlite}` is not there: run `wicket init`")
+    if not await _has_database(config):
+        missing = config.database.removeprefix(_SQLITE)
+        return Finding("database", Health.BAD, f"`{missing}` is not there: run `wicket init`")
     try:
         async with open_office(config, clock) as office:
             keys = [key for key in await office.keys.all() if not key.refusal(clock.now())]
@@ -97,6 +109,11 @@ async def _database(config: Config, clock: Clock) -> Finding:
     if not keys and not config.identity.anonymous:
         return Finding("database", Health.NOTE, "no valid key, so nobody can come in: `wicket keys create`")
     return Finding("database", Health.WELL, f"`{office.store.name}`, {len(keys)} valid keys")
+
+
+async def _has_database(config: Config) -> bool:
+    """Whether there is a file to look into: opening would make one."""
+    return not config.database.startswith(_SQLITE) or await anyio.Path(config.database.removeprefix(_SQLITE)).exists()
 
 
 def _listen(name: str, listen: Listen) -> Finding:
@@ -127,6 +144,30 @@ def _servers(config: Config) -> Iterator[Finding]:
         else:
             text = f"the program `{server.command}` is not there: install it, or give its whole path"
             yield Finding(subject, Health.BAD, text)
+
+
+async def _standing(config: Config, clock: Clock) -> list[Finding]:
+    """How the servers are, as the MCP proxies say that run now."""
+    if not config.mcp_servers or not await _has_database(config):
+        return []
+    try:
+        async with open_office(config, clock) as office:
+            found = current(await SqlHealth(office.store, clock).all(), list(config.mcp_servers), clock.now())
+    except (StoreError, SecretsError):
+        return []  # said already, of the database
+    if not any(one.is_known for one in found):
+        return [Finding("servers", Health.NOTE, "no MCP proxy runs now, so how they are is not known")]
+    return [Finding(f"server {one.server}", *_told(one), {"server": asdict(one)}) for one in found]
+
+
+def _told(report: Report) -> tuple[Health, str]:
+    restarts = f", restarted {report.restarts} times" if report.restarts else ""
+    if report.state == FAILING:
+        return Health.BAD, f"failing since {report.since}: {report.last_error}{restarts}"
+    if report.state == UNKNOWN:
+        return Health.WELL, "not needed yet, so not known"
+    error = f"; last error at {report.last_error_at}: {report.last_error}" if report.last_error else ""
+    return Health.WELL, f"{report.state} since {report.since}, {report.tools} tools{restarts}{error}"
 
 
 async def _signs(config: Config, clock: Clock) -> list[Finding]:

@@ -9,14 +9,15 @@ from gateway.app import open_gateway, render
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.addresses import console_address
-from wicket.serve import Service
+from wicket.metrics import with_metrics
+from wicket.serve import Service, record_refused
 
 
 @contextlib.asynccontextmanager
 async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
     """The application of this process."""
     async with open_gateway(runtime, mounts={"/console": build_console(runtime)}) as app:
-        yield app
+        yield with_metrics(app, runtime, render, record_refused(runtime, "llm"))
 
 
 async def greet(runtime: Runtime) -> str:

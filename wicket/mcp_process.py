@@ -4,17 +4,23 @@ import contextlib
 import secrets
 from collections.abc import AsyncGenerator
 
+import anyio
+
+from governance.health.report import Report
+from governance.health.store import SqlHealth
 from mcp_proxy.aggregate_cursor import CURSOR_KEY
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.errors import render
+from mcp_proxy.heartbeat import Heartbeat, told
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import ProtectedResource
 from mcp_proxy.servers import open_servers
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
+from wicket.metrics import with_metrics
 from wicket.serve import Service, record_refused
 
 
@@ -45,7 +51,16 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
     ):
-        yield app
+        health = SqlHealth(runtime.store, runtime.clock)
+
+        def look() -> list[Report]:
+            return told(servers, runtime.catalog.count)
+
+        heart = Heartbeat(secrets.token_hex(8), health, runtime.clock, look)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(heart.run)
+            yield with_metrics(app, runtime, render, organs.record, look)
+            tasks.cancel_scope.cancel()
 
 
 async def greet(_: Runtime) -> str:

@@ -59,6 +59,8 @@ class Journal:
         self._clock = clock
         self._writer = writer
         self._chain = _Chain(keys.derive(master, keys.AUDIT_MAC))
+        self.failures = 0
+        """How many events this log could not make durable. Whoever waited for one was told, and refused."""
 
     async def append(self, draft: Draft, within: Work[Any] | None = None) -> Receipt:
         """Make an event durable, together with what `within` does in the same transaction: both or neither.
@@ -74,7 +76,11 @@ class Journal:
             return await self._store.append(self._chain, self._entry(draft), within)
         except ConflictError:
             raise
+        except AuditError:
+            self.failures += 1
+            raise
         except StoreError as error:
+            self.failures += 1
             raise AuditError(f"the audit log could not be written: {error}") from error
 
     def _entry(self, draft: Draft) -> _Entry:

@@ -105,6 +105,10 @@ class Catalog:
         known = self.seen(server, tool)
         return known.definition, known.annotations
 
+    def count(self, server: str) -> int:
+        """How many tools a server has ever listed."""
+        return len(self._servers.get(server, ()))
+
     def tools(self) -> Mapping[str, frozenset[str]]:
         """The names of the tools of each server that has listed any."""
         return {server: frozenset(tools) for server, tools in self._servers.items() if tools}

@@ -232,6 +232,25 @@ class EndpointRow(SQLModel, table=True):
     disabled_at: str = Field(sa_type=Text, description="When it said that it is gone.")
 
 
+class ServerHealthRow(SQLModel, table=True):
+    """How an MCP server is, as one process that runs it said last (`governance/health`). Old rows mean nothing."""
+
+    __tablename__ = _named("server_health")
+
+    server: str = Field(primary_key=True, sa_type=Text, description="Name of the server in the configuration.")
+    process: str = Field(primary_key=True, sa_type=Text, description="Random id of the process that says so.")
+    transport: str = Field(default="", sa_type=Text, description="`stdio`, `http` or `sse`.")
+    state: str = Field(sa_type=Text, description="`unknown`, `ready`, `failing` or `stopped`.")
+    since: str = Field(default="", sa_type=Text, description="Since when the state is so.")
+    starts: int = Field(default=0, sa_type=BigInteger, description="How often it was started or connected to.")
+    restarts: int = Field(default=0, sa_type=BigInteger, description="How many of those followed a failure.")
+    failures: int = Field(default=0, sa_type=BigInteger, description="How often in a row it failed up to now.")
+    last_error: str = Field(default="", sa_type=Text, description="How it failed last, in our own words.")
+    last_error_at: str = Field(default="", sa_type=Text, description="When that was.")
+    tools: int = Field(default=0, sa_type=BigInteger, description="How many tools it has ever listed.")
+    seen_at: str = Field(sa_type=Text, description="When the process said so last.")
+
+
 class LoginRow(SQLModel, table=True):
     """A one-time link or a session of the console (`console`). The token itself is nowhere: only its hash."""
 

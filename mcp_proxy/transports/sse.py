@@ -20,14 +20,13 @@ from governance.sse import EventTooLargeError, SseEvent, SseParser
 from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import (
     NO_HEADERS,
-    Condition,
     Era,
     LinkLostError,
     UpstreamError,
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
-from mcp_proxy.pulse import Pulse, Vitals
+from mcp_proxy.pulse import Pulse, Watched
 from mcp_proxy.transports.piped import PipedLink
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ _MESSAGE = ("", "message")
 _NOT_FOUND = 404
 
 
-class SseServer:
+class SseServer(Watched):
     """A configured upstream server that is reached over HTTP+SSE.
 
     Args:
@@ -69,20 +68,10 @@ class SseServer:
         self._url = url
         self._carrier = Carrier(client, credential)
         self._limits = limits
-        self._pulse = pulse
+        self.pulse = pulse
         self._group = group
         self._headers = dict(headers)
         self._links: set[PipedLink] = set()
-
-    @property
-    def condition(self) -> Condition:
-        """How it is now."""
-        return self._pulse.condition
-
-    @property
-    def vitals(self) -> Vitals:
-        """How it has been doing."""
-        return self._pulse.vitals
 
     async def open(self, principal: Principal, era: Era) -> PipedLink:
         """A stream of its own.
@@ -90,7 +79,7 @@ class SseServer:
         Raises:
             UpstreamError: it cannot be opened, or not yet again.
         """
-        self._pulse.check()
+        self.pulse.check()
         link = PipedLink(
             self.name,
             era,
@@ -105,15 +94,15 @@ class SseServer:
                     self._carrier, principal, self._url, self._headers, self._limits.response_bytes
                 )
         except TimeoutError:
-            self._pulse.failed("it does not answer in time")
+            self.pulse.failed("it does not answer in time")
             raise UpstreamTimeoutError(f"server `{self.name}` did not open its stream in time") from None
         except StreamError as error:
-            self._pulse.failed(str(error))
+            self.pulse.failed(str(error))
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached: {error}") from None
         link.wire = SseWire(self, principal, stream)
         self._links.add(link)
-        began = self._pulse.started()
-        self._pulse.answered()
+        began = self.pulse.started()
+        self.pulse.answered()
         self._group.start_soon(self._read, link, stream, began)
         return link
 
@@ -121,7 +110,7 @@ class SseServer:
         """End every stream."""
         for link in list(self._links):
             await link.close()
-        self._pulse.stopped()
+        self.pulse.stopped()
 
     async def post(self, principal: Principal, url: str, raw: bytes) -> None:
         """POST one message.
@@ -167,7 +156,7 @@ class SseServer:
             stream.close()
         if not link.is_lost:
             log.warning("server %s: %s", self.name, how)
-            self._pulse.ended(how, began)
+            self.pulse.ended(how, began)
             link.lost(how)
         self._links.discard(link)
 

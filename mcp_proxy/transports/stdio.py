@@ -14,9 +14,9 @@ import anyio
 
 from governance.config.models import Limits
 from governance.exchange import Principal
-from mcp_proxy.link import NO_HEADERS, Condition, Era, LinkLostError, Reply, UpstreamError, UpstreamUnreachableError
+from mcp_proxy.link import NO_HEADERS, Era, LinkLostError, Reply, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message
-from mcp_proxy.pulse import Pulse, Vitals
+from mcp_proxy.pulse import Pulse, Watched
 from mcp_proxy.transports.piped import PipedLink
 from mcp_proxy.transports.stdio_child import Child, Command
 
@@ -74,7 +74,7 @@ class ChildWire:
             await self.child.wait()
 
 
-class StdioServer:
+class StdioServer(Watched):
     """A configured upstream server that we start.
 
     Args:
@@ -91,7 +91,7 @@ class StdioServer:
         self.name = name
         self._command = command
         self._limits = limits
-        self._pulse = pulse
+        self.pulse = pulse
         self._alone = alone
         self._links: dict[PipedLink, str] = {}
         """Whose child each is, by key id."""
@@ -102,16 +102,6 @@ class StdioServer:
         """Set when a child has ended without being asked to."""
         self.exit_code = 0
         """Of the last child that ended, as `subprocess` has it."""
-
-    @property
-    def condition(self) -> Condition:
-        """How it is now."""
-        return self._pulse.condition
-
-    @property
-    def vitals(self) -> Vitals:
-        """How it has been doing."""
-        return self._pulse.vitals
 
     async def open(self, principal: Principal, era: Era) -> "PipedLink | SharedLink":
         """A child of its own (legacy), or a share of the principal's child (modern).
@@ -142,7 +132,7 @@ class StdioServer:
         async with self._starting:
             if self._closed:
                 raise UpstreamUnreachableError(f"server `{self.name}` is stopped")
-            self._pulse.check()
+            self.pulse.check()
             if len(self._links) >= MOST_CHILDREN:
                 raise UpstreamUnreachableError(f"server `{self.name}` has {MOST_CHILDREN} sessions: close one")
             if sum(holder == key_id for holder in self._links.values()) >= MOST_OF_ONE_KEY:
@@ -160,7 +150,7 @@ class StdioServer:
             async with anyio.create_task_group() as group:
                 for link in list(self._links):
                     group.start_soon(link.close)
-        self._pulse.stopped()
+        self.pulse.stopped()
 
     def send_signal(self, number: int) -> None:
         """Pass a signal to every child and what it started."""
@@ -177,10 +167,10 @@ class StdioServer:
             silence=self._limits.upstream_seconds,
             on_close=lambda: self._links.pop(link, None),
         )
-        began = self._pulse.started()
+        began = self.pulse.started()
 
         def heard(line: bytes) -> None:
-            self._pulse.answered()
+            self.pulse.answered()
             link.receive(line)
 
         def gone(how: str) -> None:
@@ -192,12 +182,12 @@ class StdioServer:
             if not asked:
                 self.exited.set()
                 log.warning("server %s has stopped: %s", self.name, how)
-                self._pulse.ended(how, began)
+                self.pulse.ended(how, began)
 
         try:
             child = await Child.start(self.name, self._command, self._limits.response_bytes, heard, gone)
         except UpstreamError:
-            self._pulse.failed("it cannot be started")
+            self.pulse.failed("it cannot be started")
             raise
         link.wire = ChildWire(child, self.name, self._limits.upstream_seconds)
         self._links[link] = key_id

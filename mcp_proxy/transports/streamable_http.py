@@ -20,16 +20,15 @@ from governance.sse import EventTooLargeError, SseEvent, SseParser
 from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import (
     NO_HEADERS,
-    Condition,
     Era,
     Event,
-    Health,
     LinkLostError,
     UpstreamError,
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
+from mcp_proxy.pulse import Pulse, Watched
 from mcp_proxy.transports.piped import Nothing, One
 
 SESSION = "mcp-session-id"
@@ -66,7 +65,7 @@ async def open_client() -> AsyncGenerator[aiohttp.ClientSession]:
         yield client
 
 
-class HttpServer:
+class HttpServer(Watched):
     """A configured upstream server that is reached over Streamable HTTP."""
 
     transport = "http"
@@ -78,11 +77,12 @@ class HttpServer:
         *,
         client: aiohttp.ClientSession,
         limits: Limits,
+        pulse: Pulse,
         headers: Mapping[str, str] = NO_HEADERS,
         credential: Credential = NOTHING,
     ) -> None:
         self.name = name
-        self.condition = Condition()
+        self.pulse = pulse
         self._url = URL(url)
         self._carrier = Carrier(client, credential)
         self._limits = limits
@@ -105,7 +105,7 @@ class HttpServer:
         async with anyio.create_task_group() as group:
             for link in list(self._links):
                 group.start_soon(link.close)
-        self.condition = Condition(Health.STOPPED)
+        self.pulse.stopped()
 
     def forget(self, link: "HttpLink") -> None:
         """The link was closed."""
@@ -129,16 +129,15 @@ class HttpServer:
                 timeout=self._patient if patient else self._impatient,
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            self.condition = Condition(Health.FAILING, "it cannot be reached")
+            self.pulse.failed("it cannot be reached")
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be reached") from None
         except TimeoutError:
-            self.condition = Condition(Health.FAILING, "it does not answer in time")
+            self.pulse.failed("it does not answer in time")
             raise UpstreamTimeoutError(f"server `{self.name}` did not answer in time") from None
         except aiohttp.ClientError:
-            self.condition = Condition(Health.FAILING, "it dropped the connection")
+            self.pulse.failed("it dropped the connection")
             raise UpstreamError(f"server `{self.name}` dropped the connection") from None
-        if self.condition.health is not Health.READY:
-            self.condition = Condition(Health.READY)
+        self.pulse.well()
         return response
 
     @property

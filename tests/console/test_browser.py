@@ -160,7 +160,7 @@ def test_nothing_on_a_page_is_refused_by_its_own_policy(page: Page, served: Serv
     page.on("console", lambda message: said.append(message.text))
     served.portal.call(served.core.seen, "ses_1")
     ticket = served.portal.call(served.core.hold, tool_call())
-    for place in ("", "approvals", f"approvals/{ticket}", "sessions", "sessions/ses_1", "audit", "nowhere"):
+    for place in ("", "approvals", f"approvals/{ticket}", "sessions", "sessions/ses_1", "servers", "audit", "nowhere"):
         page.goto(f"{served.url}/console/{place}")
         expect(page.locator("h1")).to_be_visible()
     assert [text for text in said if "404" not in text] == []

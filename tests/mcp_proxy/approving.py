@@ -23,7 +23,7 @@ from governance.jsontree import JsonObject
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
-from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.harness import raw_client, serving, steady
 from tests.mcp_proxy.raw_client import RawClient
 from tests.pipeline.world import World, open_world
 from wicket.delivering import delivery_of
@@ -149,7 +149,11 @@ async def approving(
                 delivery=replace(delivery_of(core), progress_seconds=progress_seconds, announce_seconds=0.02),
             )
             server = HttpServer(
-                "ledger", behind if upstream else f"{behind}/mcp", client=http, limits=core.config.limits
+                "ledger",
+                behind if upstream else f"{behind}/mcp",
+                client=http,
+                limits=core.config.limits,
+                pulse=steady("ledger"),
             )
             async with open_app(organs, {"ledger": server}) as front, serving(front) as url:
                 keys = {name: one.token for name, one in minted.items()}

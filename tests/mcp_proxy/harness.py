@@ -20,6 +20,7 @@ from governance.stage import Outcome, RefusedError
 from governance.verdict import ALLOWED, Verdict
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.link import Server
+from mcp_proxy.pulse import Pulse
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import AsgiApp, BadRequestError
 
@@ -172,6 +173,11 @@ class _Quiet(uvicorn.Server):
         self.ready.set()
 
 
+def steady(name: str) -> Pulse:
+    """The pulse of a server, by the machine's clock."""
+    return Pulse(name, SystemClock(), lambda: 0.0)
+
+
 @contextlib.asynccontextmanager
 async def serving(app: Any, **options: Any) -> AsyncGenerator[str]:
     """An ASGI application on a port of its own; yields its URL."""
@@ -235,7 +241,7 @@ async def proxying(
     )
     async with open_client() as client:
         servers: dict[str, Server] = {
-            name: HttpServer(name, url, client=client, limits=limits, headers=headers or {})
+            name: HttpServer(name, url, client=client, limits=limits, pulse=steady(name), headers=headers or {})
             for name, url in upstreams.items()
         }
         async with open_app(organs, servers) as app, serving(app) as url:

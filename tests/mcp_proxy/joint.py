@@ -23,7 +23,7 @@ from mcp_proxy.link import Server
 from mcp_proxy.servers import open_servers
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
-from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools, raw_client, serving
+from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools, raw_client, serving, steady
 from tests.mcp_proxy.joint_servers import make_server
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
@@ -120,7 +120,10 @@ async def raw(*, limits: Limits | None = None) -> AsyncGenerator[RawStage]:
         one.initialize = {**one.initialize, "capabilities": capabilities}
     async with serving(alpha) as first, serving(beta) as second, raw_client() as http, open_client() as upstream:
         urls = {"alpha": first, "beta": second}
-        servers = {name: HttpServer(name, url, client=upstream, limits=limits) for name, url in urls.items()}
+        servers = {
+            name: HttpServer(name, url, client=upstream, limits=limits, pulse=steady(name))
+            for name, url in urls.items()
+        }
         async with joined(servers, limits) as joint:
             client = RawClient(http, f"{joint.url}/mcp")
             await client.initialize()

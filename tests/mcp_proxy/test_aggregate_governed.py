@@ -14,7 +14,7 @@ from mcp_proxy.pinning import Pinning
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.harness import raw_client, serving, steady
 from tests.mcp_proxy.joint import lists, sent
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
@@ -66,7 +66,10 @@ async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, Raw
                 core.guard, core.kills, core.catalog, core.identity, clock, limits, hosts, record, pins=pins
             )
             urls = {"alpha": first, "beta": second}
-            servers = {name: HttpServer(name, url, client=http, limits=limits) for name, url in urls.items()}
+            servers = {
+                name: HttpServer(name, url, client=http, limits=limits, pulse=steady(name))
+                for name, url in urls.items()
+            }
             async with open_app(organs, servers) as app, serving(app) as front, raw_client() as outside:
                 del outside.headers["authorization"]
                 client = RawClient(outside, f"{front}/mcp")

@@ -14,7 +14,7 @@ from mcp_proxy.app import Organs, open_app
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.harness import raw_client, serving, steady
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
 from tests.pipeline.world import World, open_world
@@ -59,7 +59,7 @@ async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, Raw
                 hosts=core.config.hosts,
                 record=record,
             )
-            server = HttpServer("files", url, client=http, limits=core.config.limits)
+            server = HttpServer("files", url, client=http, limits=core.config.limits, pulse=steady("files"))
             async with (
                 open_app(organs, {"files": server}) as app,
                 serving(app) as front,

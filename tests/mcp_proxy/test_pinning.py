@@ -20,7 +20,7 @@ from mcp_proxy.pinning import Pinning
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.harness import raw_client, serving, steady
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
 from tests.mcp_proxy.stage import ENVELOPE, modern
@@ -96,7 +96,7 @@ async def staged(folder: Path, mode: str = "trust-first-use", patience: float = 
                 limits=core.config.limits, hosts=core.config.hosts, record=record,
                 pins=Pinning(core.pins, core.catalog, patience),
             )  # fmt: skip
-            server = HttpServer("files", behind, client=http, limits=core.config.limits)
+            server = HttpServer("files", behind, client=http, limits=core.config.limits, pulse=steady("files"))
             app = await stack.enter_async_context(open_app(organs, {"files": server}))
             front = await stack.enter_async_context(serving(app))
             outside = await stack.enter_async_context(raw_client())

@@ -14,7 +14,7 @@ from governance.jsontree import JsonObject
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
-from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.harness import raw_client, serving, steady
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream, UpstreamSession
 from tests.pipeline.world import World, open_world
@@ -115,7 +115,7 @@ async def walled(
                 hosts=core.config.hosts,
                 record=record,
             )
-            server = HttpServer("files", url, client=http, limits=core.config.limits)
+            server = HttpServer("files", url, client=http, limits=core.config.limits, pulse=steady("files"))
             async with open_app(organs, {"files": server}) as app, serving(app) as front, raw_client() as outside:
                 del outside.headers["authorization"]
                 client = RawClient(outside, f"{front}/mcp/files")

@@ -38,7 +38,7 @@ def doctor(situation: Situation) -> Exit:
     """Look at everything that serving needs, and say how to mend what is not well."""
     with situation.terminal.progress("looking at everything"):
         findings = anyio.run(examine, Path(situation.options.config), situation.clock)
-    value: Json = [{"subject": one.subject, "health": one.health.value, "text": one.text} for one in findings]
+    value: Json = [one.as_json() for one in findings]
     situation.terminal.show(value, [_line(one) for one in findings])
     return Exit.FOUND if any(one.health is Health.BAD for one in findings) else Exit.DONE
 

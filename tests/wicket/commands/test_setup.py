@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.wicket.conftest import Wicket
+from governance.clock import SystemClock, rfc3339
+from governance.health.report import Report
+from governance.health.store import SqlHealth
+from tests.wicket.conftest import Wicket, in_office
 
 
 def contents(place: Path) -> dict[str, bytes]:
@@ -120,6 +123,24 @@ def test_doctor_says_what_is_not_well(wicket: Wicket, installed: Path):
     assert "chmod 600" in bad["secrets"]
     assert "no-such-program" in bad["server files"]
     assert "canary" not in ran.out
+
+
+def test_doctor_says_how_the_servers_of_a_running_proxy_are(wicket: Wicket, installed: Path):
+    with (installed / "wicket.yaml").open("a") as file:
+        file.write("mcpServers: {files: {command: python3}, web: {url: 'http://127.0.0.1:9/'}}\n")
+    told = {one["subject"]: one for one in wicket("doctor", "--json").json}
+    assert told["servers"]["text"] == "no MCP proxy runs now, so how they are is not known"
+    clock = SystemClock()
+    now = rfc3339(clock.now())
+    failing = Report("files", state="failing", since=now, restarts=2, last_error="it exited with 7", last_error_at=now)
+
+    in_office(lambda office: SqlHealth(office.store, clock).say("one", [failing, Report("web")]))
+    ran = wicket("doctor", "--json")
+    (files,) = [one for one in ran.json if one["health"] == "BAD"]
+    assert (ran.code, files["subject"]) == (1, "server files")
+    assert files["text"] == f"failing since {now}: it exited with 7, restarted 2 times"
+    assert (files["server"]["state"], files["server"]["restarts"]) == ("failing", 2)
+    assert "not needed yet" in wicket("doctor").out
 
 
 def test_doctor_says_that_nothing_is_set_up(wicket: Wicket, tmp_path: Path):

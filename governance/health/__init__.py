@@ -1,0 +1,1 @@
+"""How the MCP servers are, as the processes that run them last said it."""

@@ -1,0 +1,57 @@
+"""One channel of streamed text on its way out: what its guard lets through, or an end of the whole stream.
+
+How text is judged as it comes is `stream.py`; this says what becomes of the exchange.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from governance.verdict import Decision, Finding, Verdict
+from pipeline.judge import broken
+from pipeline.stream import StreamGuard
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """One channel of one exchange."""
+
+    guard: StreamGuard
+    exchange_id: str
+    withhold: Callable[[Verdict], NoReturn]
+    """Refuses the rest of the stream."""
+
+    def feed(self, text: str) -> str:
+        """Take in more text; returns what may leave now.
+
+        Raises:
+            RefusedError: what was found must not leave.
+        """
+        return self._checked(lambda: self.guard.feed(text))
+
+    def close(self) -> str:
+        """The channel ended; returns what was still held back.
+
+        Raises:
+            RefusedError: what was found must not leave.
+        """
+        return self._checked(self.guard.close)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in this channel."""
+        return tuple(self.guard.findings)
+
+    def _checked(self, step: Callable[[], str]) -> str:
+        try:
+            text = step()
+        except Exception:
+            log.exception("a stream could not be scanned, so exchange %s is cut", self.exchange_id)
+            self.withhold(broken("detect"))
+        verdict = self.guard.verdict
+        if verdict.decision.strength >= Decision.HOLD.strength:
+            self.withhold(verdict)
+        return text
