@@ -3,24 +3,40 @@
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator
+from functools import partial
+from pathlib import Path
 
 from mcp_proxy.aggregate_cursor import CURSOR_KEY
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.errors import render
+from mcp_proxy.handover.listener import DeclinedError, Guest, Terms, listening
+from mcp_proxy.handover.wire import SOCKET
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import ProtectedResource
+from mcp_proxy.pulse import Pulse
 from mcp_proxy.servers import open_servers
+from mcp_proxy.transports.stdio import StdioServer
+from mcp_proxy.wrapper import Ends, bridged, serve
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
-from wicket.serve import Service, record_refused
+from wicket.exits import CommandError
+from wicket.handover import home
+from wicket.refusals import record_refused
+from wicket.serve import Service
+from wicket.wrapping import organs_for
 
 
 @contextlib.asynccontextmanager
-async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
-    """The application of this process."""
+async def open_front(runtime: Runtime, *, digest: str) -> AsyncGenerator[AsgiApp]:
+    """The application of this process, and the place where wrappers may hand over their agents.
+
+    Args:
+        runtime: everything that is open.
+        digest: of the configuration file; wrappers with another one serve by themselves.
+    """
     config = runtime.config
     organs = Organs(
         gate=runtime.guard,
@@ -44,8 +60,27 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         open_credentials(config, runtime.clock, runtime.vault, runtime.identity.tokens) as credentials,
         open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
+        listening(Path(config.state) / SOCKET, Terms(home(), digest), partial(serve_guest, runtime, state_key)),
     ):
         yield app
+
+
+async def serve_guest(runtime: Runtime, state_key: bytes, guest: Guest) -> int:
+    """Serve the agent of one wrapper; returns the wrapper's exit code.
+
+    Raises:
+        DeclinedError: its key is not valid.
+    """
+    try:
+        organs = organs_for(runtime, guest.server, guest.key)
+    except CommandError as error:
+        raise DeclinedError(error.exit_code, f"error: {error}") from None
+    limits, clock = runtime.config.limits, runtime.clock
+    pulse = Pulse(guest.server, clock, secrets.SystemRandom().random)
+    child = StdioServer(guest.server, guest.program, limits=limits, pulse=pulse, alone=True)
+    ends = Ends(guest.source, guest.sink, guest.signalled, guest.say)
+    async with bridged(child, limits=limits, clock=clock, state_key=state_key) as server:
+        return await serve(organs, server, ends)
 
 
 async def greet(_: Runtime) -> str:
@@ -53,4 +88,6 @@ async def greet(_: Runtime) -> str:
     return ""
 
 
-MCP = Service("mcp", "mcp", open_front, render, greet)
+def mcp_service(digest: str) -> Service:
+    """The MCP proxy, with the digest of the file that its configuration was read from."""
+    return Service("mcp", "mcp", partial(open_front, digest=digest), render, greet)
