@@ -8,10 +8,10 @@ import contextlib
 import logging
 import os
 import secrets
-import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 import anyio
@@ -22,6 +22,7 @@ from governance.config.models import Limits
 from governance.exchange import Principal
 from mcp_proxy.bridge.only_child import OnlyChild
 from mcp_proxy.bridge.server import BridgedServer, Means
+from mcp_proxy.handover.sender import FORWARDED
 from mcp_proxy.link import Era, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
@@ -33,16 +34,12 @@ from mcp_proxy.transports.stdio_front import InputLines, NoPipeError, open_strea
 
 log = logging.getLogger(__name__)
 
-KEY_VARIABLE = "WICKET_KEY"
-"""Where an agent's configuration gives the wrapper its gateway key."""
 LINGER_SECONDS = 1.0
 """How long calls may still be answered after the agent closed its end. Agents wait about 2 s before they signal."""
 CANNOT_START = 127
 """Exit code when the server cannot be started, as shells have it."""
 NO_PIPES = 2
 """Exit code when our standard streams are not what an agent gives."""
-
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,32 @@ def wrapped_server(name: str, command: Sequence[str], *, limits: Limits, pulse: 
     """The server that an agent's configuration names after `--`. It has one client ever: us."""
     program, *args = command
     return StdioServer(name, Command(program, tuple(args), wrapped=True), limits=limits, pulse=pulse, alone=True)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The agent's side of a wrapper."""
+
+    source: IO[bytes]
+    """The agent's messages."""
+    sink: IO[bytes]
+    """Our answers. Nothing else may be written there."""
+    signalled: Callable[[], Awaitable[int]]
+    """Returns the number of the signal that is to end the wrapper, once there is one."""
+    say: Callable[[str], None]
+    """Tells the person who reads the wrapper's standard error."""
+
+
+def own_ends() -> Ends:
+    """Those of this process."""
+    return Ends(sys.stdin.buffer, sys.stdout.buffer, _signalled, partial(log.error, "%s"))
+
+
+async def _signalled() -> int:
+    with anyio.open_signal_receiver(*FORWARDED) as signals:
+        async for number in signals:
+            return number
+    raise AssertionError("signals never end")
 
 
 @contextlib.asynccontextmanager
@@ -86,50 +109,38 @@ async def bridged(
             group.cancel_scope.cancel()
 
 
-def key_from(environ: Mapping[str, str]) -> str | None:
-    """The gateway key that the agent's configuration gives, if any."""
-    return environ.get(KEY_VARIABLE) or None
-
-
-async def serve(
-    organs: Organs, server: Server, *, source: IO[bytes] | None = None, sink: IO[bytes] | None = None
-) -> int:
+async def serve(organs: Organs, server: Server, ends: Ends) -> int:
     """Relay between the agent and `server` until one of them ends.
 
     Args:
         organs: what the wrapper acts with.
         server: where the messages go. It is not closed here.
-        source: the agent's messages; standard input where None.
-        sink: our answers; standard output where None. Nothing else may write there.
+        ends: the agent.
 
     Returns:
         The exit code: that of the child where it ended first or was signalled, else 0.
     """
-    try:
-        return await _serve(organs, server, source or sys.stdin.buffer, sink or sys.stdout.buffer)
-    except NoPipeError as error:
-        log.error("%s", error)  # noqa: TRY400 - the trace would say nothing to the person who reads this
-        return NO_PIPES
-
-
-async def _serve(organs: Organs, server: Server, source: IO[bytes], sink: IO[bytes]) -> int:
     session = f"stdio-{os.getpid()}-{secrets.token_hex(6)}"
-    async with open_streams(source, sink, organs.limits.body_bytes) as ends:
-        lines, voice = ends
-        pipe = Pipe(organs.principal, "stdio", session, voice.write, organs.record)
-        async with open_client(organs.relay, server, pipe, organs.rules) as client:
-            return await _Run(client, server, lines, organs.limits).until_ended()
+    try:
+        async with open_streams(ends.source, ends.sink, organs.limits.body_bytes) as (lines, voice):
+            pipe = Pipe(organs.principal, "stdio", session, voice.write, organs.record)
+            async with open_client(organs.relay, server, pipe, organs.rules) as client:
+                return await _Run(client, server, lines, organs.limits, ends).until_ended()
+    except NoPipeError as error:
+        ends.say(str(error))
+        return NO_PIPES
 
 
 class _Run:
     """One run of the wrapper."""
 
-    def __init__(self, client: PipedClient, server: Server, lines: InputLines, limits: Limits) -> None:
+    def __init__(self, client: PipedClient, server: Server, lines: InputLines, limits: Limits, ends: Ends) -> None:
         self._client = client
         self._server = server
         self._child = _child_of(server)
         self._lines = lines
         self._limits = limits
+        self._ends = ends
         self._code = 0
 
     async def until_ended(self) -> int:
@@ -139,7 +150,7 @@ class _Run:
                     Era.LEGACY
                 )  # a server that cannot start is an error of the configuration: say so now
             except UpstreamError as error:
-                log.error("%s", error)  # noqa: TRY400 - the trace would say nothing to the person who reads this
+                self._ends.say(str(error))
                 return CANNOT_START
         async with anyio.create_task_group() as group:
             group.start_soon(self._read, group)
@@ -168,13 +179,11 @@ class _Run:
 
     async def _forward_signals(self, group: TaskGroup) -> None:
         """What ends us ends the child, by the same signal."""
-        with anyio.open_signal_receiver(*_FORWARDED) as signals:
-            async for number in signals:
-                self._code = 128 + number
-                if self._child is not None:
-                    self._child.send_signal(number)
-                group.cancel_scope.cancel()
-                return
+        number = await self._ends.signalled()
+        self._code = 128 + number
+        if self._child is not None:
+            self._child.send_signal(number)
+        group.cancel_scope.cancel()
 
 
 def _child_of(server: Server) -> StdioServer | None:

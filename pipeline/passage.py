@@ -228,9 +228,9 @@ class Passage:
         self.exchange = judged.exchange
         kills = verdict.decision is Decision.KILL and verdict.by != "kill"
         # The kill cuts this exchange too, and so would cut short its record and whatever else the kill closes.
+        ticket = held.ticket if held else ""
         with anyio.CancelScope(shield=kills):
             try:
-                ticket = held.ticket if held else ""
                 await self._write_decision(Tag.EXCHANGE_REFUSED, shaded(verdict, judged), judged, ticket)
             finally:
                 if kills:

@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from governance.clock import SystemClock
-from governance.config.load import ConfigError
-from governance.config.secrets import SecretsError
 from wicket.command import Command, Situation
-from wicket.exits import CommandError, Exit
-from wicket.installation import InstallationError
+from wicket.exits import Exit
 from wicket.terminal import Terminal
 
 MODULES = (
@@ -73,9 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the one border of the command line: a person reads what comes of it
         if os.environ.get("WICKET_DEBUG"):
             raise
-        messages, code = explain(error)
+        # Not at the top of the file: what can go wrong with a configuration takes longer to load than most commands.
+        messages, code = importlib.import_module("wicket.mistakes").explain(error)
         terminal.complain(messages)
-        return code
+        return int(code)
 
 
 def commands_for(arguments: Sequence[str]) -> list[Command]:
@@ -89,21 +87,6 @@ def commands_in(modules: Sequence[str]) -> list[Command]:
     """The commands of some files of `commands/`."""
     loaded = [importlib.import_module(f"wicket.commands.{module}") for module in modules]
     return [command for module in loaded for command in module.COMMANDS]
-
-
-def explain(error: Exception) -> tuple[list[str], Exit]:
-    """What a person is told about an error, and the exit code."""
-    match error:
-        case ConfigError() as refused:
-            return [str(problem) for problem in refused.problems], Exit.CONFIG
-        case SecretsError() | InstallationError() as refused:
-            return [str(refused)], Exit.CONFIG
-        case CommandError() as refused:
-            return [str(refused)], refused.exit_code
-        case _:
-            return [
-                "this is a mistake of Wicket: run again with `WICKET_DEBUG=1` and report what it says"
-            ], Exit.INTERNAL
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,6 +3,8 @@
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator
+from functools import partial
+from pathlib import Path
 
 import anyio
 
@@ -13,20 +15,34 @@ from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.errors import render
+from mcp_proxy.handover.listener import DeclinedError, Guest, Terms, listening
+from mcp_proxy.handover.wire import SOCKET
 from mcp_proxy.heartbeat import Heartbeat, told
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import ProtectedResource
+from mcp_proxy.pulse import Pulse
 from mcp_proxy.servers import open_servers
+from mcp_proxy.transports.stdio import StdioServer
+from mcp_proxy.wrapper import Ends, bridged, serve
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
+from wicket.exits import CommandError
+from wicket.handover import home
 from wicket.metrics import with_metrics
-from wicket.serve import Service, record_refused
+from wicket.refusals import record_refused
+from wicket.serve import Service
+from wicket.wrapping import organs_for
 
 
 @contextlib.asynccontextmanager
-async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
-    """The application of this process."""
+async def open_front(runtime: Runtime, *, digest: str) -> AsyncGenerator[AsgiApp]:
+    """The application of this process, and the place where wrappers may hand over their agents.
+
+    Args:
+        runtime: everything that is open.
+        digest: of the configuration file; wrappers with another one serve by themselves.
+    """
     config = runtime.config
     organs = Organs(
         gate=runtime.guard,
@@ -50,6 +66,7 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
         open_credentials(config, runtime.clock, runtime.vault, runtime.identity.tokens) as credentials,
         open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
+        listening(Path(config.state) / SOCKET, Terms(home(), digest), partial(serve_guest, runtime, state_key)),
     ):
         health = SqlHealth(runtime.store, runtime.clock)
 
@@ -63,9 +80,29 @@ async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
             tasks.cancel_scope.cancel()
 
 
+async def serve_guest(runtime: Runtime, state_key: bytes, guest: Guest) -> int:
+    """Serve the agent of one wrapper; returns the wrapper's exit code.
+
+    Raises:
+        DeclinedError: its key is not valid.
+    """
+    try:
+        organs = organs_for(runtime, guest.server, guest.key)
+    except CommandError as error:
+        raise DeclinedError(error.exit_code, f"error: {error}") from None
+    limits, clock, patience = runtime.config.limits, runtime.clock, runtime.config.approvals.whole_seconds
+    pulse = Pulse(guest.server, clock, secrets.SystemRandom().random)
+    child = StdioServer(guest.server, guest.program, limits=limits, pulse=pulse, alone=True)
+    ends = Ends(guest.source, guest.sink, guest.signalled, guest.say)
+    async with bridged(child, limits=limits, clock=clock, state_key=state_key, patience=patience) as server:
+        return await serve(organs, server, ends)
+
+
 async def greet(_: Runtime) -> str:
     """Nothing to tell."""
     return ""
 
 
-MCP = Service("mcp", "mcp", open_front, render, greet)
+def mcp_service(digest: str) -> Service:
+    """The MCP proxy, with the digest of the file that its configuration was read from."""
+    return Service("mcp", "mcp", partial(open_front, digest=digest), render, greet)

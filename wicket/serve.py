@@ -6,7 +6,6 @@ needs. How processes are kept running is `supervisor.py`.
 
 import contextlib
 import gc
-import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator
@@ -18,16 +17,15 @@ import anyio
 import uvicorn
 from anyio.streams.memory import MemoryObjectSendStream
 
-from governance.audit.event import AuditError, Draft, Tag
 from governance.clock import Clock
 from governance.config.models import Config, Limits
 from governance.config.secrets import open_secrets
-from pipeline.border import AsgiApp, BadRequestError, Record, Render, governed_protocol
+from pipeline.border import AsgiApp, BadRequestError, Render
+from pipeline.protocol import governed_protocol
 from pipeline.runtime import Runtime, open_runtime
 from wicket.addresses import console_address
+from wicket.refusals import record_refused
 from wicket.supervisor import wait_for_parent_to_leave
-
-log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10
 """How long requests under way may take once the process was asked to end."""
@@ -107,20 +105,6 @@ def _keep_for_good() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
-
-
-def record_refused(runtime: Runtime, plane: str) -> Record:
-    """Writes into the audit log that a request was turned away unread; its path is the client's own and not kept."""
-
-    async def record(_path: str, problem: BadRequestError) -> None:
-        is_stranger = problem.status == 401 or problem.code == "insufficient_scope"
-        tag = Tag.REQUEST_UNAUTHENTICATED if is_stranger else Tag.REQUEST_MALFORMED
-        try:
-            await runtime.strangers.append(Draft(tag, {"plane": plane, "code": problem.code}))
-        except AuditError as error:
-            log.error("a refused request is not in the audit log: %s", error)  # noqa: TRY400 - a trace says nothing here
-
-    return record
 
 
 class _Server(uvicorn.Server):

@@ -1,7 +1,6 @@
 """Where the command begins: it loads what the command needs, and only then lets the garbage collector work.
 
-Loading makes some hundred thousand objects that stay. The collector would go through them again and again while they
-are made, which takes a fifth of the time in which a proxy starts. What the commands are is `cli.py`.
+What the commands are is `cli.py`; why the collector rests, `loading.py`.
 """
 
 import gc
@@ -16,6 +15,6 @@ def main() -> int:
     cli = importlib.import_module("wicket.cli")
     arguments = sys.argv[1:]
     cli.commands_for(arguments)
-    gc.freeze()  # not collected before: of all this, about one object in a hundred is ever left behind
+    gc.freeze()
     gc.enable()
     return int(cli.main(arguments))

@@ -1,4 +1,7 @@
-"""`wicket stdio`: opens the runtime for one wrapped server. The relaying itself is `mcp_proxy/wrapper.py`."""
+"""`wicket stdio` where the wrapper serves by itself: opens the runtime for one server.
+
+The relaying itself is `mcp_proxy/wrapper.py`.
+"""
 
 import contextlib
 import os
@@ -8,28 +11,17 @@ from collections.abc import AsyncGenerator, Sequence
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.config.secrets import open_secrets
-from governance.exchange import Principal
-from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.credentials.opening import open_credentials
-from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.link import Server
-from mcp_proxy.message import MalformedMessageError
-from mcp_proxy.pinning import Pinning
 from mcp_proxy.pulse import Pulse
-from mcp_proxy.relay import Relay
 from mcp_proxy.servers import open_servers
-from mcp_proxy.wrapper import KEY_VARIABLE, Organs, bridged, key_from, wrapped_server
-from mcp_proxy.wrapper import serve as serve_wrapped
-from pipeline.border import BadRequestError
+from mcp_proxy.wrapper import bridged, own_ends, serve, wrapped_server
 from pipeline.runtime import Runtime, open_runtime
 from wicket.addresses import console_address
-from wicket.delivering import delivery_of
 from wicket.exits import CommandError, Exit
-from wicket.serve import record_refused
-
-_HERE = "127.0.0.1"
-"""An agent that starts us is on this machine."""
+from wicket.handover import key_in
+from wicket.wrapping import organs_for
 
 
 async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) -> int:
@@ -52,28 +44,9 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
     console = console_address(config)
     secrets = open_secrets(config)
     async with open_runtime(config, secrets, clock=clock, process="stdio", console=console) as runtime:
-        principal = _principal(runtime)
-        rules = ParamHeaders(runtime.catalog)
-        refused = record_refused(runtime, "mcp")
-
-        async def record(error: MalformedMessageError) -> None:
-            await refused(name, BadRequestError(400, "malformed", str(error)))
-
-        patience = config.limits.upstream_seconds
-        relay = Relay(
-            runtime.guard,
-            runtime.kills,
-            runtime.catalog,
-            clock,
-            rules,
-            patience,
-            runtime.roll.place,
-            delivery=delivery_of(runtime),
-            pins=Pinning(runtime.pins, runtime.catalog),
-        )
-        organs = Organs(relay, rules, principal, config.limits, record)
+        organs = organs_for(runtime, name, key_in(os.environ))
         async with _opened(runtime, name, command, clock) as server:
-            return await serve_wrapped(organs, server)
+            return await serve(organs, server, own_ends())
 
 
 @contextlib.asynccontextmanager
@@ -97,12 +70,3 @@ async def _opened(runtime: Runtime, name: str, command: Sequence[str], clock: Cl
 def _alone(config: Config, name: str) -> Config:
     """The configuration with one server only, so that nothing is opened for the others."""
     return config.model_copy(update={"mcp_servers": {name: config.mcp_servers[name]}})
-
-
-def _principal(runtime: Runtime) -> Principal:
-    try:
-        return runtime.identity.principal(key_from(os.environ), peer=_HERE)
-    except (UnknownKeyError, IdentityStaleError) as error:
-        raise CommandError(
-            Exit.CONFIG, f"{error}; set `{KEY_VARIABLE}` in the agent's configuration of this server"
-        ) from None

@@ -18,7 +18,7 @@ from mcp_proxy.link import NO_HEADERS, Era, LinkLostError, Reply, UpstreamError,
 from mcp_proxy.message import Message
 from mcp_proxy.pulse import Pulse, Watched
 from mcp_proxy.transports.piped import PipedLink
-from mcp_proxy.transports.stdio_child import Child, Command
+from mcp_proxy.transports.stdio_child import Child, Program
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class StdioServer(Watched):
 
     Args:
         name: Its name in the configuration.
-        command: What to run.
+        program: What to run.
         limits: Largest message and longest silence.
         pulse: Remembers failures and says when it may be started again.
         alone: Whether there is only one client ever, so that nothing needs to be shared or rewritten.
@@ -87,9 +87,9 @@ class StdioServer(Watched):
 
     transport = "stdio"
 
-    def __init__(self, name: str, command: Command, *, limits: Limits, pulse: Pulse, alone: bool = False) -> None:
+    def __init__(self, name: str, program: Program, *, limits: Limits, pulse: Pulse, alone: bool = False) -> None:
         self.name = name
-        self._command = command
+        self._program = program
         self._limits = limits
         self.pulse = pulse
         self._alone = alone
@@ -185,7 +185,7 @@ class StdioServer(Watched):
                 self.pulse.ended(how, began)
 
         try:
-            child = await Child.start(self.name, self._command, self._limits.response_bytes, heard, gone)
+            child = await Child.start(self.name, self._program, self._limits.response_bytes, heard, gone)
         except UpstreamError:
             self.pulse.failed("it cannot be started")
             raise

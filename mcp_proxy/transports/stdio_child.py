@@ -12,25 +12,42 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import cast
+from typing import Protocol, cast
 
 from mcp_proxy.link import LinkLostError, UpstreamUnreachableError
 from mcp_proxy.transports.lines import LineSplitter, LineTooLongError
 from mcp_proxy.transports.stdio_noise import Noise
+from mcp_proxy.transports.surroundings import of_configured, of_wrapped
 
 log = logging.getLogger(__name__)
 
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR")
-"""What a configured server gets of our environment. Everything else it must be given by name: our secrets are there."""
-
-OUR_OWN = "WICKET_"
-"""Prefix of our own variables, which even a wrapped command does not get."""
-
 GRACE_SECONDS = 2.0
 """How long a child may take to end after each further push: end of input, SIGTERM, SIGKILL."""
+
+
+class Program(Protocol):
+    """Something that can be run as a child, here or elsewhere."""
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        """Texts that must not reach our log, whoever says them."""
+        ...
+
+    async def run(self, child: asyncio.SubprocessProtocol) -> asyncio.SubprocessTransport:
+        """Run it; `child` is told what happens to it.
+
+        Raises:
+            FileNotFoundError: there is no such program or working directory.
+            OSError, ValueError: it cannot be run.
+        """
+        ...
+
+    def signal(self, transport: asyncio.SubprocessTransport, number: int) -> None:
+        """Pass a signal to its whole group. One that has ended is no mistake."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +64,37 @@ class Command:
 
     def environment(self, ours: Mapping[str, str]) -> dict[str, str]:
         """The child's environment, given our own."""
-        if self.wrapped:
-            passed = {name: text for name, text in ours.items() if not name.startswith(OUR_OWN)}
-        else:
-            passed = {name: ours[name] for name in INHERITED if name in ours}
-        return {**passed, **self.env}
+        return {**(of_wrapped(ours) if self.wrapped else of_configured(ours)), **self.env}
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        """What it was given by name."""
+        return self.env.values()
+
+    async def run(self, child: asyncio.SubprocessProtocol) -> asyncio.SubprocessTransport:
+        """A process of ours that leads a group of its own; see `Program`.
+
+        Raises:
+            FileNotFoundError: there is no such program or working directory.
+            OSError, ValueError: it cannot be run.
+        """
+        transport, _ = await asyncio.get_running_loop().subprocess_exec(
+            lambda: child,
+            self.program,
+            *self.args,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None if self.wrapped else asyncio.subprocess.PIPE,
+            env=self.environment(os.environ),
+            cwd=self.cwd or None,
+            start_new_session=True,
+        )
+        return transport
+
+    def signal(self, transport: asyncio.SubprocessTransport, number: int) -> None:
+        """Pass a signal to its whole group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(transport.get_pid(), number)
 
 
 class Child(asyncio.SubprocessProtocol):
@@ -59,19 +102,26 @@ class Child(asyncio.SubprocessProtocol):
 
     Args:
         name: The server's name, for the log.
+        program: What it runs.
         max_bytes: Longest line that is read.
         on_line: Called with each line of its standard output.
         on_gone: Called once when it has ended and its output was read, with our own words on how.
     """
 
     def __init__(
-        self, name: str, max_bytes: int, on_line: Callable[[bytes], None], on_gone: Callable[[str], None]
+        self,
+        name: str,
+        program: Program,
+        max_bytes: int,
+        on_line: Callable[[bytes], None],
+        on_gone: Callable[[str], None],
     ) -> None:
         self._name = name
+        self._program = program
         self._on_line = on_line
         self._on_gone = on_gone
         self._lines = LineSplitter(max_bytes)
-        self._noise = Noise(name, ())
+        self._noise = Noise(name, program.secrets)
         self._transport: asyncio.SubprocessTransport | None = None
         self._stdin: asyncio.WriteTransport | None = None
         self._unwritten: list[bytes] = []
@@ -87,31 +137,20 @@ class Child(asyncio.SubprocessProtocol):
     async def start(
         cls,
         name: str,
-        command: Command,
+        program: Program,
         max_bytes: int,
         on_line: Callable[[bytes], None],
         on_gone: Callable[[str], None],
     ) -> "Child":
-        """Run `command`.
+        """Run `program`.
 
         Raises:
             UpstreamUnreachableError: it cannot be started.
         """
         loop = asyncio.get_running_loop()
-        child = cls(name, max_bytes, on_line, on_gone)
-        child._noise = Noise(name, command.env.values())
+        child = cls(name, program, max_bytes, on_line, on_gone)
         try:
-            transport, _ = await loop.subprocess_exec(
-                lambda: child,
-                command.program,
-                *command.args,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=None if command.wrapped else asyncio.subprocess.PIPE,
-                env=command.environment(os.environ),
-                cwd=command.cwd or None,
-                start_new_session=True,
-            )
+            transport = await program.run(child)
         except FileNotFoundError:
             missing = "its command or working directory does not exist"
             raise UpstreamUnreachableError(f"server `{name}` cannot be started: {missing}") from None
@@ -186,10 +225,8 @@ class Child(asyncio.SubprocessProtocol):
 
     def send_signal(self, number: int) -> None:
         """Pass a signal to its whole group."""
-        if self._transport is None:
-            return  # group 0 would be our own
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        if self._transport is not None:  # group 0 would be our own
+            self._program.signal(self._transport, number)
 
     def _tell(self) -> None:
         """Say how it ended, if whoever started it has it by now."""

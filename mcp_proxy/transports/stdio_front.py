@@ -133,7 +133,8 @@ async def open_streams(
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await voice.ended.wait()
-            writing.abort()
+            if not voice.ended.is_set():
+                writing.abort()
     finally:
         reading.close()
 

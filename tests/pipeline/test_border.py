@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 
 from governance.config.models import Limits
-from pipeline.border import AsgiScope, BadRequestError, Border, Receive, Send, answer, governed_protocol, read_body
+from pipeline.border import AsgiScope, BadRequestError, Border, Receive, Send, answer, read_body
+from pipeline.protocol import governed_protocol
 
 LIMITS = Limits(body_bytes=2048, headers=20, header_bytes=4096)
 

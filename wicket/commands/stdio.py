@@ -1,23 +1,26 @@
-"""`wicket stdio`: a wrapper around one MCP server, in the configuration of an agent."""
+"""`wicket stdio`: a wrapper around one MCP server, in the configuration of an agent.
 
-from functools import partial
+Where the MCP proxy runs already it does the work, and nothing more than this file needs is loaded.
+"""
+
+import os
 from pathlib import Path
 
-from governance.config.load import load
 from wicket.command import Command, Situation, argument
-from wicket.commands.serving import run_loop
 from wicket.exits import Exit
-from wicket.installation import check_installation
-from wicket.logs import log_to_stderr
-from wicket.stdio_process import wrap
+from wicket.handover import handed_over
+from wicket.loading import load
 
 
 def stdio(situation: Situation) -> int:
     """Stand between an agent and one MCP server."""
-    check_installation()
-    log_to_stderr("stdio")
-    config = load(Path(situation.options.config))
-    return run_loop(partial(wrap, config, situation.options.server, situation.rest, situation.clock))
+    options, command = situation.options, situation.rest
+    outcome = handed_over(Path(options.config), options.server, command, os.environ) if command else None
+    if outcome is None:
+        return int(load("wicket.commands.alone").serve_alone(situation))
+    for text in outcome.say:
+        situation.terminal.say(text)
+    return outcome.code
 
 
 COMMANDS = (

@@ -10,10 +10,10 @@ from pathlib import PurePath
 from typing import Literal, cast
 
 from governance.jsontree import Json, JsonObject
-from mcp_proxy.wrapper import KEY_VARIABLE
 from wicket.connect.agent import Shape, Where
 from wicket.connect.notation import Path
 from wicket.connect.references import Taken, taken, variables
+from wicket.handover import KEY_VARIABLE
 
 How = Literal["wrapped", "moved", "already", "left"]
 

@@ -6,6 +6,7 @@ Refused lines are counted on standard error.
 
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 
 import uvloop
 
@@ -35,19 +36,24 @@ async def record(error: MalformedMessageError) -> None:
     sys.stderr.flush()
 
 
-async def main() -> int:
-    clock, tools = SystemClock(), SeenTools()
+def organs_with(record: Callable[[MalformedMessageError], Awaitable[None]]) -> wrapper.Organs:
+    tools = SeenTools()
     rules = ParamHeaders(tools)
-    relay = Relay(OpenGate(judge), OpenKills(), tools, clock, rules)
-    organs = wrapper.Organs(relay, rules, Principal("local"), LIMITS, record)
+    relay = Relay(OpenGate(judge), OpenKills(), tools, SystemClock(), rules)
+    return wrapper.Organs(relay, rules, Principal("local"), LIMITS, record)
+
+
+async def main() -> int:
+    clock = SystemClock()
+    organs = organs_with(record)
     if sys.argv[1].startswith("http:"):
         config = Config.model_validate({"mcpServers": {"it": {"url": sys.argv[1]}}})
         async with open_servers(config, clock, lambda: 0.0, alone=True) as servers:
-            return await wrapper.serve(organs, servers["it"])
+            return await wrapper.serve(organs, servers["it"], wrapper.own_ends())
     pulse = Pulse("wrapped", clock, lambda: 0.0)
     child = wrapper.wrapped_server("wrapped", sys.argv[1:], limits=LIMITS, pulse=pulse)
     async with wrapper.bridged(child, limits=LIMITS, clock=clock, state_key=bytes(32)) as server:
-        return await wrapper.serve(organs, server)
+        return await wrapper.serve(organs, server, wrapper.own_ends())
 
 
 if __name__ == "__main__":
