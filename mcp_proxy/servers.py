@@ -79,7 +79,7 @@ async def open_servers(
     *,
     alone: bool = False,
 ) -> AsyncGenerator[Mapping[str, BridgedServer]]:
-    """Every configured server by name. None is started before somebody needs it; all are stopped afterwards.
+    """Every configured server by name, started as its entry says; all are stopped afterwards.
 
     Args:
         config: names the servers.
@@ -112,8 +112,13 @@ def server_of(name: str, entry: McpServer, means: Means, *, alone: bool = False)
     pulse = Pulse(name, means.clock, means.jitter)
     if entry.type == "stdio" or (entry.type is None and entry.command):
         command = Command(entry.command, entry.args, entry.env, entry.cwd)
-        child = StdioServer(name, command, limits=means.limits, pulse=pulse, alone=alone)
-        return OnlyChild(child) if alone else child
+        common = entry.process == "shared" and not alone
+        child = StdioServer(name, command, limits=means.limits, pulse=pulse, alone=alone, common=common)
+        if alone:
+            return OnlyChild(child)
+        if entry.start == "eager":
+            means.group.start_soon(child.keep_ready)
+        return child
     if entry.type == "sse":
         return _sse(name, entry, means, pulse)
     if entry.type is None:

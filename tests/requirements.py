@@ -27,6 +27,8 @@ RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
 EXCHANGE = "tests/mcp_proxy/credentials/test_exchange.py::"
 PINS = "tests/mcp_proxy/test_pinning.py::"
 SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
+SERVERS = "tests/e2e/test_servers.py::"
+METRICS = "tests/wicket/test_metrics.py::"
 JOINT = "tests/mcp_proxy/test_aggregate_relay.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
@@ -159,6 +161,14 @@ REQUIREMENTS: dict[str, Shown] = {
             TAMPER + "test_an_empty_log_is_not_a_verified_one",
         ),
     ),
+    "G7": Shown(
+        "Prometheus metrics of both processes: decisions, endings, errors, tokens, time added, health of servers",
+        (
+            METRICS + "test_what_was_decided_and_how_it_ended_is_counted",
+            METRICS + "test_what_comes_through_a_proxy_needs_the_token_of_an_administrator",
+            SERVERS + "test_a_call_that_its_server_died_over_is_an_error_an_unknown_outcome_and_a_restart",
+        ),
+    ),
     "H1": Shown(
         "policy on tool, server, tenant, arguments, annotations",
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
@@ -226,6 +236,18 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/test_aggregate_lists.py::test_an_official_client_pages_through_all_servers",
             "tests/mcp_proxy/test_aggregate_streams.py::test_an_official_legacy_client_hears_that_a_list_of_any_server_changed",
             "tests/mcp_proxy/test_aggregate_governed.py::test_a_rule_about_one_server_hides_and_refuses_its_tool_and_not_the_others",
+        ),
+    ),
+    "H20": Shown(
+        "stdio servers supervised: restart, back-off, health on the console, for `wicket doctor` and in metrics",
+        (
+            SERVERS + "test_an_eager_server_runs_before_anybody_asks_and_a_lazy_one_does_not",
+            SERVERS + "test_a_server_gets_the_environment_that_its_entry_declares_and_no_other",
+            SERVERS + "test_a_call_that_its_server_died_over_is_an_error_an_unknown_outcome_and_a_restart",
+            SERVERS + "test_nothing_that_arrives_names_a_command",
+            "tests/mcp_proxy/transports/test_stdio_ready.py::test_a_child_that_dies_while_it_waits_is_started_again_with_a_pause",
+            "tests/mcp_proxy/test_servers.py::test_clients_of_every_era_and_key_share_one_process_where_the_configuration_says_so",
+            "tests/console/test_servers.py::test_the_page_shows_a_change_by_itself",
         ),
     ),
     "H21": Shown(

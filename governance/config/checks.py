@@ -59,6 +59,9 @@ def _servers(config: Config) -> Iterator[Complaint]:
             yield (*place, "type"), "does not fit", "`stdio` goes with `command`, the others with `url`"
         elif server.url and (what := bad_address(server.url)):
             yield (*place, "url"), what, _ADDRESS_MEND
+        for setting, value in (("start", server.start), ("process", server.process)):
+            if server.url and value in ("eager", "shared"):
+                yield (*place, setting), "is for servers that Wicket starts", "leave it out beside `url`"
         yield from oauth_checks.upstream(
             server.auth, server.url, server.headers, (*place, "auth"), has_issuers=bool(config.identity.oauth.issuers)
         )

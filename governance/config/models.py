@@ -71,6 +71,16 @@ class McpServer(Section):
         default_factory=dict, repr=False, description="Its environment, besides PATH, HOME and the like."
     )
     cwd: str = Field(default="", description="Its working directory.")
+    start: Literal["lazy", "eager"] = Field(
+        default="lazy",
+        description="When its process is started: when somebody needs it, or with Wicket. With `eager` one always "
+        "stands ready, and is started again when it ends.",
+    )
+    process: Literal["own", "shared"] = Field(
+        default="own",
+        description="Whether each session has a process of its own (2026-07-28: each principal), or all have one "
+        "together. `shared` needs a server of 2026-07-28 that may serve different people at once.",
+    )
     url: str = Field(default="", description="Address of an HTTP server; `file:PATH` where a part of it is a secret.")
     headers: dict[str, str] = Field(
         default_factory=dict, repr=False, description="Headers for it; `${ENV}` and `file:PATH` are expanded."

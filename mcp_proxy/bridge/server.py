@@ -33,6 +33,7 @@ from mcp_proxy.link import (
     UpstreamUnreachableError,
 )
 from mcp_proxy.message import Message
+from mcp_proxy.transports.stdio import StdioServer
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ DOUBT_SECONDS = 5.0
 NO_SECONDS = 600.0
 """How long a server that is reached over HTTP is taken for one of legacy revisions only."""
 _ODD = (400, 404, 405)
+_UNSHARABLE = "it does not speak 2026-07-28, so its process cannot be shared: leave out `process`"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class BridgedServer:
             means.state_key, inner.name, means.clock, means.patience, means.limits.upstream_seconds, means.group
         )
         single = isinstance(inner, OnlyChild)
+        self._is_common = isinstance(inner, StdioServer) and inner.common
         self._pool = Pool(inner, means.group, means.clock, suspensions, self.forget, single=single)
 
     @property
@@ -103,7 +106,11 @@ class BridgedServer:
         Raises:
             UpstreamError: the server cannot be started or reached.
         """
+        if self._is_common:
+            await self._check_common(principal)
         if era is Era.LEGACY:
+            if self._is_common:
+                return await self.translated(principal)
             if self._is_modern and self._is_legacy is False:
                 return await self.translated(principal)
             return LegacyLink(self, principal, await self.inner.open(principal, era))
@@ -187,6 +194,15 @@ class BridgedServer:
                 raise
             finally:
                 self._attempts += 1
+
+    async def _check_common(self, principal: Principal) -> None:
+        """See to it that a server whose process all clients share speaks the era in which they can."""
+        if self._must_ask:
+            await self._find_out(principal)
+        if not self._is_modern:
+            if isinstance(self.inner, StdioServer):
+                self.inner.pulse.failed(_UNSHARABLE)
+            raise UpstreamUnreachableError(f"server `{self.name}` cannot be used: {_UNSHARABLE}")
 
     async def _ask(self, principal: Principal) -> None:
         self._remember(modern=await probe.is_modern(self.inner, principal, self._means.limits.connect_seconds))

@@ -54,6 +54,7 @@ class PipedLink:
         era: Says what a client that leaves means: in the modern era its call is cancelled. A request with a modern
             envelope is one of that era on any link.
         shared: Whether several clients use this pipe.
+        strangers: Whether they may be of different principals.
         max_bytes: Most bytes that may wait for the reader of one call.
         silence: Seconds without an event after which a call is given up.
         on_close: Called once when the link was closed by its user.
@@ -65,6 +66,7 @@ class PipedLink:
         era: Era,
         *,
         shared: bool,
+        strangers: bool = False,
         max_bytes: int,
         silence: float,
         on_close: Callable[[], object] = lambda: None,
@@ -76,7 +78,7 @@ class PipedLink:
         self._era = era
         self._shared = shared
         self._on_close = on_close
-        self._board = Switchboard(shared=shared, max_bytes=max_bytes, silence=silence, owner=name)
+        self._board = Switchboard(shared=shared, strangers=strangers, max_bytes=max_bytes, silence=silence, owner=name)
         self._cancelled: list[RequestId] = []
         self._closed = False
         self._lost = ""

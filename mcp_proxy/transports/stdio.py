@@ -1,7 +1,8 @@
 """An upstream MCP server that is a child process of ours and speaks on its standard streams.
 
-Legacy: one child for each client session. Modern: one child for each principal, shared by its clients. The process is
-`stdio_child.py`; which call a message belongs to is `switchboard.py`; the side that faces an agent is `stdio_front.py`.
+Legacy: one child for each client session. Modern: one child for each principal, shared by its clients, or one for all
+where the configuration says so. The process is `stdio_child.py`; which call a message belongs to is `switchboard.py`;
+the side that faces an agent is `stdio_front.py`.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from mcp_proxy.link import NO_HEADERS, Era, LinkLostError, Reply, UpstreamError,
 from mcp_proxy.message import Message
 from mcp_proxy.pulse import Pulse, Watched
 from mcp_proxy.transports.piped import PipedLink
+from mcp_proxy.transports.stdio_berth import Berth
 from mcp_proxy.transports.stdio_child import Child, Program
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,12 @@ MOST_OF_ONE_KEY = 100
 IDLE_SECONDS = 300.0
 """How long a shared child is kept after its last user has left."""
 
+RETRY_SECONDS = 0.1
+"""Shortest pause before it is tried again to have a child stand ready."""
+
 Owner: TypeAlias = tuple[str, str, str]
+EVERYBODY: Owner = ("", "", "")
+"""Owns the child of a server whose clients all share one."""
 
 
 class ChildWire:
@@ -83,12 +90,16 @@ class StdioServer(Watched):
         limits: Largest message and longest silence.
         pulse: Remembers failures and says when it may be started again.
         alone: Whether there is only one client ever, so that nothing needs to be shared or rewritten.
+        common: Whether all clients share one child, whoever they are.
     """
 
     transport = "stdio"
 
-    def __init__(self, name: str, program: Program, *, limits: Limits, pulse: Pulse, alone: bool = False) -> None:
+    def __init__(
+        self, name: str, program: Program, *, limits: Limits, pulse: Pulse, alone: bool = False, common: bool = False
+    ) -> None:
         self.name = name
+        self.common = common
         self._program = program
         self._limits = limits
         self.pulse = pulse
@@ -96,6 +107,12 @@ class StdioServer(Watched):
         self._links: dict[PipedLink, str] = {}
         """Whose child each is, by key id."""
         self._shared: dict[Owner, SharedChild] = {}
+        self._spare: Berth | None = None
+        """Stands ready for the next session."""
+        self._held: SharedLink | None = None
+        """Keeps the child that all share from being idle."""
+        self._stirred = anyio.Event()
+        """Set when it must be looked again whether a child stands ready."""
         self._starting = anyio.Lock()
         self._closed = False
         self.exited = anyio.Event()
@@ -104,24 +121,35 @@ class StdioServer(Watched):
         """Of the last child that ended, as `subprocess` has it."""
 
     async def open(self, principal: Principal, era: Era) -> "PipedLink | SharedLink":
-        """A child of its own (legacy), or a share of the principal's child (modern).
+        """A child of its own (legacy), or a share of the principal's child or everybody's (modern).
 
         Raises:
             UpstreamError: it cannot be started, or not yet again.
         """
+        if self.common and era is Era.LEGACY:
+            raise UpstreamUnreachableError(f"server `{self.name}` is shared, which older revisions do not allow")
         if era is Era.LEGACY or self._alone:
             return await self.start(era, principal.key_id, shared=False)
         owner = (principal.key_id, principal.tenant, principal.user)
-        shared = self._shared.get(owner)
-        if shared is None:
-            shared = self._shared[owner] = SharedChild(self, principal.key_id, lambda: self._shared.pop(owner, None))
-        link = SharedLink(shared)
+        link = SharedLink(self._child_of(EVERYBODY if self.common else owner))
         try:
-            await shared.running()
+            await link.running()
         except BaseException:
             await link.close()
             raise
         return link
+
+    async def keep_ready(self) -> None:
+        """Have a child stand ready as long as the server is open, and another one when that is taken or ends.
+
+        It is started again with the pause that failures ask for. Nothing is said to it: its first word is a client's.
+        """
+        while not self._closed:
+            self._stirred = anyio.Event()
+            with contextlib.suppress(UpstreamError):  # the pulse knows, and whoever comes next is told
+                await self._prepare()
+            with anyio.move_on_after(None if self.is_ready else max(RETRY_SECONDS, self.pulse.wait)):
+                await self._stirred.wait()
 
     async def start(self, era: Era, key_id: str, *, shared: bool) -> PipedLink:
         """Start a child for clients with a key.
@@ -132,7 +160,8 @@ class StdioServer(Watched):
         async with self._starting:
             if self._closed:
                 raise UpstreamUnreachableError(f"server `{self.name}` is stopped")
-            self.pulse.check()
+            if self._spare is None:
+                self.pulse.check()
             if len(self._links) >= MOST_CHILDREN:
                 raise UpstreamUnreachableError(f"server `{self.name}` has {MOST_CHILDREN} sessions: close one")
             if sum(holder == key_id for holder in self._links.values()) >= MOST_OF_ONE_KEY:
@@ -144,10 +173,15 @@ class StdioServer(Watched):
     async def aclose(self) -> None:
         """End every child and wait for all of them."""
         self._closed = True
+        self._stirred.set()
         for shared in list(self._shared.values()):
             shared.forget()
+        spare, self._spare = self._spare, None
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
+                if spare is not None:
+                    spare.child.stop()
+                    group.start_soon(spare.child.wait)
                 for link in list(self._links):
                     group.start_soon(link.close)
         self.pulse.stopped()
@@ -163,35 +197,67 @@ class StdioServer(Watched):
             self.name,
             era,
             shared=shared,
+            strangers=shared and self.common,
             max_bytes=self._limits.response_bytes,
             silence=self._limits.upstream_seconds,
             on_close=lambda: self._links.pop(link, None),
         )
-        began = self.pulse.started()
+        spare, self._spare = self._spare, None
+        self._stirred.set()
+        berth = spare if spare is not None and spare.child.is_running else await self._board()
+        link.wire = ChildWire(berth.child, self.name, self._limits.upstream_seconds)
+        self._links[link] = key_id
+        berth.serve(link)
+        return link
 
-        def heard(line: bytes) -> None:
-            self.pulse.answered()
-            link.receive(line)
-
-        def gone(how: str) -> None:
-            asked = link.is_lost
-            link.lost(how)
-            self._links.pop(link, None)
-            if isinstance(link.wire, ChildWire):
-                self.exit_code = link.wire.child.exit_code or 0
-            if not asked:
-                self.exited.set()
-                log.warning("server %s has stopped: %s", self.name, how)
-                self.pulse.ended(how, began)
-
+    async def _board(self) -> Berth:
+        """Start a child that serves nobody yet."""
+        berth = Berth(self.pulse.started(), self.pulse.answered, self._gone)
         try:
-            child = await Child.start(self.name, self._program, self._limits.response_bytes, heard, gone)
+            await berth.board(self.name, self._program, self._limits.response_bytes)
         except UpstreamError:
             self.pulse.failed("it cannot be started")
             raise
-        link.wire = ChildWire(child, self.name, self._limits.upstream_seconds)
-        self._links[link] = key_id
-        return link
+        return berth
+
+    def _gone(self, berth: Berth, how: str) -> None:
+        """A child has ended."""
+        link = berth.link
+        asked = self._closed if link is None else link.is_lost
+        if link is not None:
+            link.lost(how)
+            self._links.pop(link, None)
+        if self._spare is berth:
+            self._spare = None
+        self.exit_code = berth.child.exit_code or 0
+        if not asked:
+            self.exited.set()
+            log.warning("server %s has stopped: %s", self.name, how)
+            self.pulse.ended(how, berth.began)
+        self._stirred.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a child stands ready for whoever comes next."""
+        return self._held.is_running if self._held is not None else self._spare is not None
+
+    async def _prepare(self) -> None:
+        if self.common:
+            shared = self._child_of(EVERYBODY)
+            if self._held is None or not self._held.is_of(shared):
+                self._held = SharedLink(shared)
+            await shared.running()
+            return
+        async with self._starting:
+            if self._spare is None and not self._closed and len(self._links) < MOST_CHILDREN:
+                self.pulse.check()
+                self._spare = await self._board()
+
+    def _child_of(self, owner: Owner) -> "SharedChild":
+        shared = self._shared.get(owner)
+        if shared is None:
+            shared = self._shared[owner] = SharedChild(self, owner[0], lambda: self._shared.pop(owner, None))
+        return shared
 
 
 class SharedChild:
@@ -206,6 +272,11 @@ class SharedChild:
         self._idle: asyncio.TimerHandle | None = None
         self._retired = False
         self._lock = anyio.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the child runs."""
+        return self._link is not None and not self._link.is_lost
 
     async def running(self) -> PipedLink:
         """The link to the child, which is started again if it has ended.
@@ -257,6 +328,19 @@ class SharedLink:
         self._shared = shared
         self._closed = False
         shared.enter()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the child runs."""
+        return self._shared.is_running
+
+    def is_of(self, shared: SharedChild) -> bool:
+        """Whether it is a share of this child."""
+        return self._shared is shared
+
+    async def running(self) -> PipedLink:
+        """The link to the child, which is started again if it has ended; see `SharedChild.running`."""
+        return await self._shared.running()
 
     async def send(self, message: Message, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """Deliver one message; see `Link.send`.

@@ -58,13 +58,16 @@ class Switchboard:
     Args:
         shared: Whether several clients use the pipe. Their ids and tokens may be equal, so each is replaced by a number
             of ours on the way out and put back on the way in. A single client's messages stay byte for byte.
+        strangers: Whether those clients may be of different principals. What belongs to no call is then dropped, even
+            while only one call is open: it may be the echo of somebody else's.
         max_bytes: Most bytes that may wait for the reader of one call.
         silence: Seconds without an event after which a call is given up.
         owner: Name of the server in messages.
     """
 
-    def __init__(self, *, shared: bool, max_bytes: int, silence: float, owner: str) -> None:
+    def __init__(self, *, shared: bool, max_bytes: int, silence: float, owner: str, strangers: bool = False) -> None:
         self._shared = shared
+        self._strangers = strangers
         self._max_bytes = max_bytes
         self._silence = silence
         self._owner = owner
@@ -177,7 +180,7 @@ class Switchboard:
             if message.is_request:
                 error: JsonObject = {"code": METHOD_NOT_FOUND, "message": "requests from the server are not accepted"}
                 return {"jsonrpc": "2.0", "id": message.id, "error": error}
-            only = self._only_call
+            only = None if self._strangers else self._only_call
             if only is not None:
                 only.mailbox.put(message)
             return None

@@ -17,13 +17,14 @@ from mcp.client.streamable_http import streamable_http_client
 from governance.clock import SystemClock
 from governance.config.models import Config, Limits, McpServer
 from mcp_proxy.app import Organs, open_app
-from mcp_proxy.link import Health
+from mcp_proxy.bridge.server import BridgedServer
+from mcp_proxy.link import Era, Health, UpstreamUnreachableError
 from mcp_proxy.servers import AnyHttpServer, open_servers, reports
 from mcp_proxy.transports.sse import SseServer
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.streamable_http import HttpServer
 from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools, TwoKeys, serving
-from tests.mcp_proxy.transports.stage_props import PLAIN_SERVER
+from tests.mcp_proxy.transports.stage_props import ANN, PLAIN_SERVER
 
 SDK_SERVER = str(Path(PLAIN_SERVER).with_name("sdk_server.py"))
 ENTRIES = {
@@ -37,26 +38,32 @@ def configured(entries: Mapping[str, McpServer]) -> Config:
 
 
 @asynccontextmanager
-async def proxying() -> AsyncGenerator[str]:
+async def proxying(entries: Mapping[str, McpServer] = ENTRIES) -> AsyncGenerator[str]:
+    async with watching(entries) as (url, _):
+        yield url
+
+
+@asynccontextmanager
+async def watching(entries: Mapping[str, McpServer]) -> AsyncGenerator[tuple[str, Mapping[str, BridgedServer]]]:
     clock = SystemClock()
 
     async def record(path: str, problem: Any) -> None:
         """Nothing is refused unread here."""
 
     organs = Organs(OpenGate(), OpenKills(), SeenTools(), TwoKeys(), clock, Limits(), ("127.0.0.1",), record)
-    config = configured(ENTRIES)
+    config = configured(entries)
     async with (
         open_servers(config, clock, lambda: 0.0) as servers,
         open_app(organs, servers) as app,
         serving(app) as url,
     ):
-        yield f"{url}/mcp"
+        yield f"{url}/mcp", servers
 
 
 @asynccontextmanager
-async def connected(url: str, **options: Any) -> AsyncGenerator[Client]:
+async def connected(url: str, key: str = "wk_alice", **options: Any) -> AsyncGenerator[Client]:
     async with (
-        httpx2.AsyncClient(headers={"authorization": "Bearer wk_alice"}) as http,
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {key}"}) as http,
         Client(streamable_http_client(url, http_client=http), **options) as client,
     ):
         yield client
@@ -115,6 +122,29 @@ async def test_a_legacy_client_whose_server_crashed_is_told_to_start_again() -> 
                     await client.call_tool("echo", {})
             async with connected(f"{url}/plain", mode="legacy") as client:
                 assert not (await client.call_tool("echo", {})).is_error
+
+
+async def test_clients_of_every_era_and_key_share_one_process_where_the_configuration_says_so() -> None:
+    entry = ENTRIES["sdk"].model_copy(update={"start": "eager", "process": "shared"})
+    with anyio.fail_after(90):
+        async with watching({"sdk": entry}) as (url, servers):
+            for key, mode in (("wk_alice", "legacy"), ("wk_bob", "2026-07-28"), ("wk_bob", "legacy")):
+                async with connected(f"{url}/sdk", key, mode=mode) as client:
+                    assert (await client.call_tool("add", {"a": 2, "b": 3})).structured_content == {"result": 5}
+            (one,) = reports(servers)
+            assert (one.vitals.starts, one.condition.health) == (1, Health.READY)
+
+
+async def test_a_server_of_older_revisions_is_not_shared_and_its_health_says_why() -> None:
+    entry = ENTRIES["plain"].model_copy(update={"process": "shared"})
+    with anyio.fail_after(60):
+        async with open_servers(configured({"plain": entry}), SystemClock(), lambda: 0.0) as servers:
+            for era in (Era.LEGACY, Era.MODERN, Era.LEGACY):
+                with pytest.raises(UpstreamUnreachableError, match="its process cannot be shared"):
+                    await servers["plain"].open(ANN, era)
+            (one,) = reports(servers)
+            assert one.condition.health is Health.FAILING
+            assert "leave out `process`" in one.vitals.last_error
 
 
 async def test_the_configuration_chooses_the_transport() -> None:

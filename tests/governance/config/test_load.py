@@ -143,6 +143,14 @@ def test_a_section_whose_lines_are_all_commented_out_is_not_set(tmp_path: Path):
             "mcpServers:\n  a:\n    command: x\n    url: http://h",
             "wicket.yaml:4: `mcpServers.a.url` cannot stand beside `command`: keep one of them",
         ),
+        (
+            "mcpServers:\n  a:\n    url: http://h\n    start: eager",
+            "wicket.yaml:4: `mcpServers.a.start` is for servers that Wicket starts: leave it out beside `url`",
+        ),
+        (
+            "mcpServers:\n  a:\n    url: http://h\n    process: shared",
+            "wicket.yaml:4: `mcpServers.a.process` is for servers that Wicket starts: leave it out beside `url`",
+        ),
         ("mcpServers:\n  a:\n    command: x\n    type: sse", "wicket.yaml:4: `mcpServers.a.type` does not fit: "),
         ("mcpServers:\n  a:\n    serverUrl: ftp://h", "wicket.yaml:3: `mcpServers.a.url` must be an `http://` or "),
         ("mcpServers:\n  a:\n    url: http://u:p@h", "wicket.yaml:3: `mcpServers.a.url` must not hold a user name"),

@@ -67,11 +67,21 @@ def words(message: Message) -> str:
 
 @asynccontextmanager
 async def plain_server(
-    clock: Clock, *, env: Mapping[str, str] | None = None, limits: Limits | None = None, alone: bool = False
+    clock: Clock,
+    *,
+    env: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    alone: bool = False,
+    common: bool = False,
 ) -> AsyncGenerator[StdioServer]:
     command = Command(sys.executable, (PLAIN_SERVER,), env or {})
     server = StdioServer(
-        "plain", command, limits=limits or Limits(), pulse=Pulse("plain", clock, lambda: 0.0), alone=alone
+        "plain",
+        command,
+        limits=limits or Limits(),
+        pulse=Pulse("plain", clock, lambda: 0.0),
+        alone=alone,
+        common=common,
     )
     try:
         yield server
