@@ -5,7 +5,7 @@ import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { CallToolResultSchema, ElicitRequestSchema, LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
-import { main } from "./script.mjs";
+import { START_MS, main } from "./script.mjs";
 
 const transports = {
   http: (target) => new StreamableHTTPClientTransport(new URL(target.url)),
@@ -22,7 +22,7 @@ await main(async (target) => {
     return { action: "accept", content: { name: "Ada" } };
   });
   client.setNotificationHandler(LoggingMessageNotificationSchema, (note) => void notes.push(note));
-  await client.connect(transports[target.transport](target));
+  await client.connect(transports[target.transport](target), { timeout: START_MS });
   const call = (name, given, options) => client.callTool({ name, arguments: given }, CallToolResultSchema, options);
   return { client, call, notes, name: target.who };
 });

@@ -2,7 +2,7 @@
 
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import { main } from "./script.mjs";
+import { START_MS, main } from "./script.mjs";
 
 const transports = {
   http: (target) => new StreamableHTTPClientTransport(new URL(target.url)),
@@ -21,7 +21,7 @@ await main(async (target) => {
     return { action: "accept", content: { name: "Ada" } };
   });
   client.setNotificationHandler("notifications/message", (note) => void notes.push(note));
-  await client.connect(transports[target.transport](target));
+  await client.connect(transports[target.transport](target), { timeout: START_MS });
   const call = (name, given, options) => client.callTool({ name, arguments: given }, options);
   return { client, call, notes, name: target.who };
 });

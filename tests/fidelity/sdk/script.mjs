@@ -1,5 +1,8 @@
 // What a client of either TypeScript SDK does, step by step. It gives what it was answered, and in which order.
 
+/** How long a process may take to load and answer: on a busy machine longer than the 60 s that the SDKs wait. */
+export const START_MS = 300_000;
+
 const told = (error) => ({ error: { code: error.code, message: error.message, data: error.data } });
 
 /** `way` is a connected client: its methods, with whatever its SDK wants beside the parameters. */
