@@ -139,6 +139,10 @@ class Attendance(Protocol):
         """Whether the client is still there. Asked last, before an approval is used up for it."""
         ...
 
+    async def agreed(self) -> bool:
+        """Whether nothing else stands in the way, of a call that was approved."""
+        ...
+
     def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
         """Entered while the call waits for this ticket. It may end the waiting early by cancelling its block."""
         ...
@@ -150,6 +154,10 @@ class Unattended:
 
     seconds: float | None = None
     present: bool = True
+
+    async def agreed(self) -> bool:
+        """Nothing stands in the way."""
+        return True
 
     def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
         """Do nothing for it."""

@@ -22,6 +22,7 @@ from mcp_proxy.aggregate_book import Book, Shelf
 from mcp_proxy.calls import Calls
 from mcp_proxy.link import NO_HEADERS, Condition, Era, Link, Reply, Server, UpstreamError
 from mcp_proxy.message import Message, RequestId
+from mcp_proxy.missed import Kept
 from mcp_proxy.server_requests import Spawn
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Bundle:
     It is a link as far as fronts are concerned: they open and close it. Messages go through its members' links.
     """
 
-    def __init__(self, servers: Mapping[str, Server], era: Era, owner: Owner, book: Book) -> None:
+    def __init__(self, servers: Mapping[str, Server], era: Era, owner: Owner, book: Book, kept: Kept) -> None:
         self.era = era
         self.owner = owner
         self.book = book
@@ -90,6 +91,7 @@ class Bundle:
         self.routes: dict[RequestId, str] = {}
         """The server of each open request of the client."""
         self._servers = servers
+        self._kept = kept
         self._members: dict[str, Member] = {}
         self._tokens: dict[RequestId, str] = {}
         self._questions: OrderedDict[int, Question] = OrderedDict()
@@ -102,7 +104,9 @@ class Bundle:
         """The part of a server, opened or not."""
         member = self._members.get(name)
         if member is None:
-            member = self._members[name] = Member(self._servers[name], Calls(self.spawn))
+            member = self._members[name] = Member(
+                self._servers[name], Calls(self.spawn, self._kept.shelf(self.owner[0]))
+            )
             member.calls.run = self._run
             member.calls.followers.add(self._belongs_to)
         return member
@@ -132,6 +136,8 @@ class Bundle:
         """End the session with every server."""
         self.closed.set()
         await self.clear_away()
+        for member in self.opened:
+            member.calls.close()
         async with anyio.create_task_group() as group:
             for member in self.opened:
                 if member.link is not None:
@@ -218,13 +224,15 @@ class Aggregate:
     Args:
         servers: the configured servers by name.
         shelf: remembers what was listed.
+        kept: keeps what clients missed.
     """
 
     name = ""
     transport = "aggregate"
 
-    def __init__(self, servers: Mapping[str, Server], shelf: Shelf) -> None:
+    def __init__(self, servers: Mapping[str, Server], shelf: Shelf, kept: Kept | None = None) -> None:
         self._servers = servers
+        self._kept = kept or Kept()
         self._shelf = shelf
         self.condition = Condition()
 
@@ -236,7 +244,7 @@ class Aggregate:
     async def open(self, principal: Principal, era: Era) -> Bundle:
         """A bundle without any session yet: each is opened when it is needed first."""
         owner = (principal.key_id, principal.tenant, principal.user)
-        return Bundle(self._servers, era, owner, self._shelf.of(owner))
+        return Bundle(self._servers, era, owner, self._shelf.of(owner), self._kept)
 
     async def aclose(self) -> None:
         """Nothing to close: the servers belong to somebody else."""

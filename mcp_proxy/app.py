@@ -29,6 +29,7 @@ from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.gate import Gate
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
+from mcp_proxy.missed import Kept
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import WELL_KNOWN, ChallengeError, ProtectedResource
 from mcp_proxy.relay import Kills, Place, Relay, by_evidence
@@ -112,16 +113,17 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         delivery=organs.delivery,
         pins=organs.pins,
     )
-    http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock))
+    kept = Kept()
+    http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
 
     async def record(path: str, error: MalformedMessageError) -> None:
         await organs.record(path, _unread(error))
 
     old = SseFront(relay, organs.clock, organs.limits, rules, record)
-    aggregate, cursors = Aggregate(servers, Shelf()), Cursors(organs.cursor_key or secrets.token_bytes(32))
+    aggregate, cursors = Aggregate(servers, Shelf(), kept), Cursors(organs.cursor_key or secrets.token_bytes(32))
     share = 2 * organs.limits.connect_seconds
     joint = AggregateRelay(relay, aggregate, rules, organs.catalog, cursors, organs.record, share)
-    joint_http = HttpFront(joint, organs.clock, organs.limits, rules, Sessions(organs.clock))
+    joint_http = HttpFront(joint, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
     joint_old = SseFront(joint, organs.clock, organs.limits, rules, record)
     every = {"/mcp": joint_http, "/mcp/": joint_http, "/mcp/sse": joint_old, "/mcp/messages": joint_old}
     async with http.running(), joint_http.running():

@@ -46,6 +46,10 @@ class Attendant:
         """Whether the client still waits for its call."""
         return not self._outlet.gone and not self._call.called_off
 
+    async def agreed(self) -> bool:
+        """Nothing else stands in the way; see `Attendance.agreed`."""
+        return True
+
     @contextlib.asynccontextmanager
     async def waiting(self, ticket_id: str, link: str) -> AsyncGenerator[None]:
         """Attend to the client while the block is open; ends the block early when the client is gone."""

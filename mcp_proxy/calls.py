@@ -5,7 +5,6 @@ sees to it that such an answer leaves only if it is the judged one, or one that 
 itself.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -16,24 +15,26 @@ from governance.exchange import SessionRef
 from governance.jsontree import Json
 from governance.stage import RefusedError
 from governance.verdict import Decision, Verdict
+from mcp_proxy import errors
 from mcp_proxy.link import Event, Outlet, Reply, Suspending
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
+from mcp_proxy.missed import Kept, Missed, Shelf
 from mcp_proxy.server_requests import Questions, Spawn
-
-MISSED = 32
-"""Answers kept for a client that lost its stream; the oldest goes first."""
-MISSED_BYTES = 2**20
-"""A larger answer is not kept: the client has to make its call again."""
 
 
 class Calls:
-    """The open requests of one legacy client session. A modern request has one of its own: nothing is resumed there."""
+    """The open requests of one legacy client session. A modern request has one of its own: nothing is resumed there.
 
-    def __init__(self, spawn: Spawn | None = None) -> None:
+    Args:
+        spawn: runs questions of the server in the background.
+        missed: keeps the answers that the client missed.
+    """
+
+    def __init__(self, spawn: Spawn | None = None, missed: Shelf | None = None) -> None:
         self.questions = Questions(spawn)
         """What the server asks of this client."""
         self._open: dict[RequestId, Call] = {}
-        self._missed: OrderedDict[RequestId, Event | None] = OrderedDict()
+        self._missed = missed or Kept().shelf("")
         self.run: SessionRef | None = None
         """The run that the last governed call belonged to; messages with less evidence belong to it too."""
         self.followers: set[Callable[[SessionRef], None]] = set()
@@ -75,16 +76,18 @@ class Calls:
         call = self._open.get(message.id)
         if call is not None:
             return await call.take(event)
-        if message.id not in self._missed:
-            return None
-        kept = self._missed.pop(message.id)
-        return event if kept is None else Event(kept.message, event.event_id, event.retry)
+        kept = self._missed.take(message.id)
+        if kept is Missed.LOST:
+            return Event(errors.kept_no_longer(message.id), event.event_id, event.retry)
+        if kept is Missed.UNJUDGED:
+            return event
+        return None if kept is None else Event(kept, event.event_id, event.retry)
 
     def enter(self, call: "Call") -> None:
         """The call is open."""
         if call.message.id is not None and call.message.is_request:
             self._open[call.message.id] = call
-            self._missed.pop(call.message.id, None)  # an old answer must not be taken for this call's
+            self._missed.forget(call.message.id)  # an old answer must not be taken for this call's
 
     def leave(self, call: "Call") -> None:
         """The call is closed; keep what the client missed."""
@@ -92,12 +95,15 @@ class Calls:
         if request_id is None or not call.message.is_request:
             return  # the ids of the server's requests are numbers of its own, and may be equal
         self._open.pop(request_id, None)
-        missed = call.missed
-        if missed is None:
-            return
-        self._missed[request_id] = missed if call.governed else None
-        if len(self._missed) > MISSED:
-            self._missed.popitem(last=False)
+        if call.missed is not None:
+            self._missed.keep(request_id, call.missed.raw if call.governed else None)
+        elif not call.governed and call.resumable and not call.answered:
+            self._missed.keep(request_id, None)
+
+    def close(self) -> None:
+        """The client's session has ended."""
+        self.questions.close()
+        self._missed.close()
 
 
 class Call:
@@ -148,14 +154,16 @@ class Call:
                 await self.reply.withdraw()
 
     @property
-    def missed(self) -> Event | None:
-        """The answer that the client did not get, or what stands for it."""
-        if self._final is None:
-            return Event(None) if not self.governed and self.resumable else None
-        message = self._final.message
-        if not self._outlet.gone or self._done is not None or message is None or len(message.raw) > MISSED_BYTES:
+    def answered(self) -> bool:
+        """Whether there was an answer, whoever got it."""
+        return self._final is not None
+
+    @property
+    def missed(self) -> Message | None:
+        """The answer that the client did not get."""
+        if self._final is None or not self._outlet.gone or self._done is not None:
             return None
-        return self._final
+        return self._final.message
 
     def call_off(self) -> None:
         """The client does not want the call any more, which was not sent yet."""

@@ -72,6 +72,12 @@ def to_server(request: Message, error: RefusedError | None) -> Message:
     return _error(request.id, REFUSED, "this request was refused", {"wicket": "refused"})
 
 
+def kept_no_longer(request_id: RequestId) -> Message:
+    """What a client is told that resumes a stream for an answer which could not be kept for it."""
+    text = "the call was made, but its answer was kept no longer, or was too large to be kept"
+    return _error(request_id, UPSTREAM_FAILED, text, {"wicket": "missed"})
+
+
 def malformed(error: MalformedMessageError) -> Answer:
     """What the sender of a message that was not even judged is told."""
     status = _STATUS.get(error.code, 400)

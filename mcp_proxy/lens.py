@@ -58,7 +58,10 @@ ASKED: Mapping[str, Action] = {
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 _ENVELOPE = frozenset({"/jsonrpc", "/id"})
 """Of a response: its id is that of a request that was judged."""
-_ARGUMENTS = ("/params/arguments", "/params/argument", "/params/uri", "/params/inputResponses", "/params/context")
+ANSWERS = "inputResponses"
+"""Where a client of the modern era answers questions of a server, in the request that it makes again."""
+_ANSWERS = f"/params/{ANSWERS}/"
+_ARGUMENTS = ("/params/arguments", "/params/argument", "/params/uri", "/params/context")
 _STEERING = frozenset(
     {"/id", "/method", "/params/name", "/params/uri", "/params/ref/name", "/params/ref/uri", "/params/taskId"}
 )
@@ -104,9 +107,14 @@ def exchange_of(
         principal=caller.principal,
         resource=Resource(server=caller.server, name=name, definition=tool.definition, annotations=tool.annotations),
         session=session,
-        request=Body(message.value, raw=message.raw, strings=message.strings, lens=request_segments),
+        request=request_of(message),
         facts=facts_of(message, caller),
     )
+
+
+def request_of(message: Message) -> Body:
+    """The body of a client's request, to be judged."""
+    return Body(message.value, raw=message.raw, strings=message.strings, lens=request_segments)
 
 
 def facts_of(message: Message, caller: Caller) -> Mapping[str, Json]:
@@ -181,6 +189,8 @@ def request_segments(value: Json) -> Iterable[Segment]:
     """Where text stands in a request. Names that steer the protocol are no text and are never edited."""
     for pointer, text, _ in jsontree.walk(value):
         role = Role.ARGUMENT if pointer.startswith(_ARGUMENTS) else Role.OTHER
+        if pointer.startswith(_ANSWERS):
+            role = _answered_role(value, pointer)
         yield Segment(pointer, role, text, pointer in _STEERING)
 
 
@@ -204,6 +214,25 @@ def asking_segments(value: Json) -> Iterable[Segment]:
         if not is_media(value, pointer, text):
             role = Role.DEFINITION if pointer.startswith(_SCHEMAS) else Role.RESULT
             yield Segment(pointer, role, text, pointer in _ASKING)
+
+
+def answered_actions(answer: Json) -> tuple[Action, ...]:
+    """What kinds of question an answer may be taken for, by members that each kind must have; no method says it.
+
+    An answer that could be taken for two is judged as both: else it could choose by which rules it is judged.
+    """
+    given = jsontree.as_object(answer)
+    found = (
+        (Action.SAMPLING_CREATE, "role" in given or "model" in given),
+        (Action.ELICITATION_CREATE, "action" in given),
+        (Action.ROOTS_LIST, "roots" in given),
+    )
+    return tuple(action for action, is_it in found if is_it) or (Action.MESSAGE,)
+
+
+def _answered_role(request: Json, pointer: str) -> Role:
+    key = pointer[len(_ANSWERS) :].partition("/")[0]
+    return _ANSWERERS.get(answered_actions(jsontree.at(request, _ANSWERS + key))[0], Role.OTHER)
 
 
 def answering_segments(action: Action) -> Lens:

@@ -30,6 +30,7 @@ from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.gate import Gate, Way
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, placed, response_to_client, to_server
+from mcp_proxy.inputs import asks, judged_answers, judged_inputs
 from mcp_proxy.ladder import Leg
 from mcp_proxy.lens import (
     ACTIONS,
@@ -38,13 +39,14 @@ from mcp_proxy.lens import (
     exchange_of,
     listed_tools,
     message_of,
+    request_of,
     response_of,
     signs_of,
 )
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, Suspending, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
-from mcp_proxy.server_requests import CANCELLED, Asking, answer, asks, judged_inputs
+from mcp_proxy.server_requests import CANCELLED, Asking, answer
 from sessions.correlate import Signs, correlate
 
 log = logging.getLogger(__name__)
@@ -157,6 +159,10 @@ class Relay:
                 verdict = Verdict(Decision.DENY, by=PINS, rule="pin.no_listing", reason=str(unlisted))
                 await self.gate.note_refused(exchange, verdict)
                 raise unlisted
+            answered = await judged_answers(self.gate, self.clock, exchange, leg.message)
+            if answered is not leg.message:
+                leg = replace(leg, message=answered)
+                exchange = replace(exchange, request=request_of(answered))
             route.calls.belongs_to(exchange.session)
             await call.answer(await self._govern(call, leg, exchange, route))
 

@@ -2,7 +2,7 @@
 
 The question is judged before the client sees it and the client's response before the server does, in one passage whose
 events name the call that caused it. A question that is refused is answered to the server and never reaches the client.
-In the modern era questions stand inside a result (SEP-2322): they are judged one by one, and refuse the result.
+Questions inside a result, and answers inside a request, are `inputs.py`.
 """
 
 import logging
@@ -13,17 +13,15 @@ from typing import Any, Protocol, TypeAlias
 
 import anyio
 
-from governance import jsontree
 from governance.clock import Clock
 from governance.exchange import Action, Body, Exchange, Phase, Resource, new_id
-from governance.jsontree import Json, JsonObject
+from governance.jsontree import Json
 from governance.stage import Outcome, RefusedError
-from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
 from mcp_proxy.incoming import LAST_EVENT_ID, Inspecting, Put
 from mcp_proxy.lens import ASKED, answering_segments, asking_segments, message_of
 from mcp_proxy.link import Event, Link, UpstreamError
-from mcp_proxy.message import Message, RequestId, result_of
+from mcp_proxy.message import Message, RequestId
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +29,6 @@ MOST_OPEN = 64
 """Questions to one client that may be open; a server that asks more is refused."""
 TELL_SECONDS = 5
 """How long it may take to tell a server that its question was refused."""
-INPUTS = "inputRequests"
-_PAGES, _PAGE = "elicitations", "elicitation/create"
 CANCELLED = "notifications/cancelled"
 _QUIET = "ping"
 """Asked all the time, by both sides, and of no consequence: nothing is recorded of it while it is clean."""
@@ -195,7 +191,7 @@ class Asking:
     async def _governed(self, question: Question, event: Event, exchange: Exchange, put: Put) -> None:
         async with self.gate.passage(exchange) as way:
             answer = await self._answer(question, event, way.exchange, put)
-            judged = await way.respond(_answer_body(answer, exchange.action))
+            judged = await way.respond(answer_body(answer, exchange.action))
             await way.settle(Outcome("error" if "error" in answer.value else "ok"))
             await self._deliver(question, answer if judged.response is None else message_of(judged.response, answer))
 
@@ -204,7 +200,7 @@ class Asking:
         asked = await self.gate.inspect(replace(exchange, response=exchange.request), Phase.RESPONSE)
         sent = exchange if asked.response is None else replace(exchange, request=asked.response)
         answer = await self._answer(question, event, sent, put)
-        body = _answer_body(answer, exchange.action)
+        body = answer_body(answer, exchange.action)
         told = await self.gate.inspect(replace(exchange, request=body, response=None), Phase.REQUEST)
         await self._deliver(question, message_of(told.request, answer))
 
@@ -235,7 +231,7 @@ class Asking:
     def _exchange(self, message: Message, cause: Exchange) -> Exchange:
         action = ASKED.get(message.method, Action.MESSAGE)
         request = Body(message.value, raw=message.raw, strings=message.strings, lens=asking_segments)
-        return _caused(cause, action, message.method, request, self.clock)
+        return caused(cause, action, message.method, request, self.clock)
 
 
 async def answer(questions: Questions, message: Message, headers: Mapping[str, str]) -> None:
@@ -255,60 +251,7 @@ async def answer(questions: Questions, message: Message, headers: Mapping[str, s
         raise question.failure
 
 
-def asks(message: Message) -> bool:
-    """Whether questions to the client stand in a response."""
-    return INPUTS in result_of(message) or bool(_pages(message))
-
-
-async def judged_inputs(gate: Gate, clock: Clock, cause: Exchange, message: Message) -> Message:
-    """A response with the questions in it that may be put to the client; the very same one where nothing changed.
-
-    They stand in `inputRequests` of a result, or are the pages of an error (-32042 of 2025-11-25).
-
-    Raises:
-        RefusedError: one of them may not, so the response may not leave.
-    """
-    if not asks(message):
-        return message
-    result, pages = result_of(message), _pages(message)
-    asked = jsontree.as_object(result.get(INPUTS))
-    if len(asked) + len(pages) > MOST_OPEN:
-        reason = f"the server asks more than {MOST_OPEN} questions at once"
-        raise RefusedError(Verdict(Decision.DENY, by="guard", rule="questions.many", reason=reason), "")
-    kept: JsonObject = {key: await _judged_input(gate, clock, cause, entry) for key, entry in asked.items()}
-    if any(kept[key] is not asked[key] for key in asked):
-        return Message.build({**message.value, "result": {**result, INPUTS: kept}})
-    changed = False
-    shown: list[Json] = []
-    for page in pages:
-        question: JsonObject = {"method": _PAGE, "params": page}
-        judged = await _judged_input(gate, clock, cause, question)
-        changed = changed or judged is not question
-        shown.append(jsontree.as_object(judged).get("params"))
-    if not changed:
-        return message
-    error = jsontree.as_object(message.value.get("error"))
-    data: JsonObject = {**jsontree.as_object(error.get("data")), _PAGES: shown}
-    return Message.build({**message.value, "error": {**error, "data": data}})
-
-
-async def _judged_input(gate: Gate, clock: Clock, cause: Exchange, entry: Json) -> Json:
-    """One question as it may be put to the client; the very same one where nothing changed."""
-    method = jsontree.as_text(jsontree.as_object(entry).get("method"))
-    body = Body(entry, lens=asking_segments)
-    async with gate.passage(_caused(cause, ASKED.get(method, Action.MESSAGE), method, body, clock)) as way:
-        judged = way.exchange.request
-        await way.settle(Outcome("ok"))
-    return entry if judged is body else judged.value
-
-
-def _pages(message: Message) -> list[Json]:
-    """The pages that a server wants opened before a call."""
-    error = jsontree.as_object(message.value.get("error"))
-    return jsontree.as_list(jsontree.as_object(error.get("data")).get(_PAGES))
-
-
-def _caused(cause: Exchange, action: Action, method: str, request: Body, clock: Clock) -> Exchange:
+def caused(cause: Exchange, action: Action, method: str, request: Body, clock: Clock) -> Exchange:
     """The exchange of a question, in the run of the exchange that caused it."""
     at = clock.now()
     return Exchange(
@@ -323,5 +266,6 @@ def _caused(cause: Exchange, action: Action, method: str, request: Body, clock: 
     )
 
 
-def _answer_body(message: Message, action: Action) -> Body:
+def answer_body(message: Message, action: Action) -> Body:
+    """The body of a client's response to a question, to be judged."""
     return Body(message.value, raw=message.raw, strings=message.strings, lens=answering_segments(action))

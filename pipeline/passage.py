@@ -188,6 +188,11 @@ class Passage:
             await self._refuse(judged, broken("approval"))
         if held.state is not HeldState.APPROVED:
             await self._refuse(judged, not_approved(held, verdict), held)
+        if not await self._attendance.agreed():
+            others = "it is approved, and waits for others that it belongs to"
+            await self._refuse(
+                judged, Verdict(Decision.DENY, by="approval", rule="approval.others", reason=others), held
+            )
         again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
         if again.winner.decision.strength > Decision.HOLD.strength:
             await self._refuse(judged, again.winner, held)

@@ -87,11 +87,13 @@ def message(tag: Tag, exchange: Exchange, verdict: Verdict, phase: Phase) -> Dra
         tag: what became of it.
         exchange: holds the message as request or response, by the phase, and what was found in it.
         verdict: what decided.
-        phase: `request` for what goes to a server, `response` for what comes from one.
+        phase: `request` for what goes to a server, `response` for what comes from one, unless the fact `direction`
+            says otherwise: an answer of a client is a response too.
     """
     body = exchange.request if phase is Phase.REQUEST else exchange.response
     fields = _identity(exchange) | _verdict(verdict) | _findings(exchange.findings)
-    fields["direction"] = "to_server" if phase is Phase.REQUEST else "to_client"
+    usual = "to_server" if phase is Phase.REQUEST else "to_client"
+    fields["direction"] = jsontree.as_text(exchange.facts.get("direction")) or usual
     if body is not None:
         fields["content_digest"] = hashlib.sha256(body.raw).hexdigest()
     if verdict.shadow:

@@ -140,7 +140,8 @@ class HttpFront:
             client = jsontree.as_text(info.get("name"))[:200]
             principal = incoming.principal
             declared = message.params.get("capabilities")
-            calls = Calls(self._group.start_soon if self._group is not None else None)
+            spawn = self._group.start_soon if self._group is not None else None
+            calls = Calls(spawn, self._sessions.kept.shelf(principal.key_id))
             session = Session(
                 incoming.server.name, principal.key_id, link, client, principal.user, declared, calls=calls
             )

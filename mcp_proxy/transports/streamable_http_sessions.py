@@ -16,6 +16,7 @@ from governance.exchange import Principal
 from governance.jsontree import Json
 from mcp_proxy.calls import Calls
 from mcp_proxy.link import Link
+from mcp_proxy.missed import Kept
 from pipeline.border import BadRequestError
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,26 @@ class Session:
 
 
 class Sessions:
-    """Every open session of a front."""
+    """Every open session of a front.
+
+    Args:
+        clock: measures idleness.
+        idle: seconds after which a session ends that nobody uses.
+        most: sessions that may be open.
+        most_of_one_key: of them, sessions of one key.
+        kept: keeps what their clients missed.
+    """
 
     def __init__(
-        self, clock: Clock, *, idle: float = IDLE_SECONDS, most: int = MOST, most_of_one_key: int = MOST_OF_ONE_KEY
+        self,
+        clock: Clock,
+        *,
+        idle: float = IDLE_SECONDS,
+        most: int = MOST,
+        most_of_one_key: int = MOST_OF_ONE_KEY,
+        kept: Kept | None = None,
     ) -> None:
+        self.kept = kept or Kept()
         self._clock = clock
         self._idle = idle
         self._most = most
@@ -93,7 +109,7 @@ class Sessions:
             self._of_key[session.key_id] -= 1
             if not self._of_key[session.key_id]:
                 del self._of_key[session.key_id]
-        session.calls.questions.close()
+        session.calls.close()
         await session.link.close()
 
     async def expire(self) -> None:

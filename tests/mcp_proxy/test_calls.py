@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
-from mcp_proxy.calls import MISSED, MISSED_BYTES, Calls
+from mcp_proxy.calls import Calls
 from mcp_proxy.link import Event
 from mcp_proxy.message import MalformedMessageError, Message
+from mcp_proxy.missed import LARGEST, REMEMBERED, Kept
 
 
 @dataclass
@@ -102,16 +103,77 @@ async def test_an_ungoverned_answer_may_come_on_any_stream() -> None:
     assert await calls.replayed(event) is event
 
 
-async def test_what_is_kept_is_bounded() -> None:
+async def missed(calls: Calls, number: int = 1, text: str = "judged") -> int:
+    """A call whose answer the client missed; returns the bytes of the answer."""
+    async with calls.opened(request(number), Pocket(gone=True), governed=True) as call:
+        await call.answer(response(number, text))
+    message = response(number, text).message
+    assert message is not None
+    return len(message.raw)
+
+
+async def told(calls: Calls, number: int = 1) -> str:
+    """What a client gets that resumes its stream: the text of the answer, `lost`, or nothing."""
+    event = await calls.replayed(Event(response(number).message, "later"))
+    if event is None or event.message is None:
+        return ""
+    assert (event.event_id, event.message.id) == ("later", number)
+    error = event.message.value.get("error")
+    return "lost" if isinstance(error, dict) and error["data"] == {"wicket": "missed"} else "judged"
+
+
+async def test_a_client_that_resumes_for_an_answer_that_was_too_large_to_keep_is_told() -> None:
     calls = Calls()
-    for number in range(MISSED + 1):
-        async with calls.opened(request(number), Pocket(gone=True), governed=True) as call:
-            await call.answer(response(number))
-    assert await calls.replayed(response(0)) is None
-    assert await calls.replayed(response(MISSED)) is not None
-    async with calls.opened(request(), Pocket(gone=True), governed=True) as call:
-        await call.answer(response(text="a" * MISSED_BYTES))
-    assert await calls.replayed(response()) is None
+    await missed(calls, text="a" * LARGEST)
+    assert [await told(calls), await told(calls)] == ["lost", ""]
+
+
+async def test_what_one_key_missed_is_bounded_over_all_its_sessions_and_the_oldest_goes_first() -> None:
+    size = await missed(Calls())
+    kept = Kept(of_key=2 * size, most=100 * size)
+    one, two, other = (Calls(missed=kept.shelf(key)) for key in ("a", "a", "b"))
+    await missed(other)
+    await missed(one, 1)
+    await missed(two, 1)
+    await missed(one, 2)
+    assert kept.size == 3 * size
+    assert [await told(one, 1), await told(one, 2), await told(two, 1), await told(other)] == ["lost"] + ["judged"] * 3
+    assert kept.size == 0
+
+
+async def test_what_all_clients_missed_is_bounded() -> None:
+    size = await missed(Calls())
+    kept = Kept(of_key=size, most=2 * size)
+    clients = [Calls(missed=kept.shelf(str(number))) for number in range(3)]
+    for one in clients:
+        await missed(one)
+    assert kept.size == 2 * size
+    assert [await told(one) for one in clients] == ["lost", "judged", "judged"]
+
+
+async def test_what_is_remembered_of_one_session_is_bounded_in_number_too() -> None:
+    calls = Calls()
+    for number in range(REMEMBERED + 1):
+        await missed(calls, number)
+    assert [await told(calls, number) for number in (0, 1, REMEMBERED)] == ["", "judged", "judged"]
+
+
+async def test_a_session_that_ends_gives_its_bytes_back() -> None:
+    kept = Kept()
+    calls = Calls(missed=kept.shelf("a"))
+    await missed(calls)
+    assert kept.size > 0
+    calls.close()
+    assert kept.size == 0
+
+
+async def test_an_id_that_is_used_again_forgets_the_answer_that_was_missed() -> None:
+    kept = Kept()
+    calls = Calls(missed=kept.shelf("a"))
+    await missed(calls)
+    async with calls.opened(request(), Pocket(), governed=True) as call:
+        await call.answer(response())
+    assert (kept.size, await told(calls)) == (0, "")
 
 
 async def test_the_id_of_an_open_call_cannot_be_used_again() -> None:

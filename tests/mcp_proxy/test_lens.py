@@ -7,6 +7,7 @@ import pytest
 
 from governance.exchange import Action, Exchange, Phase, Role
 from governance.verdict import ALLOWED, Verdict
+from mcp_proxy.lens import request_segments
 from tests.mcp_proxy.harness import OpenGate
 from tests.mcp_proxy.raw_upstream import Call
 from tests.mcp_proxy.stage import staged
@@ -140,3 +141,17 @@ async def test_what_a_request_is_about_leaves_as_it_came_or_not_at_all(
         await client.call(method, params, id="7")
         segments = proxy.gate.admitted[0].request.segments
         assert {one.pointer for one in segments if one.fixed} == steering | {"/id", "/method"}
+
+
+def test_answers_in_a_retry_have_the_role_of_whoever_gave_them() -> None:
+    answers: Any = {
+        "a/b": {"action": "accept", "content": {"word": "of a person"}},
+        "s": {"role": "assistant", "model": "m", "content": {"type": "text", "text": "of a model"}},
+        "r": {"roots": [{"uri": "file:///of-a-client"}]},
+    }
+    params: Any = {"name": "t", "arguments": {"x": "of a call"}, "inputResponses": answers}
+    roles = {one.text: one.role for one in request_segments({"method": "tools/call", "params": params})}
+    assert roles["of a person"] is Role.USER
+    assert roles["of a model"] is Role.ASSISTANT
+    assert roles["file:///of-a-client"] is Role.OTHER
+    assert roles["of a call"] is Role.ARGUMENT

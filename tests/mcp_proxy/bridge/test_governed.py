@@ -17,7 +17,7 @@ from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.servers import open_servers
 from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, elicits, envelope
+from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, FORM, elicits, envelope
 from tests.mcp_proxy.harness import raw_client, serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
@@ -206,6 +206,83 @@ async def test_a_question_that_waits_for_approval_does_not_make_the_call_anew(tm
         told = await it.tool("note", {}, id=3, requestState=asked["requestState"], **answers)
         assert told["result"]["structuredContent"] == ACCEPTED
         assert it.made == 1
+
+
+async def asks_two_things(call: Call) -> None:
+    """A tool that asks its client for two words at once."""
+    assert call.session is not None
+    waiting = [call.session.expect(number) for number in (1, 2)]
+    for number in (1, 2):
+        question = {**FORM, "message": f"which {number}?"}
+        asked = {"jsonrpc": "2.0", "id": number, "method": "elicitation/create", "params": question}
+        await call.event(json.dumps(asked).encode())
+    for one in waiting:
+        await one.wait()
+    await call.event(call.result({"content": []}))
+    await call.end()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_two_questions_that_wait_for_approval_need_one_approval_each(tmp_path: Path, at_once: bool) -> None:
+    rule: JsonObject = {"id": "ask", "match": {"action": "elicitation.create"}, "decide": "hold"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [rule]}) as it:
+        it.upstream.handlers["tools/call"] = asks_two_things
+        held = (await it.tool("note", {}, id=1))["result"]
+        desk = it.world.runtime.desk
+        waiting = await desk.tickets([State.PENDING])
+        assert len(waiting) == 2
+        if not at_once:
+            await desk.approve(waiting[0].id, by="anna")
+            opened = {key: {"action": "accept"} for key in held.get("inputRequests", {})}
+            state = {"requestState": held["requestState"], "inputResponses": opened}
+            held = (await it.tool("note", {}, id=2, **state))["result"]
+            assert "which" not in json.dumps(held)
+        asked = await it.approved(held, id=3)
+        assert [one["params"]["message"] for one in asked["inputRequests"].values()] == ["which 1?", "which 2?"]
+        told = [one["event_type"] for one in await it.world.events("approval.requested", "approval.consumed")]
+        assert told == ["approval.requested"] * 2 + ["approval.consumed"] * 2
+        assert it.made == 1
+
+
+async def test_no_approval_is_used_up_for_questions_of_which_another_is_refused(tmp_path: Path) -> None:
+    hold: JsonObject = {"id": "ask", "match": {"action": "elicitation.create"}, "decide": "hold"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [hold]}) as it:
+        it.upstream.handlers["tools/call"] = asks_two_things
+        held = (await it.tool("note", {}, id=1))["result"]
+        desk = it.world.runtime.desk
+        first, second = await desk.tickets([State.PENDING])
+        await desk.deny(second.id, by="anna", reason="not that one")
+        told = json.dumps(await it.approved(held, id=2))
+        assert "not that one" in told
+        kept = await desk.get(first.id)
+        assert kept is not None
+        assert kept.state is State.APPROVED
+        (session,) = it.upstream.sessions.values()
+        await session.expect("notifications/cancelled").wait()
+
+
+@pytest.mark.parametrize(
+    ("action", "answer"),
+    [
+        ("elicitation.create", ACCEPTED),
+        ("sampling.create", {"role": "assistant", "model": "m", "content": {"type": "text", "text": "yes"}}),
+        ("sampling.create", {"role": "assistant", **ACCEPTED}),
+        ("roots.list", {"roots": []}),
+    ],
+)
+async def test_an_answer_in_a_retry_is_judged_as_the_response_that_it_is(
+    tmp_path: Path, action: str, answer: Any
+) -> None:
+    rule: JsonObject = {"id": "no-answer", "phase": "response", "match": {"action": action}, "decide": "deny"}
+    async with scene(tmp_path, {"version": 1, "default": "allow", "rules": [rule]}) as it:
+        asked = (await it.tool("note", {}, id=1))["result"]
+        (key,) = asked["inputRequests"]
+        state = asked["requestState"]
+        told = await it.tool("note", {}, id=2, inputResponses={key: answer}, requestState=state)
+        assert "no-answer" in told["result"]["content"][0]["text"]
+        assert it.answered == []
+        (withheld,) = await it.world.events("message.withheld")
+        assert (withheld["action"], withheld["direction"]) == (action, "to_server")
 
 
 @pytest.mark.parametrize("again", [False, True])
