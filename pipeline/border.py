@@ -27,7 +27,8 @@ class BadRequestError(Exception):
         self.status = status
         """HTTP status."""
         self.code = code
-        """Stable word: `host`, `origin`, `headers`, `target`, `encoding`, `media_type`, `too_large`, `malformed`."""
+        """Stable word: `host`, `origin`, `headers`, `target`, `encoding`, `media_type`, `too_large`, `slow`,
+        `malformed`."""
         self.message = message
         super().__init__(message)
 

@@ -31,6 +31,9 @@ class Limits(Section):
     )
     headers: int = Field(default=100, ge=10, description="Most header lines of a request.")
     header_bytes: int = Field(default=32 * 1024, ge=1024, description="Most bytes of all header lines together.")
+    request_seconds: float = Field(
+        default=60, gt=0, description="Longest time a request may take to arrive, its body included; longer is 408."
+    )
     upstream_seconds: float = Field(default=600, gt=0, description="Longest silence of an upstream.")
     connect_seconds: float = Field(default=10, gt=0, description="Longest wait for an upstream connection.")
 

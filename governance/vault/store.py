@@ -3,6 +3,7 @@
 What is in it can be read with the master key only; a copy of the database gives nobody access to an upstream.
 """
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,21 +63,26 @@ class SqlVault:
         )
         return await self._store.write(lambda session: session.exec(change).rowcount == 1)
 
-    async def claim(self, server: str, until: datetime) -> bool:
-        """Take the renewal of a server for this process alone, until it is renewed or `until`; false if taken."""
+    async def claim(self, server: str, until: datetime) -> str:
+        """Take the renewal of a server for this process alone, until it is renewed or `until`.
+
+        Returns what `release` wants to see; nothing if it is taken. It begins with the time, by which it ends.
+        """
+        claim = f"{rfc3339(until)} {secrets.token_hex(8)}"
         change = (
             update(GrantRow)
             .where(
                 col(GrantRow.server) == server,
                 or_(col(GrantRow.claimed_until) == "", col(GrantRow.claimed_until) < rfc3339(self._clock.now())),
             )
-            .values(claimed_until=rfc3339(until))
+            .values(claimed_until=claim)
         )
-        return await self._store.write(lambda session: session.exec(change).rowcount == 1)
+        return claim if await self._store.write(lambda session: session.exec(change).rowcount == 1) else ""
 
-    async def release(self, server: str) -> None:
-        """End a claim that came to nothing."""
-        change = update(GrantRow).where(col(GrantRow.server) == server).values(claimed_until="")
+    async def release(self, server: str, claim: str) -> None:
+        """End a claim that came to nothing. One that ran out may be another process's by now: that one stays."""
+        mine = (col(GrantRow.server) == server, col(GrantRow.claimed_until) == claim)
+        change = update(GrantRow).where(*mine).values(claimed_until="")
         await self._store.write(lambda session: session.exec(change).rowcount)
 
     async def forget(self, server: str, *, actor: str) -> bool:

@@ -3,6 +3,7 @@
 It is renewed before it ends, by one request at a time, and by one process at a time where it is kept.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -40,12 +41,12 @@ class Vault(Protocol):
         """Keep the successor of the version `after`."""
         ...
 
-    async def claim(self, server: str, until: datetime) -> bool:
-        """Take the renewal of a server for this process alone."""
+    async def claim(self, server: str, until: datetime) -> str:
+        """Take the renewal of a server for this process alone; nothing if it is taken."""
         ...
 
-    async def release(self, server: str) -> None:
-        """End a claim that came to nothing."""
+    async def release(self, server: str, claim: str) -> None:
+        """End a claim of this process that came to nothing."""
         ...
 
 
@@ -185,6 +186,8 @@ class OfPerson:
         self._vault = vault
         self._client = client
         self._clock = clock
+        self._unkept: tuple[Grant, str] | None = None
+        """A grant that was got and could not be written, with the version it succeeds: the one before is used up."""
 
     async def current(self) -> Grant | None:
         """What is kept."""
@@ -202,35 +205,48 @@ class OfPerson:
                 return grant
             if not grant.can_be_renewed:
                 raise self._nobody()
-            if await self._claimed():
-                return await self._renew(grant, version)
+            if claim := await self._claimed():
+                return await self._renew(grant, version, claim)
             await anyio.sleep(_LOOK_SECONDS)
         raise SignInError(f"the sign-in at `{self._name}` is being renewed by another process: try again")
 
-    async def _renew(self, grant: Grant, version: str) -> Grant:
+    async def _renew(self, grant: Grant, version: str, claim: str) -> Grant:
         try:
             renewed = await self._client.renew(grant)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._vault.release(self._name)
+            with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):  # then it ends by itself
+                await self._vault.release(self._name, claim)
             raise
-        try:
-            if await self._vault.renew(self._name, renewed.as_bytes(), after=version):
-                return renewed
-        except StoreError:
-            raise SignInError(f"the renewed sign-in at `{self._name}` could not be kept: try again") from None
+        self._unkept = renewed, version
         found = await self._load()
         if found is None:
             raise self._nobody()
         return found[0]
 
-    async def _claimed(self) -> bool:
+    async def _keep(self, grant: Grant, version: str) -> None:
+        """Write what could not be written yet. Until then it is not used: a restart would lose it."""
+        try:
+            if not await self._vault.renew(self._name, grant.as_bytes(), after=version):
+                log.warning("server %s: another sign-in was kept before the renewed one", self._name)
+        except StoreError as error:
+            log.error(  # noqa: TRY400 - the operator needs to know why, not where
+                "server %s: the renewed sign-in is in memory only, because it could not be written: %s; mend the "
+                "database before you stop this process, or a person must sign in again",
+                self._name,
+                error,
+            )
+            raise SignInError(f"the renewed sign-in at `{self._name}` could not be kept: try again") from None
+        self._unkept = None
+
+    async def _claimed(self) -> str:
         try:
             return await self._vault.claim(self._name, self._clock.now() + timedelta(seconds=CLAIM_SECONDS))
         except StoreError:
             raise SignInError("kept sign-ins cannot be read: try again later") from None
 
     async def _load(self) -> tuple[Grant, str] | None:
+        if self._unkept is not None:
+            await self._keep(*self._unkept)
         try:
             kept = await self._vault.load(self._name)
         except StoreError:

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -49,15 +49,27 @@ async def echo(scope: AsgiScope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
+    with fronting(LIMITS) as front:
+        yield front
+
+
+@pytest.fixture
+def impatient() -> Iterator[Front]:
+    with fronting(LIMITS.model_copy(update={"request_seconds": 0.2})) as front:
+        yield front
+
+
+@contextlib.contextmanager
+def fronting(limits: Limits) -> Generator[Front]:
     recorded: list[str] = []
 
     async def record(path: str, problem: BadRequestError) -> None:
         recorded.append(problem.code)
 
     app = Border(
-        echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=LIMITS, render=render, record=record, trusted="X-User"
+        echo, hosts=["localhost", "127.0.0.1", "[::1]"], limits=limits, render=render, record=record, trusted="X-User"
     )
-    protocol = governed_protocol(render, lambda problem: recorded.append(problem.code), LIMITS)
+    protocol = governed_protocol(render, lambda problem: recorded.append(problem.code), limits)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="critical")  # pyright: ignore[reportArgumentType] - ASGI callables are typed by shape here
     server = uvicorn.Server(config)
@@ -78,6 +90,42 @@ def post(headers: bytes, body: bytes = b"{}") -> bytes:
         + b"\r\n"
         + body
     )
+
+
+SLOW = [
+    b"POST /x HT",
+    b"POST /x HTTP/1.1\r\nhost: localhost\r\n",
+    post(b"host: localhost\r\ncontent-length: 10\r\n", b""),
+    post(b"host: localhost\r\ncontent-length: 10\r\n", b"{"),
+    post(b"host: localhost\r\ntransfer-encoding: chunked\r\n", b"1\r\n{\r\n"),
+]
+
+
+@pytest.mark.parametrize("raw", SLOW, ids=repr)
+@pytest.mark.parametrize("before", [b"", post(b"host: localhost\r\n").replace(b"connection: close\r\n", b"")])
+def test_a_request_that_does_not_arrive_is_given_up_in_time(impatient: Front, raw: bytes, before: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=20) as connection:
+        if before:
+            connection.sendall(before)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.sendall(raw)
+        back = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert back.endswith(b'{"error":"slow: the request took longer than 0.2 seconds to arrive"}')
+    assert back.startswith((b"HTTP/1.1 408 Request Timeout", b"{}HTTP/1.1 408"))
+    assert impatient.recorded == ["slow"]
+
+
+def test_a_connection_on_which_nothing_comes_is_closed(impatient: Front) -> None:
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=20) as connection:
+        assert connection.recv(65536) == b""
+    assert impatient.recorded == []
+
+
+def test_a_refused_request_whose_body_never_ends_is_closed_and_answered_once(impatient: Front) -> None:
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=20) as connection:
+        connection.sendall(post(b"host: evil.example\r\ncontent-length: 10\r\n", b"{"))
+        back = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert (back.count(b"HTTP/1.1"), impatient.recorded) == (1, ["host"])
 
 
 def test_a_sound_request_passes(front: Front) -> None:

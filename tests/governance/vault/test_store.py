@@ -80,9 +80,10 @@ async def test_one_process_renews_at_a_time(database_url: str, clock: ManualCloc
         until = clock.now() + timedelta(seconds=60)
         assert not await one.vault.claim("files", until)
         await one.vault.sign_in("files", SECRET, actor="ann")
-        assert await one.vault.claim("files", until)
+        claim = await one.vault.claim("files", until)
+        assert claim
         assert not await other.vault.claim("files", until)
-        await one.vault.release("files")
+        await one.vault.release("files", claim)
         assert await other.vault.claim("files", until)
         clock.advance(61)
         assert await one.vault.claim("files", clock.now() + timedelta(seconds=60))
@@ -90,6 +91,16 @@ async def test_one_process_renews_at_a_time(database_url: str, clock: ManualCloc
         assert kept is not None
         assert await one.vault.renew("files", b"two", after=kept.version)
         assert await other.vault.claim("files", clock.now() + timedelta(seconds=60))
+
+
+async def test_a_process_releases_only_what_it_claimed(database_url: str, clock: ManualClock):
+    async with opened(database_url, clock) as one, opened(database_url, clock) as other:
+        await one.vault.sign_in("files", SECRET, actor="ann")
+        late = await one.vault.claim("files", clock.now() + timedelta(seconds=60))
+        clock.advance(61)
+        assert await other.vault.claim("files", clock.now() + timedelta(seconds=60))
+        await one.vault.release("files", late)
+        assert not await one.vault.claim("files", clock.now() + timedelta(seconds=60))
 
 
 async def test_what_is_forgotten_is_gone_and_recorded_once(database_url: str, clock: ManualClock):

@@ -1,6 +1,8 @@
 """One grant for everybody: got, shown, renewed in time and once, and never told to anyone."""
 
+import contextlib
 import logging
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,48 @@ async def test_an_authorization_server_that_is_down_ends_no_grant_before_its_tim
         assert len(stage.authority.forms) == asked
         clock.advance(AGAIN_SECONDS)
         assert await stage.ask()
+
+
+async def test_a_renewal_that_could_not_be_written_is_not_lost(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        await stage.sign_in()
+        await stage.ask()
+        with contextlib.closing(sqlite3.connect(tmp_path / "wicket.db", timeout=20)) as database:
+            database.execute(
+                "CREATE TRIGGER full BEFORE UPDATE OF sealed ON grants BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+            clock.advance(3600)
+            for _ in range(2):
+                with pytest.raises(SignInError, match="could not be kept"):
+                    await stage.ask()
+            assert "is in memory only" in caplog.text
+            assert len(stage.authority.forms) == 2
+            database.execute("DROP TRIGGER full")
+            database.commit()
+        assert await stage.ask()
+        assert len(stage.authority.forms) == 2, "the old refresh token was used up"
+        assert (await stage.kept()).access_token == stage.authority.issued[-1]
+        assert stage.shown[-1] == f"Bearer {stage.authority.issued[-1]}"
+
+
+async def test_a_new_sign_in_takes_the_place_of_a_renewal_that_could_not_be_written(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        await stage.sign_in()
+        with contextlib.closing(sqlite3.connect(tmp_path / "wicket.db", timeout=20)) as database:
+            database.execute(
+                "CREATE TRIGGER full BEFORE UPDATE OF sealed ON grants WHEN OLD.claimed_until != '' "
+                "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+            clock.advance(3600)
+            with pytest.raises(SignInError, match="could not be kept"):
+                await stage.ask()
+            database.execute("DROP TRIGGER full")
+            database.commit()
+        new = await stage.sign_in()
+        assert await stage.ask()
+        assert stage.shown[-1] == f"Bearer {new.access_token}"
 
 
 async def test_scope_that_is_wanted_besides_is_told(tmp_path: Path, clock: ManualClock):
