@@ -20,11 +20,10 @@ from approvals.ticket import State, Ticket
 from governance.clock import SystemClock
 from governance.identity.keys import Grant, mint
 from governance.jsontree import JsonObject
-from mcp_proxy.app import Organs, open_app
-from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
-from tests.mcp_proxy.harness import raw_client, serving, steady
+from tests.mcp_proxy.harness import raw_client, serving
 from tests.mcp_proxy.raw_client import RawClient
+from tests.mcp_proxy.real_core import fronting_http
 from tests.pipeline.world import World, open_world
 from wicket.delivering import delivery_of
 
@@ -119,9 +118,6 @@ async def approving(
     """The proxy at work; `approvals` are its settings. The test must be over within 30 seconds."""
     clock, marks, refused = SystemClock(), list[str](), list[BadRequestError]()
 
-    async def record(path: str, problem: BadRequestError) -> None:
-        refused.append(problem)
-
     settings: dict[str, Any] = {"loop": approvals.pop("loop", {}), "approvals": {"wait_seconds": 0.2, **approvals}}
     settings["mcpServers"] = {"ledger": {"url": "http://127.0.0.1/", "pins": "off"}}  # pins have tests of their own
     app = upstream or ledger(marks)
@@ -129,36 +125,17 @@ async def approving(
         async with (
             open_world(f"sqlite:///{folder}/wicket.db", folder, clock, POLICY, **settings) as world,
             serving(app, lifespan="off" if upstream else "on") as behind,
-            open_client() as http,
         ):
             core = world.runtime
             minted = {name: mint(Grant(name=name), clock.now()) for name in ("alice", "bob")}
             for one in minted.values():
                 await core.keys.add(one.key, actor="test")
             await core.identity.refresh()
-            organs = Organs(
-                gate=core.guard,
-                kills=core.kills,
-                catalog=core.catalog,
-                identity=core.identity,
-                clock=clock,
-                limits=core.config.limits,
-                hosts=core.config.hosts,
-                record=record,
-                place=core.roll.place,
-                delivery=replace(delivery_of(core), progress_seconds=progress_seconds, announce_seconds=0.02),
-            )
-            server = HttpServer(
-                "ledger",
-                behind if upstream else f"{behind}/mcp",
-                client=http,
-                limits=core.config.limits,
-                pulse=steady("ledger"),
-            )
-            async with open_app(organs, {"ledger": server}) as front, serving(front) as url:
+            delivery = replace(delivery_of(core), progress_seconds=progress_seconds, announce_seconds=0.02)
+            urls = {"ledger": behind if upstream else f"{behind}/mcp"}
+            async with fronting_http(core, urls, refused, place=core.roll.place, delivery=delivery) as url:
                 keys = {name: one.token for name, one in minted.items()}
                 yield House(world, f"{url}/mcp/ledger", keys, marks, refused)
-                await server.aclose()
 
 
 def capable(*kinds: str) -> JsonObject:

@@ -14,7 +14,7 @@ from pydantic import AnyUrl
 
 from governance.clock import SystemClock
 from governance.identity.keys import Grant, mint
-from mcp_proxy.app import Organs, open_app
+from mcp_proxy.app import open_app
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.link import Server
 from mcp_proxy.protected_resource import ProtectedResource
@@ -24,6 +24,7 @@ from tests.authority import Authority
 from tests.mcp_proxy.guarded_upstream import GuardedUpstream
 from tests.mcp_proxy.harness import OpenGate, serving
 from tests.mcp_proxy.raw_upstream import RawUpstream
+from tests.mcp_proxy.real_core import organs_of
 from tests.pipeline.world import OPEN_POLICY, World, open_world
 
 
@@ -61,9 +62,6 @@ async def housed(folder: Path, *, exchanges: bool = False, **oauth: Any) -> Asyn
     authority, upstream, gate, refused = Authority(), RawUpstream(), OpenGate(), list[BadRequestError]()
     clock = SystemClock()
 
-    async def record(path: str, problem: BadRequestError) -> None:
-        refused.append(problem)
-
     late: dict[str, Any] = {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -93,17 +91,8 @@ async def housed(folder: Path, *, exchanges: bool = False, **oauth: Any) -> Asyn
             opened = await stack.enter_async_context(
                 open_servers(core.config, clock, lambda: 0.5, credentials=credentials)
             )
-            organs = Organs(
-                gate=gate,
-                kills=core.kills,
-                catalog=core.catalog,
-                identity=core.identity,
-                clock=clock,
-                limits=core.config.limits,
-                hosts=core.config.hosts,
-                record=record,
-                resource=ProtectedResource(core.config.identity.oauth),
-            )
+            resource = ProtectedResource(core.config.identity.oauth)
+            organs = organs_of(core, refused, gate=gate, resource=resource)
             late["app"] = await stack.enter_async_context(open_app(organs, opened))
             yield House(url, world, authority, upstream, guarded.shown, made.token, gate, refused, opened)
 

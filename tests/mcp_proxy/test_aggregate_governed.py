@@ -9,15 +9,13 @@ import anyio
 
 from governance.clock import SystemClock
 from governance.jsontree import JsonObject
-from mcp_proxy.app import Organs, open_app
 from mcp_proxy.pinning import Pinning
-from mcp_proxy.transports.streamable_http import HttpServer, open_client
-from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.harness import raw_client, serving, steady
+from tests.mcp_proxy.harness import serving
 from tests.mcp_proxy.joint import lists, sent
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
+from tests.mcp_proxy.real_core import fronting_http, keyless
 from tests.pipeline.world import World, open_world
 
 POLICY: JsonObject = {
@@ -44,9 +42,6 @@ async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, Raw
         lists(one, "tools/list", "tools", TOOLS)
         one.initialize = {**one.initialize, "capabilities": {"tools": {}, "prompts": {}}}
 
-    async def record(path: str, problem: BadRequestError) -> None:
-        """Nothing is refused unread here."""
-
     settings: dict[str, Any] = {
         "identity": {"anonymous": True},
         "approvals": {"wait_seconds": 0},
@@ -57,22 +52,10 @@ async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, Raw
             open_world(f"sqlite:///{folder}/wicket.db", folder, clock, POLICY, **settings) as world,
             serving(alpha) as first,
             serving(beta) as second,
-            open_client() as http,
         ):
-            core = world.runtime
-            limits, hosts = core.config.limits, core.config.hosts
+            core, urls = world.runtime, {"alpha": first, "beta": second}
             pins = Pinning(core.pins, core.catalog)
-            organs = Organs(
-                core.guard, core.kills, core.catalog, core.identity, clock, limits, hosts, record, pins=pins
-            )
-            urls = {"alpha": first, "beta": second}
-            servers = {
-                name: HttpServer(name, url, client=http, limits=limits, pulse=steady(name))
-                for name, url in urls.items()
-            }
-            async with open_app(organs, servers) as app, serving(app) as front, raw_client() as outside:
-                del outside.headers["authorization"]
-                client = RawClient(outside, f"{front}/mcp")
+            async with fronting_http(core, urls, pins=pins) as front, keyless(f"{front}/mcp") as client:
                 await client.initialize()
                 yield world, alpha, beta, client
 

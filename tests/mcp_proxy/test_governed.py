@@ -10,13 +10,11 @@ import anyio
 
 from governance.clock import SystemClock
 from governance.jsontree import JsonObject
-from mcp_proxy.app import Organs, open_app
-from mcp_proxy.transports.streamable_http import HttpServer, open_client
-from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.harness import raw_client, serving, steady
+from tests.mcp_proxy.harness import serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
+from tests.mcp_proxy.real_core import fronting_http, keyless
 from tests.pipeline.world import World, open_world
 
 POLICY: JsonObject = {
@@ -32,11 +30,6 @@ POLICY: JsonObject = {
 @asynccontextmanager
 async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, RawClient]]:
     upstream, clock = RawUpstream(), SystemClock()
-    refused: list[BadRequestError] = []
-
-    async def record(path: str, problem: BadRequestError) -> None:
-        refused.append(problem)
-
     settings: dict[str, Any] = {
         "identity": {"anonymous": True},
         "approvals": {"wait_seconds": 0},
@@ -46,27 +39,9 @@ async def governed(folder: Path) -> AsyncGenerator[tuple[World, RawUpstream, Raw
         async with (
             open_world(f"sqlite:///{folder}/wicket.db", folder, clock, POLICY, **settings) as world,
             serving(upstream) as url,
-            open_client() as http,
         ):
-            core = world.runtime
-            organs = Organs(
-                gate=core.guard,
-                kills=core.kills,
-                catalog=core.catalog,
-                identity=core.identity,
-                clock=clock,
-                limits=core.config.limits,
-                hosts=core.config.hosts,
-                record=record,
-            )
-            server = HttpServer("files", url, client=http, limits=core.config.limits, pulse=steady("files"))
-            async with (
-                open_app(organs, {"files": server}) as app,
-                serving(app) as front,
-                raw_client() as outside,
-            ):
-                del outside.headers["authorization"]
-                client = RawClient(outside, f"{front}/mcp/files")
+            core, urls = world.runtime, {"files": url}
+            async with fronting_http(core, urls, []) as front, keyless(f"{front}/mcp/files") as client:
                 await client.initialize()
                 yield world, upstream, client
 

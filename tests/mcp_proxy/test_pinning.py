@@ -15,14 +15,12 @@ from governance.clock import SystemClock
 from governance.jsontree import JsonObject
 from governance.pins.pins import FRESH_SECONDS
 from governance.store import StoreError
-from mcp_proxy.app import Organs, open_app
 from mcp_proxy.pinning import Pinning
-from mcp_proxy.transports.streamable_http import HttpServer, open_client
-from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
-from tests.mcp_proxy.harness import raw_client, serving, steady
+from tests.mcp_proxy.harness import serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
+from tests.mcp_proxy.real_core import fronting_http, keyless
 from tests.mcp_proxy.stage import ENVELOPE, modern
 from tests.pipeline.world import World, open_world
 
@@ -77,9 +75,6 @@ async def staged(folder: Path, mode: str = "trust-first-use", patience: float = 
     """The stage of one test, which must be over within 30 seconds."""
     upstream, clock = RawUpstream(), SystemClock()
 
-    async def record(path: str, problem: BadRequestError) -> None:
-        raise AssertionError(problem)
-
     with anyio.fail_after(30):
         async with contextlib.AsyncExitStack() as stack:
             settings: dict[str, Any] = {
@@ -89,19 +84,10 @@ async def staged(folder: Path, mode: str = "trust-first-use", patience: float = 
             url = f"sqlite:///{folder}/wicket.db"
             world = await stack.enter_async_context(open_world(url, folder, clock, EMPTY, **settings))
             behind = await stack.enter_async_context(serving(upstream))
-            http = await stack.enter_async_context(open_client())
             core = world.runtime
-            organs = Organs(
-                gate=core.guard, kills=core.kills, catalog=core.catalog, identity=core.identity, clock=clock,
-                limits=core.config.limits, hosts=core.config.hosts, record=record,
-                pins=Pinning(core.pins, core.catalog, patience),
-            )  # fmt: skip
-            server = HttpServer("files", behind, client=http, limits=core.config.limits, pulse=steady("files"))
-            app = await stack.enter_async_context(open_app(organs, {"files": server}))
-            front = await stack.enter_async_context(serving(app))
-            outside = await stack.enter_async_context(raw_client())
-            del outside.headers["authorization"]
-            client = RawClient(outside, f"{front}/mcp/files")
+            pins = Pinning(core.pins, core.catalog, patience)
+            front = await stack.enter_async_context(fronting_http(core, {"files": behind}, pins=pins))
+            client = await stack.enter_async_context(keyless(f"{front}/mcp/files"))
             await client.initialize()
             yield Stage(world, upstream, client.url, client)
 

@@ -11,12 +11,11 @@ import anyio
 
 from governance.clock import SystemClock
 from governance.jsontree import JsonObject
-from mcp_proxy.app import Organs, open_app
-from mcp_proxy.transports.streamable_http import HttpServer, open_client
 from pipeline.border import BadRequestError
-from tests.mcp_proxy.harness import raw_client, serving, steady
+from tests.mcp_proxy.harness import serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream, UpstreamSession
+from tests.mcp_proxy.real_core import fronting_http, keyless
 from tests.pipeline.world import World, open_world
 
 SSN = "078-05-1121"
@@ -90,9 +89,6 @@ async def walled(
     upstream.initialize["instructions"] = instructions
     refused: list[BadRequestError] = []
 
-    async def record(path: str, problem: BadRequestError) -> None:
-        refused.append(problem)
-
     settings: dict[str, Any] = {
         "identity": {"anonymous": True},
         "approvals": {"wait_seconds": 0},
@@ -102,23 +98,9 @@ async def walled(
         async with (
             open_world(f"sqlite:///{folder}/wicket.db", folder, clock, policy, **settings) as world,
             serving(upstream) as url,
-            open_client() as http,
         ):
-            core = world.runtime
-            organs = Organs(
-                gate=core.guard,
-                kills=core.kills,
-                catalog=core.catalog,
-                identity=core.identity,
-                clock=clock,
-                limits=core.config.limits,
-                hosts=core.config.hosts,
-                record=record,
-            )
-            server = HttpServer("files", url, client=http, limits=core.config.limits, pulse=steady("files"))
-            async with open_app(organs, {"files": server}) as app, serving(app) as front, raw_client() as outside:
-                del outside.headers["authorization"]
-                client = RawClient(outside, f"{front}/mcp/files")
+            core, urls = world.runtime, {"files": url}
+            async with fronting_http(core, urls, refused) as front, keyless(f"{front}/mcp/files") as client:
                 if shakes_hands:
                     await client.initialize()
                 yield Wall(world, upstream, client, refused)

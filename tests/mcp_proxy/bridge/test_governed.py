@@ -12,15 +12,14 @@ import pytest
 from approvals.ticket import State
 from governance.clock import SystemClock
 from governance.jsontree import JsonObject
-from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.servers import open_servers
-from pipeline.border import BadRequestError
 from sessions.killswitch import Scope
 from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, FORM, elicits, envelope
-from tests.mcp_proxy.harness import raw_client, serving
+from tests.mcp_proxy.harness import serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
+from tests.mcp_proxy.real_core import fronting, keyless
 from tests.mcp_proxy.stage import MODERN
 from tests.pipeline.world import World, open_world
 from wicket.delivering import delivery_of
@@ -76,9 +75,6 @@ async def scene(folder: Path, policy: JsonObject = POLICY) -> AsyncGenerator[Sce
 
     upstream.handlers |= {"server/discover": unknown, "tools/call": elicits}
 
-    async def record(path: str, problem: BadRequestError) -> None:
-        """Nothing is refused unread here."""
-
     with anyio.fail_after(30):
         async with serving(upstream) as url:
             settings: dict[str, Any] = {
@@ -90,26 +86,12 @@ async def scene(folder: Path, policy: JsonObject = POLICY) -> AsyncGenerator[Sce
             database = f"sqlite:///{folder}/wicket.db"
             async with open_world(database, folder, clock, policy, **settings) as world:
                 core = world.runtime
-                organs = Organs(
-                    gate=core.guard,
-                    kills=core.kills,
-                    catalog=core.catalog,
-                    identity=core.identity,
-                    clock=clock,
-                    limits=core.config.limits,
-                    hosts=core.config.hosts,
-                    record=record,
-                    place=core.roll.place,
-                    delivery=delivery_of(core),
-                )
                 async with (
                     open_servers(core.config, clock, lambda: 0.0, core.key_for(STATE_KEY)) as servers,
-                    open_app(organs, servers) as app,
-                    serving(app) as front,
-                    raw_client() as outside,
+                    fronting(core, servers, place=core.roll.place, delivery=delivery_of(core)) as front,
+                    keyless(f"{front}/mcp/files") as client,
                 ):
-                    del outside.headers["authorization"]
-                    yield Scene(world, upstream, RawClient(outside, f"{front}/mcp/files"))
+                    yield Scene(world, upstream, client)
 
 
 async def test_what_a_client_answers_is_redacted_before_the_server_sees_it(tmp_path: Path) -> None:
