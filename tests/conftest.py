@@ -9,8 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 ON_CI = os.environ.get("CI") == "true"
+# How fast examples are made says how busy the machine is, and nothing of what is tested.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 POSTGRES = os.environ.get("WICKET_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 

@@ -143,7 +143,7 @@ async def staged(folder: Path) -> AsyncGenerator[Stage]:
         for number in range(len(CHECKS)):
             entries[f"check-{number}"] = stage.entry(f"check-{number}", "http")
             entries[f"old-{number}"] = stage.entry(f"check-{number}", "sse")
-        wicket.configure({"mcp": {"port": port}, "mcpServers": entries})
+        wicket.configure({"mcp": {"port": port}, "mcpServers": entries, "limits": {"connect_seconds": 120}})
         command = (*WICKET, "mcp", "--config", str(wicket.config))
         async with listening(command, port=port, log=folder / "wicket.log"):
             stage.address = f"http://127.0.0.1:{port}/mcp"

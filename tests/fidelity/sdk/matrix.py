@@ -21,6 +21,8 @@ CLIENTS = ("ts1", "ts2", "python")
 SERVERS = ("ts1", "ts2", "python")
 SECONDS = 900
 """The longest that one client may take for all whom it meets, many times what it takes on a busy machine."""
+START_SECONDS = 120
+"""The longest that a server may take to load and answer."""
 QUIET = ("-W", "ignore")
 """The SDK warns of what 2026-07-28 no longer has, which is what an older client and server are here to use."""
 
@@ -149,7 +151,9 @@ async def _staged(folder: Path) -> AsyncGenerator[_Stage]:
     async with AsyncExitStack() as stack:
         wicket = await install(folder / "wicket")
         stage = _Stage(folder, wicket, {server: free_port() for server in SERVERS}, free_port())
-        wicket.configure({"mcp": {"port": stage.port}, "mcpServers": stage.servers()})
+        # A server that says nothing for so long is taken for one of the older era.
+        limits = {"connect_seconds": START_SECONDS}
+        wicket.configure({"mcp": {"port": stage.port}, "mcpServers": stage.servers(), "limits": limits})
         for server, port in stage.ports.items():
             command = stage.command(server, str(port))
             await stack.enter_async_context(listening(command, port=port, log=folder / f"{server}.log"))
