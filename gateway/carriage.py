@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import anyio
+from anyio import to_thread
 
 from gateway.dialects.dialect import Asked, Dialect, Operation
 from gateway.errors import UpstreamError
@@ -105,11 +106,12 @@ class Carriage:
         await self.reply.begin(answer.status, self._headers(passage, answer))
         try:
             async for chunk in answer.chunks():
-                if out := relay.feed(chunk):
+                out = await to_thread.run_sync(relay.feed, chunk) if relay.is_heavy else relay.feed(chunk)
+                if out:
                     await self.reply.more(out)
                 if relay.is_over:
                     break
-            tail = relay.close()
+            tail = await to_thread.run_sync(relay.close) if relay.is_heavy else relay.close()
         finally:
             self.meter.usage = relay.usage
             self.meter.partial = relay.partial_usage

@@ -21,6 +21,8 @@ MOST_CHANNELS = 65_536
 
 
 _MOST_NAMES = 64
+HEAVY_BYTES = 262_144
+"""Of one event. A model's are some hundred bytes."""
 
 
 class Strand(Protocol):
@@ -66,6 +68,11 @@ class StreamRelay:
         """Whether the last event came. Nothing after it is passed on."""
         self.texts: list[str] = []
         """The text so far, for an estimate where the provider never says how many tokens it were."""
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether so much of an event has come that it is no work for the event loop when it is complete."""
+        return self._parser.held > HEAVY_BYTES
 
     @property
     def failed(self) -> bool:

@@ -60,6 +60,11 @@ class SseParser:
         self._ended_by_cr = False
         self._is_first = True
 
+    @property
+    def held(self) -> int:
+        """Bytes of an event that is not complete."""
+        return len(self._buffer)
+
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """The events that `chunk` completes.
 

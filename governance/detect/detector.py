@@ -19,6 +19,8 @@ from governance.exchange import Role, Segment
 from governance.verdict import Finding
 
 _ARGUMENT = frozenset((Role.ARGUMENT,))
+_GATE_WIDTH = 24
+"""Most characters that the gates of escapes and of encoded runs match."""
 _MOST_RUN_ENDS = 2048
 """From so many on, encoded runs are looked for exactly: their gates match at each letter of a run of one letter."""
 
@@ -59,9 +61,14 @@ class Detector:
         first = len(self.rules)
         self._escapes = range(first, first + len(ESCAPE_GATES))
         self._runs = range(self._escapes.stop, self._escapes.stop + len(RUN_GATES))
-        gates = {index: Gate(rule.loose, rule.caseless, bounded=rule.pattern) for index, rule in enumerate(self.rules)}
-        gates |= {number: Gate(pattern) for number, pattern in zip(self._runs, RUN_GATES, strict=True)}
-        gates |= {number: Gate(pattern, once=True) for number, pattern in zip(self._escapes, ESCAPE_GATES, strict=True)}
+        gates = {index: _gate(rule) for index, rule in enumerate(self.rules)}
+        gates |= {
+            number: Gate(pattern, width=_GATE_WIDTH) for number, pattern in zip(self._runs, RUN_GATES, strict=True)
+        }
+        gates |= {
+            number: Gate(pattern, width=_GATE_WIDTH, once=True)
+            for number, pattern in zip(self._escapes, ESCAPE_GATES, strict=True)
+        }
         arguments = {index for index, rule in enumerate(self.rules) if rule.roles == _ARGUMENT}
 
         def engine(group: str, numbers: Iterable[int], most: int = 0) -> Engine:
@@ -184,6 +191,10 @@ class Detector:
             index = bisect_right(starts, hit.start) - 1
             located.append((index, _finding(hit, segments[index], starts[index])))
         return located
+
+
+def _gate(rule: Rule) -> Gate:
+    return Gate(rule.loose, rule.caseless, bounded=rule.pattern, width=rule.width)
 
 
 def _within(run: Span, _start: int, _end: int) -> Span:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import hyperscan
 
 from governance.detect.compiled import database
+from governance.detect.stretches import STRETCH, overlapping
 
 Choice = Literal["auto", "hyperscan", "re"]
 
@@ -28,6 +29,8 @@ class Gate:
     caseless: bool = False
     bounded: str = ""
     """Over characters and with every repeat bounded, for one that does; `pattern` where there is none."""
+    width: int = 0
+    """Most characters that `bounded` can match, if that is known."""
     once: bool = False
     """Whether it is only asked if it matches: where is not told, and one match costs what a million do."""
 
@@ -39,6 +42,8 @@ Fired = dict[int, list[int]]
 """For each gate that matched the byte offsets at which matches end; no offsets means: it could be anywhere."""
 
 
+_AROUND = 2
+"""How far an anchor behind a match looks."""
 _CONTINUATION = bytes(range(0x80, 0xC0))
 """The bytes of UTF-8 that do not start a character; a gate may end in the middle of one."""
 
@@ -127,14 +132,24 @@ class ReEngine:
 
     def __init__(self, gates: Gates) -> None:
         self._patterns = {
-            number: re.compile(gate.bounded or gate.pattern, re.ASCII | (re.IGNORECASE if gate.caseless else 0))
+            number: (
+                re.compile(gate.bounded or gate.pattern, re.ASCII | (re.IGNORECASE if gate.caseless else 0)),
+                gate.width,
+            )
             for number, gate in gates.items()
         }
 
     def fired(self, data: bytes) -> Fired:
         """The gates that match somewhere in `data`."""
         text = data.decode("utf-8", "surrogatepass")
-        return {number: [] for number, pattern in self._patterns.items() if pattern.search(text)}
+        return {number: [] for number, (pattern, width) in self._patterns.items() if _occurs(pattern, text, width)}
+
+
+def _occurs(pattern: re.Pattern[str], text: str, width: int) -> bool:
+    """Whether a pattern matches somewhere; of unknown width it is looked for in the whole text at once."""
+    if not width or len(text) <= STRETCH:
+        return pattern.search(text) is not None
+    return any(pattern.search(text, start, stop) for start, _, stop in overlapping(len(text), width + _AROUND))
 
 
 def open_engine(

@@ -4,10 +4,12 @@ What is found is the same as if the whole text had been searched: a match is no 
 end that the prefilter reported, so matches of two windows never overlap (`docs/decisions/detect-engine.md`).
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from governance.detect.engine import characters
 from governance.detect.rule import Rule
+from governance.detect.stretches import STRETCH, breathe
 from governance.detect.views import Origin
 
 Applicable = Callable[[Rule, int], bool]
@@ -30,17 +32,17 @@ class Reading:
         """Where the rule's thing stands, near the places where its gate's matches end."""
         text = self._text if not rule.caseless else self._lower()
         for first, last in self._windows(rule, ends, applicable):
-            place, stop = first, min(len(text), last + rule.width + 2)
             if rule.overlaps:
-                yield from self._overlapping(rule, text, first, last, stop)
+                yield from self._overlapping(rule, text, first, last)
                 continue
-            while (match := rule.exact.search(text, place, stop)) and match.start() <= last:
+            place = first
+            while (match := _next(rule, text, place, last)) is not None:
                 inner = rule.found(self._text, match)
                 if inner is not None:
                     yield inner
                 place = rule.beyond(match, inner)
 
-    def _overlapping(self, rule: Rule, text: str, first: int, last: int, stop: int) -> Iterator[tuple[int, int]]:
+    def _overlapping(self, rule: Rule, text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
         """As `matches`, where a match may begin inside another: a decoy that was found, or was taken for an example.
 
         What goes on beyond a finding is one too; so is what stands in too many examples. Neither is checked, or a
@@ -48,7 +50,7 @@ class Reading:
         """
         found = failed = -1
         tries = 0
-        while (match := rule.exact.search(text, first, stop)) and match.start() <= last:
+        while (match := _next(rule, text, first, last)) is not None:
             start, end = match.span()
             first = start + 1
             if start >= failed:
@@ -88,3 +90,16 @@ class Reading:
             last = end
         if last >= 0:
             yield first, last
+
+
+def _next(rule: Rule, text: str, place: int, last: int) -> re.Match[str] | None:
+    """The first match from `place` on that starts no later than `last`, looked for stretch by stretch."""
+    beyond = rule.width + 2
+    while last - place > STRETCH:
+        match = rule.exact.search(text, place, place + STRETCH + beyond)
+        if match is not None and match.start() <= place + STRETCH:
+            return match
+        place += STRETCH + 1
+        breathe()
+    match = rule.exact.search(text, place, min(len(text), last + beyond))
+    return match if match is not None and match.start() <= last else None

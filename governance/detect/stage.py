@@ -6,6 +6,9 @@ It judges whole bodies. Streams are `pipeline/stream.py`, by the same detector a
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
+
+from anyio import CapacityLimiter, to_thread
 
 from governance import jsontree
 from governance.config.models import FindingAction
@@ -16,6 +19,10 @@ from governance.exchange import Action, Body, Exchange, Phase, Role, Segment
 from governance.verdict import ALLOWED, Decision, Edit, Finding, Verdict
 
 NAME = "detect"
+LONGEST = {"hyperscan": 131_072, "re": 2_048}
+"""Characters that are looked through on the event loop, by engine: some milliseconds. More is a thread's work."""
+THREADS = 4
+"""Most long texts looked through at once."""
 
 _DECISIONS = {
     "log": Decision.ALLOW,
@@ -43,6 +50,8 @@ class DetectStage:
         self.detector = detector
         self.actions = actions
         self._clean = CleanTexts()
+        self._longest = LONGEST.get(detector.engine, 0)
+        self._threads = CapacityLimiter(THREADS)
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """What was found in this half of the exchange, and what should happen.
@@ -55,13 +64,17 @@ class DetectStage:
             return ALLOWED
         arguments = has_new_arguments(exchange.action, phase)
         unknown = self._clean.sift(body.strings, arguments=arguments)
-        if self.detector.is_clean(join(unknown.texts), arguments=arguments):
+        if sum(map(len, unknown.texts)) > self._longest:
+            look = partial(self._look, unknown.texts, body, arguments=arguments)
+            found = await to_thread.run_sync(look, limiter=self._threads)
+        else:
+            found = self._look(unknown.texts, body, arguments=arguments)
+        if found is None:
             self._clean.keep(unknown)
             return ALLOWED
-        segments = body.segments
-        found = self.detector.locate(segments, arguments=arguments)
         if not found:
             return ALLOWED
+        segments = body.segments
         is_call = exchange.action is Action.TOOL_CALL and phase is Phase.REQUEST
         tenant = exchange.principal.tenant
         editable = _editable({one.pointer for _, one in found}, segments, body)
@@ -75,6 +88,12 @@ class DetectStage:
                 for index, one in found
             ]
         )
+
+    def _look(self, unknown: Sequence[str], body: Body, *, arguments: bool) -> list[tuple[int, Finding]] | None:
+        """What was found in a body; `None` if surely nothing is in what was not known of it."""
+        if self.detector.is_clean(join(unknown), arguments=arguments):
+            return None
+        return self.detector.locate(body.segments, arguments=arguments)
 
 
 def has_new_arguments(action: Action, phase: Phase) -> bool:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from governance.detect.stretches import STRETCH, between_escapes
+
 ESCAPE_GATES = (
     r"%[0-7][0-9a-fA-F]",
     r"&#|&[a-zA-Z]{2,8};",
@@ -129,7 +131,10 @@ _FOLDED_CODES = _FoldedCodes()
 
 def plain_text(text: str, *, escapes: bool = True) -> str:
     """The plain reading of a text, without a map back: for a first look. Without `escapes` there are none in it."""
-    return (_ODD_RUNS if escapes else _FOREIGN_RUNS).sub(_read_run, text)
+    runs = _ODD_RUNS if escapes else _FOREIGN_RUNS
+    if len(text) <= 2 * STRETCH:
+        return runs.sub(_read_run, text)
+    return "".join([runs.sub(_read_run, text[start:end]) for start, end in between_escapes(text)])
 
 
 def _read_run(odd: re.Match[str]) -> str:
@@ -145,7 +150,7 @@ def plain(text: str, *, escapes: bool = True) -> View | None:
     raws: list[Span] = []
     """For each piece where it came from; a piece as long as its origin maps character by character."""
     done = length = 0
-    for odd in (_ODD if escapes else _FOREIGN).finditer(text):
+    for odd in _finds(_ODD if escapes else _FOREIGN, text):
         meant = _read(odd[0])
         if meant == odd[0]:
             continue
@@ -173,6 +178,11 @@ def plain(text: str, *, escapes: bool = True) -> View | None:
         return raw
 
     return View("plain", "".join(pieces), origin)
+
+
+def _finds(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    for start, end in between_escapes(text):
+        yield from pattern.finditer(text, start, end)
 
 
 class _Run(NamedTuple):

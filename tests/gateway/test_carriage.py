@@ -85,6 +85,17 @@ async def test_each_chunk_leaves_as_soon_as_it_comes(house: House, provider: Pro
     assert got == b"".join(events)
 
 
+async def test_an_event_of_megabytes_is_judged_and_leaves_like_any_other(house: House, provider: Provider) -> None:
+    events = chat_stream("words " * 100_000 + "123-45-6789", "and more", usage=False)
+    provider.streams(*events)
+    body = b'{"model":"gpt-4o","stream":true,"messages":[]}'
+    with anyio.fail_after(20):
+        async with httpx.AsyncClient(base_url=house.url) as client:
+            answer = await client.post("/v1/chat/completions", content=body, headers=BEARER)
+    assert answer.content.count(b"words ") == 100_000
+    assert b"123-45-6789" not in answer.content
+
+
 async def test_the_last_bytes_leave_only_when_the_outcome_is_durable(house: House, provider: Provider) -> None:
     provider.streams(*chat_stream("hi"))
     durable = asyncio.Event()

@@ -1,5 +1,6 @@
 """What the stage asks for: actions by kind and tenant, edits that fit, and refusal where it cannot be sure."""
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,9 @@ from governance import jsontree
 from governance.config.models import Detect
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector
-from governance.detect.stage import DetectStage
+from governance.detect.engine import Choice
+from governance.detect.rule import Rule
+from governance.detect.stage import LONGEST, DetectStage
 from governance.exchange import (
     Action,
     Body,
@@ -164,3 +167,41 @@ async def test_what_the_lens_leaves_out_is_left_alone(detector: Detector) -> Non
 async def test_an_engine_that_fails_refuses(broken_detector: Detector) -> None:
     judged = await judge((stage(broken_detector),), exchange("hello"), Phase.REQUEST)
     assert (judged.winner.decision, judged.winner.rule) == (Decision.DENY, "stage.error")
+
+
+class _Watched:
+    """A check that notes in which thread it runs."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def __call__(self, text: str) -> bool:
+        self.threads.add(threading.get_ident())
+        return True
+
+
+@pytest.mark.parametrize(("engine", "longest"), LONGEST.items())
+async def test_a_long_text_is_looked_through_in_a_thread_of_its_own_and_a_short_one_is_not(
+    engine: Choice, longest: int
+) -> None:
+    watched = _Watched()
+    one = stage(Detector([Rule("secret.x", "secret.x", "canary", check=watched)], engine))
+    verdict = await one.judge(exchange({"x": "a canary"}), Phase.REQUEST)
+    assert (verdict.decision, watched.threads) == (Decision.REDACT, {threading.get_ident()})
+    watched.threads.clear()
+    verdict = await one.judge(exchange({"x": "a canary" + " " * longest}), Phase.REQUEST)
+    assert (verdict.decision, len(watched.threads)) == (Decision.REDACT, 1)
+    assert threading.get_ident() not in watched.threads
+
+
+async def test_a_long_text_that_is_clean_is_remembered(detector: Detector) -> None:
+    one = stage(detector)
+    long = exchange({"x": "well " * 60_000})
+    assert await one.judge(long, Phase.REQUEST) is ALLOWED
+    assert await one.judge(long, Phase.REQUEST) is ALLOWED
+    assert await one.judge(exchange({"x": "well " * 60_000 + "123-45-6789"}), Phase.REQUEST) is not ALLOWED
+
+
+async def test_an_engine_that_fails_in_a_thread_refuses_as_well(broken_detector: Detector) -> None:
+    judged = await judge((stage(broken_detector),), exchange({"x": "x" * 200_000}), Phase.REQUEST)
+    assert judged.winner.rule == "stage.error"
