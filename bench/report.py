@@ -1,7 +1,10 @@
 """From figures to a page: medians, ratios to Wicket, and what is needed to do it again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from bench import starting
 
 if TYPE_CHECKING:
     from bench.run import Result
@@ -22,8 +25,19 @@ each was never sent before, the history before it was, as agents send it. Absolu
 ratios are what to compare.
 """
 
+WRAPPED = """What an agent pays for each server that it starts through a wrapper: the median of {starts} starts. The
+wrapper and the server share one core; memory and processor time are the wrapper's alone. Wicket beside its running
+proxy hands its pipes over (`docs/decisions/handover.md`); by itself it opens everything once more.
+"""
 
-def page(found: "Mapping[str, Sequence[Result]]", machine: Mapping[str, str], seconds: float, rounds: int) -> str:
+
+def page(
+    found: "Mapping[str, Sequence[Result]]",
+    machine: Mapping[str, str],
+    seconds: float,
+    rounds: int,
+    wrappers: Sequence[starting.Wrapper],
+) -> str:
     """The whole page as Markdown."""
     lines = [INTRO]
     lines.append("| " + " | ".join(machine) + " |\n|" + "---|" * len(machine))
@@ -34,6 +48,8 @@ def page(found: "Mapping[str, Sequence[Result]]", machine: Mapping[str, str], se
         kinds = list(dict.fromkeys(kind for result in results for kind, _ in [*result.cells, *result.failures]))
         for kind in kinds:
             lines += [f"### {TITLES[kind]}\n", *_table(results, kind), ""]
+    if wrappers:
+        lines += [f"\n## {starting.NAME}\n", WRAPPED.format(starts=len(wrappers[0].starts)), *starting.table(wrappers)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -58,9 +74,9 @@ def _rate(result: "Result", kind: str, count: int) -> str:
     return f"{figure.rate:,.0f}" if figure else result.failures.get((kind, count), "")[:40]
 
 
-def as_json(found: "Mapping[str, Sequence[Result]]") -> dict[str, Any]:
+def as_json(found: "Mapping[str, Sequence[Result]]", wrappers: Sequence[starting.Wrapper]) -> dict[str, Any]:
     """The same figures for a program."""
-    return {
+    figures: dict[str, Any] = {
         scene: {
             result.name: {
                 "megabytes": round(result.megabytes),
@@ -74,3 +90,6 @@ def as_json(found: "Mapping[str, Sequence[Result]]") -> dict[str, Any]:
         }
         for scene, results in found.items()
     }
+    if wrappers:
+        figures[starting.NAME] = {one.name: [asdict(start) for start in one.starts] for one in wrappers}
+    return figures

@@ -33,7 +33,7 @@ def policy() -> str:
     return json.dumps({"version": 1, "default": "allow", "rules": rules}, indent=1)
 
 
-def _set_up(place: Place, servers: dict[str, object]) -> Path:
+def set_up(place: Place, servers: dict[str, object]) -> Path:
     """A fresh installation in the folder of the run; the agent's key lies in `key`."""
     config = place.folder / "wicket.yaml"
     provider = {"wire": "openai-chat", "base_url": f"http://127.0.0.1:{place.upstream}/v1", "api_key": "${BENCH_KEY}"}
@@ -57,29 +57,30 @@ def _set_up(place: Place, servers: dict[str, object]) -> Path:
 def _wicket(config: Path, *words: str) -> str:
     done = subprocess.run(
         [WICKET, *words, "--config", str(config)],
-        capture_output=True, text=True, cwd=config.parent, check=False, env=_environ(),
+        capture_output=True, text=True, cwd=config.parent, check=False, env=environ(),
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"`wicket {' '.join(words)}` failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
-def _environ() -> dict[str, str]:
+def environ() -> dict[str, str]:
+    """What it is started with."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "BENCH_KEY": "sk-bench-0123456789abcdefghij"}
 
 
 def _gateway(place: Place) -> list[str]:
-    return [WICKET, "gateway", "--config", str(_set_up(place, {}))]
+    return [WICKET, "gateway", "--config", str(set_up(place, {}))]
 
 
 def _mcp_http(place: Place) -> list[str]:
-    config = _set_up(place, {"bench": {"type": "http", "url": f"http://127.0.0.1:{place.upstream}/mcp"}})
+    config = set_up(place, {"bench": {"type": "http", "url": f"http://127.0.0.1:{place.upstream}/mcp"}})
     return [WICKET, "mcp", "--config", str(config)]
 
 
 def _mcp_stdio(place: Place) -> list[str]:
     command, *args = STDIO_SERVER
-    config = _set_up(place, {"bench": {"command": command, "args": args, "tools": ["echo"]}})
+    config = set_up(place, {"bench": {"command": command, "args": args, "tools": ["echo"]}})
     return [WICKET, "mcp", "--config", str(config)]
 
 
@@ -87,6 +88,6 @@ def _key(place: Place) -> dict[str, str]:
     return {"Authorization": f"Bearer {(place.folder / 'key').read_text()}"}
 
 
-LLM = Peer("Wicket", _gateway, LLM_PATH, headers=_key, environ=_environ())
-MCP_HTTP = Peer("Wicket", _mcp_http, "/mcp/bench", headers=_key, environ=_environ())
-MCP_STDIO = Peer("Wicket", _mcp_stdio, "/mcp/bench", headers=_key, environ=_environ())
+LLM = Peer("Wicket", _gateway, LLM_PATH, headers=_key, environ=environ())
+MCP_HTTP = Peer("Wicket", _mcp_http, "/mcp/bench", headers=_key, environ=environ())
+MCP_STDIO = Peer("Wicket", _mcp_stdio, "/mcp/bench", headers=_key, environ=environ())

@@ -4,9 +4,10 @@ Nothing else in the project opens a store, a policy or a detector for a serving 
 is decided by the command floor.
 """
 
+import importlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,10 +36,9 @@ from governance.config.secrets import Secrets
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector, open_detector
 from governance.detect.stage import DetectStage
-from governance.identity.directory import Identity
+from governance.identity.directory import AccessTokens, Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
-from governance.identity.tokens import Tokens, open_tokens
 from governance.pins.manifest import read_manifest
 from governance.pins.pins import Pins
 from governance.pins.plan import Rules
@@ -200,10 +200,14 @@ def _pins(config: Config, clock: Clock, store: SqlPins, detector: Detector, acti
     return Pins(store, clock, rules, partial(page, console))
 
 
-def _tokens(config: Config, clock: Clock) -> AbstractAsyncContextManager[Tokens | None]:
+def _tokens(config: Config, clock: Clock) -> AbstractAsyncContextManager[AccessTokens | None]:
     """Access tokens. They are kept only where a server is to get another one in exchange for them."""
+    if not config.identity.oauth.issuers:
+        return nullcontext()  # and what verifies them is not even loaded
     exchanges = any(server.auth.grant == "token_exchange" for server in config.mcp_servers.values())
-    return open_tokens(config.identity.oauth, clock, keep=exchanges)
+    opening = importlib.import_module("governance.identity.tokens").open_tokens
+    opened: AbstractAsyncContextManager[AccessTokens | None] = opening(config.identity.oauth, clock, keep=exchanges)
+    return opened
 
 
 def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: str) -> Desk:

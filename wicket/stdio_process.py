@@ -12,15 +12,14 @@ from governance.clock import Clock
 from governance.config.models import Config
 from governance.config.secrets import open_secrets
 from mcp_proxy.bridge.request_state import STATE_KEY
-from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.link import Server
 from mcp_proxy.pulse import Pulse
-from mcp_proxy.servers import open_servers
 from mcp_proxy.wrapper import bridged, own_ends, serve, wrapped_server
 from pipeline.runtime import Runtime, open_runtime
 from wicket.addresses import console_address
 from wicket.exits import CommandError, Exit
 from wicket.handover import key_in
+from wicket.loading import load
 from wicket.wrapping import organs_for
 
 
@@ -51,22 +50,14 @@ async def wrap(config: Config, name: str, command: Sequence[str], clock: Clock) 
 
 @contextlib.asynccontextmanager
 async def _opened(runtime: Runtime, name: str, command: Sequence[str], clock: Clock) -> AsyncGenerator[Server]:
+    """The server: the command, or the configured one of that name."""
     jitter, state_key = randomness.SystemRandom().random, runtime.key_for(STATE_KEY)
-    if not command:
-        config = _alone(runtime.config, name)
-        async with (
-            open_credentials(config, clock, runtime.vault, None) as credentials,
-            open_servers(config, clock, jitter, state_key, credentials, alone=True) as servers,
-        ):
-            yield servers[name]
-        return
     limits = runtime.config.limits
-    child = wrapped_server(name, command, limits=limits, pulse=Pulse(name, clock, jitter))
-    patience = runtime.config.approvals.whole_seconds
-    async with bridged(child, limits=limits, clock=clock, state_key=state_key, patience=patience) as server:
+    if command:
+        child = wrapped_server(name, command, limits=limits, pulse=Pulse(name, clock, jitter))
+        patience = runtime.config.approvals.whole_seconds
+        opening = bridged(child, limits=limits, clock=clock, state_key=state_key, patience=patience)
+    else:
+        opening = load("wicket.stdio_configured").open_configured(runtime, name, clock, jitter, state_key)
+    async with opening as server:
         yield server
-
-
-def _alone(config: Config, name: str) -> Config:
-    """The configuration with one server only, so that nothing is opened for the others."""
-    return config.model_copy(update={"mcp_servers": {name: config.mcp_servers[name]}})

@@ -6,33 +6,23 @@ them off; proxies of the environment are ignored, because a proxy would resolve 
 """
 
 import ipaddress
+import logging
 import re
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 
 import anyio
 import httpx
 
 from approvals.webhook.addresses import is_public
+from approvals.webhook.resolving import Resolve, resolve
 
-Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""All addresses of a host and port, as literals."""
+log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 
 
 class BlockedError(Exception):
     """The address must not be called. The message is ours and names the host, not what it resolved to."""
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a host, from the system's resolver.
-
-    Raises:
-        OSError: the name does not resolve.
-    """
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def check_url(url: httpx.URL, allow_private: frozenset[str]) -> None:
@@ -111,3 +101,24 @@ def client(
         trust_env=False,
         timeout=seconds,
     )
+
+
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    allow_private: tuple[str, ...],
+    seconds: float,
+    resolver: Resolve,
+) -> int:
+    """The status of one attempt; 0 where no answer came. A redirect is an answer like any other: a failure."""
+    try:
+        async with client(allow_private, seconds=seconds, resolver=resolver) as http:
+            with anyio.fail_after(seconds):
+                async with http.stream("POST", url, content=body, headers=headers) as response:
+                    return response.status_code
+    except BlockedError as error:
+        log.warning("a webhook was not sent: %s", error)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        log.info("a webhook attempt failed: %s", type(error).__name__)
+    return 0

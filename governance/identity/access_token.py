@@ -19,9 +19,6 @@ from governance import jsontree
 from governance.identity.refusals import TokenError
 from governance.jsontree import Json, JsonObject, MalformedError
 
-LONGEST_TOKEN = 16 * 1024
-"""A longer text is not read as a token."""
-
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
 FITTING: Mapping[str, tuple[str, str]] = {
@@ -65,11 +62,6 @@ class Unverified:
     issuer: str
     algorithm: str
     kid: str
-
-
-def is_jwt(token: str) -> bool:
-    """Whether a credential has the shape of a JSON Web Token; a gateway key never has."""
-    return len(token) <= LONGEST_TOKEN and token.count(".") == 2
 
 
 def peek(token: str) -> Unverified:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Protocol
 
 import anyio
 
@@ -15,11 +16,9 @@ from governance.clock import Clock
 from governance.config.addresses import is_loopback
 from governance.config.models import Identity as Settings
 from governance.exchange import Principal
-from governance.identity import tokens
-from governance.identity.access_token import is_jwt
 from governance.identity.keys import LONGEST_TOKEN, Grant, Key, KeyRole, KeyStore, digest
 from governance.identity.refusals import IdentityStaleError, InsufficientScopeError, TokenError, UnknownKeyError
-from governance.identity.tokens import Tokens
+from governance.identity.shapes import PREFIX, is_jwt
 
 __all__ = [
     "ADMINISTRATOR", "ANONYMOUS", "Identity", "IdentityStaleError", "InsufficientScopeError", "TokenError",
@@ -41,6 +40,26 @@ _USER_ASSERTED: Mapping[str, str] = MappingProxyType({**_VERIFIED, "user": "clie
 _UNVERIFIED: Mapping[str, str] = MappingProxyType(dict.fromkeys(_VERIFIED, "client_asserted"))
 
 
+class AccessTokens(Protocol):
+    """The access tokens that are believed (`tokens.py`, loaded where the configuration names an issuer)."""
+
+    async def recognise(self, token: str) -> Principal:
+        """The principal of a token."""
+        ...
+
+    def grant(self, principal: Principal) -> Grant:
+        """What a principal who came with a token may do right now."""
+        ...
+
+    def subject_token(self, principal: Principal) -> str:
+        """The token that a principal came with, to be exchanged."""
+        ...
+
+    async def run(self) -> None:
+        """Keep the issuers' keys fresh. Never returns."""
+        ...
+
+
 @dataclass(eq=False)
 class Identity:
     """Every key, by its digest and by its id.
@@ -57,7 +76,7 @@ class Identity:
     clock: Clock
     settings: Settings
     admin_token: str = field(default="", repr=False)
-    tokens: Tokens | None = None
+    tokens: AccessTokens | None = None
     _by_digest: Mapping[str, Key] = field(default_factory=dict[str, Key], init=False, repr=False)
     _by_id: Mapping[str, Key] = field(default_factory=dict[str, Key], init=False, repr=False)
     _read_at: float | None = field(default=None, init=False, repr=False)
@@ -121,7 +140,7 @@ class Identity:
             user: as `principal`; the person whom an access token names is not changed by a header.
 
         Raises:
-            UnknownKeyError, IdentityStaleError: as `principal`, or as `Tokens.recognise`.
+            UnknownKeyError, IdentityStaleError: as `principal`, or as `AccessTokens.recognise`.
         """
         if token is not None and self.tokens is not None and is_jwt(token):
             return await self.tokens.recognise(token)
@@ -166,7 +185,7 @@ class Identity:
             UnknownKeyError: the key is no longer valid; says why.
             IdentityStaleError: the keys could not be read for too long.
         """
-        if self.tokens is not None and principal.key_id.startswith(tokens.PREFIX):
+        if self.tokens is not None and principal.key_id.startswith(PREFIX):
             return self.tokens.grant(principal)
         self._refuse_stale()
         if principal.key_id == ANONYMOUS and self.settings.anonymous:

@@ -23,12 +23,11 @@ from governance.identity.keyring import Keyring
 from governance.identity.keys import Grant, digest
 from governance.identity.metadata import MetadataError
 from governance.identity.refusals import InsufficientScopeError, TokenError, UnknownKeyError
+from governance.identity.shapes import PREFIX
 from governance.jsontree import Json, JsonObject
 
 log = logging.getLogger(__name__)
 
-PREFIX = "oauth_"
-"""How the key id of a principal begins who came with a token. Those of gateway keys begin with `key_`."""
 MOST = 10_000
 """Tokens, and principals, that are remembered; beyond it the oldest are forgotten, and verified anew."""
 

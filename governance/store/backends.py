@@ -1,9 +1,11 @@
-"""The two databases: how each is reached, and how the writers of several processes take turns.
+"""The databases: what each must do, which one an address means, and the one that is a file.
 
-Everything else in this room is the same for both. On either, the batches of all processes stand one after another:
-a work sees whatever an earlier batch committed, and two works never run at the same time.
+The other one is `postgres.py`; everything else in this room is the same for both. On either, the batches of all
+processes stand one after another: a work sees whatever an earlier batch committed, and two works never run at the same
+time.
 """
 
+import importlib
 import os
 import sqlite3
 from collections.abc import Generator
@@ -11,17 +13,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import psycopg
-from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from governance.store.turn import PATIENCE_SECONDS, Turns
 from governance.store.work import StoreError
-
-_TURN = 0x7769636B6574
-"""Number of the advisory lock that a writer holds for one batch (the letters of `wicket`)."""
 
 
 class Backend(Protocol):
@@ -29,6 +26,8 @@ class Backend(Protocol):
 
     name: str
     """Where it is, without a password: safe to show."""
+    migrates_itself: bool
+    """Whether any process may bring its tables up to date: nobody else uses them."""
 
     def writer(self) -> Connection:
         """A new connection that may write."""
@@ -77,12 +76,21 @@ def backend(url: str) -> Backend:
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:" and not parsed.query:
         return Sqlite(Path(parsed.database))
     if kind in ("postgres", "postgresql", "postgresql+psycopg"):
-        return Postgres(parsed.set(drivername="postgresql+psycopg"))
+        # Not at the top of the file: who has a file needs no driver for a server.
+        there: Backend = importlib.import_module("governance.store.postgres").Postgres(
+            parsed.set(drivername="postgresql+psycopg")
+        )
+        return there
     raise StoreError(f"`database` begins with `{kind}`: write `sqlite:///PATH` or `postgresql://HOST/NAME`")
 
 
 class Sqlite:
-    """A file. WAL, and every commit is synced (`synchronous=FULL`)."""
+    """A file. WAL, and every commit is synced (`synchronous=FULL`).
+
+    The writers of several processes take turns by locks on files beside it (`turn.py`).
+    """
+
+    migrates_itself = True
 
     def __init__(self, path: Path, patience: float = PATIENCE_SECONDS) -> None:
         self.path = path.absolute()
@@ -203,76 +211,3 @@ class Sqlite:
         event.listen(engine, "connect", prepare)
         event.listen(engine, "begin", begin)
         return engine
-
-
-class Postgres:
-    """A server, reached with psycopg 3."""
-
-    def __init__(self, url: URL) -> None:
-        self.name = url.set(drivername="postgresql").render_as_string(hide_password=True)
-        arguments = {
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "tcp_user_timeout": 10_000,
-            "application_name": "wicket",
-        }
-        write = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s "
-        # Whatever the server prefers: a batch must see what was committed while it waited for its turn.
-        write += "-c default_transaction_isolation=read\\ committed"
-        read = "-c statement_timeout=10s -c default_transaction_read_only=on "
-        read += "-c default_transaction_isolation=repeatable\\ read"
-        self._write_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": write})
-        self._read_engine = create_engine(url, poolclass=NullPool, connect_args={**arguments, "options": read})
-
-    def writer(self) -> Connection:
-        """A new connection whose commits are durable, whatever the server's default."""
-        connection = self._write_engine.connect()
-        connection.exec_driver_sql(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
-        connection.commit()
-        return connection
-
-    def reader(self) -> Connection:
-        """A new connection on which the server refuses to write."""
-        return self._read_engine.connect()
-
-    def looker(self) -> Connection:
-        """A reader without transactions: one round trip a query."""
-        return self.reader().execution_options(isolation_level="AUTOCOMMIT")
-
-    @contextmanager
-    def batch(self, connection: Connection) -> Generator[None]:
-        """A transaction in this process's turn.
-
-        The lock is taken before anything else, so that the works of two batches cannot lock each other out whatever
-        rows they touch, and the server hands it on in the order of asking.
-        """
-        with connection.begin():
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
-            yield
-
-    @contextmanager
-    def plain_batch(self, connection: Connection) -> Generator[None]:
-        """The same on the driver's own connection."""
-        driver = cast("psycopg.Connection", connection.connection.driver_connection)
-        if driver.info.transaction_status is not TransactionStatus.IDLE:
-            # Inside another transaction this would be a savepoint: done, told as durable, and never committed.
-            raise StoreError("a transaction was left open: nothing is written into it")
-        with driver.transaction():
-            driver.execute("SELECT pg_advisory_xact_lock(%s)", (_TURN,))
-            yield
-
-    def intact(self, connection: Connection) -> bool:
-        """Whether the server would commit: it answers the commit of a failed transaction by rolling back, silently."""
-        driver = cast("psycopg.Connection", connection.connection.driver_connection)
-        return driver.info.transaction_status is TransactionStatus.INTRANS
-
-    @contextmanager
-    def alone(self) -> Generator[Connection]:
-        """A connection for changing the tables."""
-        with self.writer() as connection, self.batch(connection):
-            yield connection
-
-    def close(self) -> None:
-        """Nothing is held besides connections."""

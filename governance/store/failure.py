@@ -2,13 +2,12 @@
 
 import sqlite3
 
-import psycopg
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from governance.store.work import ConflictError, StoreError
 
-DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
-"""Everything that a database or its driver raises."""
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
+"""What a database or its driver raises. Of a driver that is not always loaded its backend makes a `StoreError`."""
 
 
 def failure(error: BaseException) -> StoreError:
@@ -16,13 +15,18 @@ def failure(error: BaseException) -> StoreError:
     if isinstance(error, IntegrityError):
         told: StoreError = ConflictError(f"the database refused: {reason(error)}")
     elif isinstance(error, (*DATABASE_ERRORS, OSError)):
-        told = StoreError(f"the database failed: {reason(error)}")
+        told = failed(error)
     elif isinstance(error, StoreError):
         told = StoreError(str(error))
     else:
         told = StoreError("the database failed for an unknown reason")
     told.__cause__ = error
     return told
+
+
+def failed(error: BaseException) -> StoreError:
+    """The error for what the database said of itself."""
+    return StoreError(f"the database failed: {reason(error)}")
 
 
 def reason(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-from governance.store.backends import Backend, Postgres, backend
+from governance.store.backends import Backend, backend
 from governance.store.failure import DATABASE_ERRORS, reason
 from governance.store.work import StoreError
 
@@ -70,7 +70,7 @@ def prepare(place: Backend, *, migrate: bool, migrations: Path = MIGRATIONS) -> 
 
 def migrates_itself(place: Backend) -> bool:
     """Whether opening may change an older database: a file is ours alone, a server may be shared."""
-    return not isinstance(place, Postgres)
+    return place.migrates_itself
 
 
 def _numbers(migrations: Path) -> frozenset[str]:

@@ -189,7 +189,10 @@ def test_a_configuration_that_the_proxy_does_not_have_is_read_and_its_mistakes_a
     assert "`gatway` is not a known setting" in done.stderr
 
 
-def test_when_the_proxy_ends_so_does_the_wrapper_and_the_next_one_serves_by_itself(wicket: Wicket, started: list[str]):
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+def test_when_the_proxy_ends_so_does_the_wrapper_and_the_next_one_serves_by_itself(
+    wicket: Wicket, started: list[str], end: str
+):
     key = wicket("keys", "create", "--json").json["token"]
     started += ["--", sys.executable, "-c", SERVER]
     with (
@@ -208,7 +211,7 @@ def test_when_the_proxy_ends_so_does_the_wrapper_and_the_next_one_serves_by_itse
         wrapper.stdin.write(json.dumps(INITIALIZE) + "\n")
         wrapper.stdin.flush()
         assert "serverInfo" in wrapper.stdout.readline()
-        serving.kill()
+        getattr(serving, end)()
         assert wrapper.stdout.read() == ""
         assert wrapper.wait(60) == 1
     check_calls(wicket, run(started, CONVERSATION, key))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from governance.config.load import load
 from wicket.command import Situation
-from wicket.commands.serving import run_loop
 from wicket.installation import check_installation
 from wicket.logs import log_to_stderr
+from wicket.running import run_loop
 from wicket.stdio_process import wrap
 
 

@@ -1,20 +1,16 @@
 """What the commands that serve have in common: `gateway`, `mcp` and `stdio`. It has no command of its own."""
 
 import socket
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-import anyio
-
-from governance.audit.event import AuditError
 from governance.config.load import load
-from governance.store import StoreError
 from wicket.addresses import Ports
 from wicket.command import Argument, Situation, argument
-from wicket.exits import CommandError, Exit, first_of
+from wicket.exits import Exit
 from wicket.installation import check_installation
 from wicket.logs import log_to_stderr
+from wicket.running import run_loop
 from wicket.serve import Service, serve
 from wicket.supervisor import bind
 
@@ -46,14 +42,3 @@ def serve_in_foreground(situation: Situation, service: Service) -> int:
         return Exit.DONE
 
     return run_loop(run)
-
-
-def run_loop(work: Callable[[], Awaitable[int]]) -> int:
-    """Run `work` to its end on the fast loop; what it could not open is told as an error of the command line."""
-    try:
-        try:
-            return anyio.run(work, backend_options={"use_uvloop": True})
-        except ExceptionGroup as group:
-            raise first_of(group) from group
-    except (StoreError, AuditError) as error:
-        raise CommandError(Exit.UNAVAILABLE, str(error)) from error
