@@ -121,6 +121,10 @@ class TicketStore(Protocol):
         """Close every open ticket of a run; returns their ids."""
         ...
 
+    async def withdraw(self, ticket_id: str, *, by: str, reason: str, now: datetime) -> bool:
+        """Close one open ticket; false if it was closed before."""
+        ...
+
     async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
         """The refusal of this call that no agent was told yet, settled after `since`; it counts as told from now on."""
         ...
@@ -242,6 +246,13 @@ class Desk:
         closed = await self.store.invalidate(session_id, by=by, reason=plain(reason), now=self.clock.now())
         self._wake(closed)
         return len(closed)
+
+    async def withdraw(self, ticket_id: str, *, by: str, reason: str) -> bool:
+        """Close a ticket because whoever asked wants the call no more; false if it was closed before."""
+        closed = await self.store.withdraw(ticket_id, by=by, reason=plain(reason), now=self.clock.now())
+        if closed:
+            self._wake([ticket_id])
+        return closed
 
     async def get(self, ticket_id: str) -> Ticket | None:
         """A ticket by its id."""

@@ -119,13 +119,17 @@ class SqlTickets:
         """Close every open ticket of a run; returns their ids."""
         query = select(TicketRow).where(TicketRow.session_id == session_id, col(TicketRow.state).in_(list(OPEN)))
         found = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
-        closed: list[str] = []
-        for ticket in found:
-            after = replace(ticket, decided_at=now, decided_by=by, decision_reason=reason)
-            values = {"decided_at": rfc3339(now), "decided_by": by, "decision_reason": reason}
-            if await self._move(after, Move.INVALIDATE, now, **values):
-                closed.append(ticket.id)
-        return closed
+        return [one.id for one in found if await self._invalidate(one, by=by, reason=reason, now=now)]
+
+    async def withdraw(self, ticket_id: str, *, by: str, reason: str, now: datetime) -> bool:
+        """Close one open ticket; false if it was closed before."""
+        ticket = await self.get(ticket_id)
+        return ticket is not None and await self._invalidate(ticket, by=by, reason=reason, now=now)
+
+    async def _invalidate(self, ticket: Ticket, *, by: str, reason: str, now: datetime) -> bool:
+        after = replace(ticket, decided_at=now, decided_by=by, decision_reason=reason)
+        values = {"decided_at": rfc3339(now), "decided_by": by, "decision_reason": reason}
+        return await self._move(after, Move.INVALIDATE, now, **values)
 
     async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
         """The refusal of this call that no agent was told yet, whose deadline was after `since`; told from now on."""

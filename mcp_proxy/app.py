@@ -24,15 +24,18 @@ from mcp_proxy.aggregate_book import Shelf
 from mcp_proxy.aggregate_cursor import Cursors
 from mcp_proxy.aggregate_relay import AggregateRelay
 from mcp_proxy.aggregate_session import Aggregate
+from mcp_proxy.cut import Kills
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.eras import ParamHeaders
-from mcp_proxy.gate import Gate
+from mcp_proxy.gate import Gate, Place, by_evidence
 from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.missed import Kept
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import WELL_KNOWN, ChallengeError, ProtectedResource
-from mcp_proxy.relay import Kills, Place, Relay, by_evidence
+from mcp_proxy.relay import Relay
+from mcp_proxy.tasks.counter import Counter
+from mcp_proxy.tasks.runner import Runner
 from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
 from mcp_proxy.transports.streamable_http_sessions import Sessions
@@ -101,7 +104,9 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         servers: the configured upstream servers by name. They are not closed here.
     """
     rules = ParamHeaders(organs.catalog)
-    patience, place = organs.limits.upstream_seconds, organs.place
+    patience, place, delivery = organs.limits.upstream_seconds, organs.place, organs.delivery
+    book = delivery.tasks if delivery is not None else None
+    counter = None if delivery is None or book is None else Counter(book, delivery.tickets, organs.clock)
     relay = Relay(
         organs.gate,
         organs.kills,
@@ -110,8 +115,9 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         rules,
         patience,
         place,
-        delivery=organs.delivery,
+        delivery=delivery,
         pins=organs.pins,
+        counter=counter,
     )
     kept = Kept()
     http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
@@ -126,7 +132,7 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
     joint_http = HttpFront(joint, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
     joint_old = SseFront(joint, organs.clock, organs.limits, rules, record)
     every = {"/mcp": joint_http, "/mcp/": joint_http, "/mcp/sse": joint_old, "/mcp/messages": joint_old}
-    async with http.running(), joint_http.running():
+    async with _making(organs, relay, servers), http.running(), joint_http.running():
         app = App(organs, servers, {"": http, "sse": old, "messages": old}, aggregate, every)
         try:
             yield Border(
@@ -140,6 +146,16 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         finally:
             old.end()
             joint_old.end()
+
+
+def _making(
+    organs: Organs, relay: Relay, servers: Mapping[str, Server]
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """Makes the calls of tasks while it is open, where there are tasks."""
+    delivery = organs.delivery
+    if delivery is None or delivery.tasks is None:
+        return contextlib.nullcontext()
+    return Runner(delivery.tasks, delivery.tickets, relay, servers, organs.clock).running()
 
 
 class App:

@@ -8,7 +8,7 @@ leg takes the whole pipeline (`relay.py`).
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import anyio
@@ -22,11 +22,13 @@ from governance.policy.glob import Globs
 from governance.stage import RefusedError
 from mcp_proxy.attendance import PROGRESS_SECONDS
 from mcp_proxy.calls import Calls
-from mcp_proxy.errors import Answer
-from mcp_proxy.ladder import Ladder, Leg, Rung
+from mcp_proxy.errors import VERDICT_KEY, Answer, told
+from mcp_proxy.ladder import Choice, Ladder, Leg, Rung, choice_of
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import Event, Outlet
-from mcp_proxy.message import Message
+from mcp_proxy.message import Message, result_of
+from mcp_proxy.tasks.book import TaskBook
+from mcp_proxy.tasks.task import EXTENSION
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,10 @@ class Tickets(Protocol):
         """Refuse a call."""
         ...
 
+    async def withdraw(self, ticket_id: str, *, by: str, reason: str) -> bool:
+        """Close a ticket that nobody wants any more."""
+        ...
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -65,6 +71,8 @@ class Delivery:
     announce_seconds: float = ANNOUNCE_SECONDS
     progress_seconds: float = PROGRESS_SECONDS
     """How often a client that waits is told so, if it asked for progress."""
+    tasks: TaskBook | None = None
+    """The tasks that clients are given; none = they never are."""
 
     def leg(self, message: Message, caller: Caller, calls: Calls) -> Leg:
         """Read a governed request.
@@ -72,12 +80,18 @@ class Delivery:
         Raises:
             MalformedMessageError: its `requestState` looks like ours and is not good for this request.
         """
-        return self.ladder.leg(message, caller, self.clock.now(), calls.elicited)
+        ladder = self.ladder if self._offers_tasks == self.ladder.tasks else replace(self.ladder, tasks=False)
+        return ladder.leg(message, caller, self.clock.now(), calls.elicited)
 
     async def answer(self, error: Exception, leg: Leg, caller: Caller, calls: Calls) -> Answer | None:
         """What the client is told about a call that must wait on; None where it is told as any refusal is."""
         if not isinstance(error, RefusedError) or not error.ticket:
             return None
+        if leg.rung_for(error.ticket) is Rung.TASK:
+            task = None if leg.question else await self._task(error, leg, caller, calls)
+            if task is not None:
+                return Answer(200, task)
+            leg = self.ladder.without_task(leg)
         if Rung.FORM in (leg.rung, leg.asks) and not await self._may_decide(error.ticket):
             leg = self.ladder.out_of_band(leg)
         message = self.ladder.answer(error, leg, caller, self.clock.now())
@@ -89,14 +103,36 @@ class Delivery:
                 del calls.elicited[next(iter(calls.elicited))]
         return Answer(200, message)
 
+    def introduced(self, message: Message) -> Message:
+        """What a server says of itself (`server/discover`), with tasks among what its clients may be given."""
+        result = result_of(message)
+        if not self._offers_tasks or "capabilities" not in result:
+            return message
+        capabilities = jsontree.as_object(result["capabilities"])
+        extensions = jsontree.as_object(capabilities.get("extensions"))
+        if EXTENSION in extensions:
+            return message
+        said: jsontree.JsonObject = {**capabilities, "extensions": {**extensions, EXTENSION: {}}}
+        return Message.build({**message.value, "result": {**result, "capabilities": said}})
+
+    async def chosen(self, ticket_id: str, answer: jsontree.JsonObject, exchange: Exchange) -> None:
+        """Take an answer to what a task asked: a form may decide, a page was only opened."""
+        choice = choice_of(answer.get("content")) if answer.get("action") == "accept" else None
+        if choice is not None:
+            await self._choose(ticket_id, choice, exchange)
+
     async def decide(self, leg: Leg, exchange: Exchange) -> None:
         """Take what the person at the client chose, if it is that person's to choose.
 
         That the choice is about this very call was settled when its state was opened (`sealing.py`). It counts for
         nothing where the ticket is of another run or another caller, or a rule must be decided elsewhere.
         """
-        ticket = await self._ticket(leg.ticket)
-        if leg.choice is None or ticket is None or not ticket.intact() or not Globs(self.in_band).match(ticket.rule):
+        if leg.choice is not None:
+            await self._choose(leg.ticket, leg.choice, exchange)
+
+    async def _choose(self, ticket_id: str, choice: Choice, exchange: Exchange) -> None:
+        ticket = await self._ticket(ticket_id)
+        if ticket is None or not ticket.intact() or not Globs(self.in_band).match(ticket.rule):
             return
         principal = exchange.principal
         asker = jsontree.as_object(ticket.bound.get("principal"))
@@ -106,11 +142,11 @@ class Delivery:
             exchange.session.id,
         ):
             return
-        decide = self.tickets.approve if leg.choice.approve else self.tickets.deny
+        decide = self.tickets.approve if choice.approve else self.tickets.deny
         try:
-            await decide(leg.ticket, by=f"in-band:{principal.user or principal.key_id}", reason=leg.choice.reason)
+            await decide(ticket_id, by=f"in-band:{principal.user or principal.key_id}", reason=choice.reason)
         except Exception:
-            log.exception("what the person at the client chose could not be kept, so ticket %s waits on", leg.ticket)
+            log.exception("what the person at the client chose could not be kept, so ticket %s waits on", ticket_id)
 
     @contextlib.asynccontextmanager
     async def announcing(self, calls: Calls, outlet: Outlet) -> AsyncGenerator[None]:
@@ -137,6 +173,25 @@ class Delivery:
                 if ticket is not None and ticket.state is not State.PENDING:
                     calls.elicited.pop(bound, None)
                     await outlet.put(Event(_complete(ticket_id)))
+
+    @property
+    def _offers_tasks(self) -> bool:
+        """Whether tasks are given, and somebody is there to make their calls."""
+        return self.ladder.tasks and self.tasks is not None and self.tasks.spawn is not None
+
+    async def _task(self, error: RefusedError, leg: Leg, caller: Caller, calls: Calls) -> Message | None:
+        """The task that the client is given; None where none can be made, or nobody is there to make its call."""
+        if self.tasks is None or calls.run is None:
+            return None
+        asks = self.ladder.asked_in_task(error, leg, in_band=await self._may_decide(error.ticket))
+        task = self.tasks.open(leg.message, caller, calls.run, error.ticket, error.link, asks)
+        if task is None:
+            return None
+        about: jsontree.JsonObject = {VERDICT_KEY: told(error)}
+        view = task.told()
+        view.pop("inputRequests", None)  # told with `tasks/get` only
+        result: jsontree.JsonObject = {"resultType": "task", **view, "_meta": about}
+        return Message.build({"jsonrpc": "2.0", "id": leg.message.id, "result": result})
 
     async def _may_decide(self, ticket_id: str) -> bool:
         ticket = await self._ticket(ticket_id) if self.in_band else None

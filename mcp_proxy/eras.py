@@ -37,6 +37,9 @@ VERSION_HEADER = "mcp-protocol-version"
 MOST_TOOLS = 10_000
 """Definitions whose header annotations are remembered; beyond it they are looked for again."""
 
+TASK_METHODS = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
+"""The tasks extension has these name their task in `Mcp-Name` (SEP-2663, "Routing Headers")."""
+
 _PREFIX = MCP_PARAM_HEADER_PREFIX.lower()
 _HANDSHAKE = frozenset(HANDSHAKE_PROTOCOL_VERSIONS)
 _MODERN = frozenset(method for method, version in CLIENT_REQUESTS if version == LATEST_MODERN_VERSION)
@@ -89,6 +92,11 @@ def check_modern(message: Message, headers: Mapping[str, str], lines: Iterable[t
             "this `method` is not part of this revision", code=METHOD_NOT_FOUND, request_id=message.id
         )
     _refuse_unlike(message, headers)
+
+
+def name_of(method: str) -> str:
+    """The parameter that `Mcp-Name` repeats; empty where there is none."""
+    return "taskId" if method in TASK_METHODS else NAME_BEARING_METHODS.get(method, "")
 
 
 def status_of(response: Message, status: int) -> int:
@@ -147,8 +155,8 @@ class ParamHeaders:
     def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The headers that fit an edited message. What cannot be told is left out, so that nothing removed leaks."""
         kept = {name: text for name, text in headers.items() if not name.startswith(_PREFIX)}
-        name = NAME_BEARING_METHODS.get(message.method)
-        if name is not None and MCP_NAME_HEADER in kept:
+        name = name_of(message.method)
+        if name and MCP_NAME_HEADER in kept:
             kept[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(message.params.get(name)))
         schema = self._schema(server, message)
         if schema is not None:
@@ -162,7 +170,11 @@ def _refuse_unlike(message: Message, headers: Mapping[str, str]) -> None:
     """Refuse headers about something else than the message, which is all that is judged."""
     if headers.get(MCP_METHOD_HEADER, message.method) != message.method:
         what = MCP_METHOD_HEADER
-    elif MCP_NAME_HEADER in headers and message.params.get(NAME_BEARING_METHODS.get(message.method, "")) is None:
+    elif MCP_NAME_HEADER in headers and message.params.get(name_of(message.method)) is None:
+        what = MCP_NAME_HEADER
+    elif message.method in TASK_METHODS and MCP_NAME_HEADER in headers:
+        if decode_header_value(headers[MCP_NAME_HEADER]) == message.params.get("taskId"):
+            return
         what = MCP_NAME_HEADER
     else:
         return

@@ -1,12 +1,18 @@
-"""The guard as this proxy uses it (`pipeline.guard.Guard`), and one exchange on its way through it."""
+"""What the relay asks of others: the guard, the rules for headers, and whoever tells runs apart.
 
+Protocols and their simplest forms only. What is done with them is `relay.py`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeAlias
 
 from approvals.desk import UNATTENDED, Attendance
-from governance.exchange import Body, Exchange, Phase
+from governance.exchange import Body, Exchange, Phase, Principal, SessionRef
 from governance.stage import Outcome
 from governance.verdict import Verdict
+from mcp_proxy.message import Message
+from sessions.correlate import Signs, correlate
 
 
 class Way(Protocol):
@@ -46,3 +52,19 @@ class Gate(Protocol):
     def may_see(self, exchange: Exchange) -> bool:
         """Whether a listed tool should be seen."""
         ...
+
+
+class HeaderRules(Protocol):
+    """Headers that repeat parts of a body, for fronts that have headers (`mcp_proxy.eras`)."""
+
+    def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers that fit an edited message."""
+        ...
+
+
+Place: TypeAlias = Callable[[Signs, Principal], Awaitable[SessionRef]]
+
+
+async def by_evidence(signs: Signs, principal: Principal) -> SessionRef:
+    """The run that the message itself names. `sessions.roll.Roll.place` knows more: the only run of a key."""
+    return correlate(signs, principal)

@@ -23,6 +23,7 @@ from mcp_proxy.lens import Caller
 from mcp_proxy.link import Era
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message
 from mcp_proxy.sealing import Claims, Seal, UnsealedError
+from mcp_proxy.tasks.task import declares_tasks
 
 MOST_ROUNDS = 10
 """Answers that ask the client to come back. The SDKs of Python, TypeScript, Go and C# give up beyond it."""
@@ -46,6 +47,8 @@ class Rung(StrEnum):
     """Modern, where the configuration lets the person at the client decide: a form with yes or no."""
     STATE = "state"
     """Modern: it comes back with a sealed state and waits on, leg by leg."""
+    TASK = "task"
+    """Modern, with the extension for tasks: it is given a task, and asks for it by id (`mcp_proxy/tasks`)."""
     URL_ERROR = "url_error"
     """2025-11-25, where the configuration says so: the error that asks it to open the page."""
 
@@ -77,6 +80,8 @@ class Leg:
     choice: Choice | None = None
     bound: str = ""
     """Digest of caller and call; empty where no rung needs it."""
+    question: bool = False
+    """Whether it is a question of the server that is held, and not the call."""
 
     def going_on(self, state: Json) -> "Leg":
         """The leg whose retry goes on where the server asked something that is held, instead of calling anew.
@@ -84,7 +89,13 @@ class Leg:
         Args:
             state: `requestState` of the result with the question; None where there was none.
         """
-        return self if state is None else replace(self, message=_with(self.message, {_STATE: state}))
+        if state is None:
+            return self
+        return replace(self, message=_with(self.message, {_STATE: state}), question=True)
+
+    def rung_for(self, ticket: str) -> Rung:
+        """How the client is answered about a ticket."""
+        return self.rung if self.ticket in ("", ticket) else self.asks
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,8 @@ class Ladder:
     """Whether clients of 2025-11-25 are told of pages by an error."""
     open_pages: bool = True
     """Whether clients of 2026-07-28 are asked to open pages."""
+    tasks: bool = False
+    """Whether clients that know tasks are given one."""
 
     def leg(self, message: Message, caller: Caller, now: datetime, told: Container[str] = ()) -> Leg:
         """Read a governed request.
@@ -147,8 +160,8 @@ class Ladder:
             caller: who sent it.
             now: the time.
         """
-        rung = leg.rung if leg.ticket in ("", error.ticket) else leg.asks
-        if not error.ticket or rung is Rung.HOLD:
+        rung = leg.rung_for(error.ticket)
+        if not error.ticket or rung in (Rung.HOLD, Rung.TASK):
             return None
         if rung is Rung.URL_ERROR:
             return _url_error(error, leg.message)
@@ -164,8 +177,29 @@ class Ladder:
         }
         if not opened:
             params = _page(error) if rung is Rung.URL else _form(error)
-            result["inputRequests"] = {self.seal.name: {"method": "elicitation/create", "params": params}}
+            result["inputRequests"] = self._question(params)
         return Message.build({"jsonrpc": "2.0", "id": leg.message.id, "result": result})
+
+    def asked_in_task(self, error: RefusedError, leg: Leg, *, in_band: bool) -> JsonObject:
+        """What the client of a task is asked, if it can be: to open the page, or to fill in the form.
+
+        Args:
+            error: the refusal that waits for a person.
+            leg: the request that is given a task.
+            in_band: whether the person at this client may decide this call.
+        """
+        kinds = _elicitation(leg.message.meta.get(CLIENT_CAPABILITIES_META_KEY))
+        if "url" in kinds and self.open_pages:
+            return self._question(_page(error))
+        return self._question(_form(error)) if "form" in kinds and in_band else {}
+
+    def without_task(self, leg: Leg) -> Leg:
+        """The leg of a client that is not given a task although it knows them."""
+        rungs = {Rung.TASK: self._waits}
+        return replace(leg, rung=rungs.get(leg.rung, leg.rung), asks=rungs.get(leg.asks, leg.asks))
+
+    def _question(self, params: JsonObject) -> JsonObject:
+        return {self.seal.name: {"method": "elicitation/create", "params": params}}
 
     def out_of_band(self, leg: Leg) -> Leg:
         """The leg of a call that the person at the client may not decide."""
@@ -178,6 +212,8 @@ class Ladder:
         """The leg of a request that comes without a state of ours."""
         if caller.era is Era.LEGACY:
             return self._legacy(leg, caller, told)
+        if self.tasks and leg.message.method == "tools/call" and declares_tasks(leg.message):
+            return replace(leg, rung=Rung.TASK, asks=Rung.TASK, seconds=0)
         kinds = _elicitation(leg.message.meta.get(CLIENT_CAPABILITIES_META_KEY))
         if "url" in kinds and self.open_pages:
             return replace(leg, rung=Rung.URL, asks=Rung.URL, seconds=0)
@@ -206,7 +242,7 @@ class Ladder:
             return leg  # a missing answer is asked for again (2026-07-28, "Multi Round-Trip Requests")
         if leg.asks is not Rung.FORM:
             return waits
-        choice = _choice(said.get("content"))
+        choice = choice_of(said.get("content"))
         return leg if choice is None else replace(waits, choice=choice)
 
     @property
@@ -255,7 +291,8 @@ def _elicitation(capabilities: Json) -> JsonObject:
     return {name: one for name, one in declared.items() if one is not None} or {"form": {}}
 
 
-def _choice(content: Json) -> Choice | None:
+def choice_of(content: Json) -> Choice | None:
+    """What the form was answered with, if it was."""
     said = jsontree.as_object(content)
     approve = said.get("approve")
     if not isinstance(approve, bool):

@@ -7,18 +7,19 @@ the business of fronts and links, what they mean that of `lens.py`.
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple
 
 import anyio
 
+from approvals.desk import Attendance
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
-from governance.exchange import Action, Exchange, Phase, Principal, SessionRef
+from governance.exchange import Action, Exchange, Phase, SessionRef
 from governance.jsontree import JsonObject
 from governance.pins.pins import BY as PINS
 from governance.stage import Outcome, RefusedError
@@ -28,7 +29,7 @@ from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant
 from mcp_proxy.calls import Call, Calls
 from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
-from mcp_proxy.gate import Gate, Way
+from mcp_proxy.gate import Gate, HeaderRules, Place, Way, by_evidence
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, placed, response_to_client, to_server
 from mcp_proxy.inputs import asks, judged_answers, judged_inputs
 from mcp_proxy.ladder import Leg
@@ -47,28 +48,14 @@ from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, Suspending, U
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
 from mcp_proxy.server_requests import CANCELLED, Asking, answer
-from sessions.correlate import Signs, correlate
+from mcp_proxy.tasks.counter import Counter, RenamingOutlet
+from mcp_proxy.tasks.runner import TaskAttendant
+from mcp_proxy.tasks.task import Task, renamed
 
 log = logging.getLogger(__name__)
 
 OPEN = 200
 """Status of a stream that the server opened."""
-
-
-class HeaderRules(Protocol):
-    """Headers that repeat parts of a body, for fronts that have headers (`mcp_proxy.eras`)."""
-
-    def rewritten(self, server: str, message: Message, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """The headers that fit an edited message."""
-        ...
-
-
-Place: TypeAlias = Callable[[Signs, Principal], Awaitable[SessionRef]]
-
-
-async def by_evidence(signs: Signs, principal: Principal) -> SessionRef:
-    """The run that the message itself names. `sessions.roll.Roll.place` knows more: the only run of a key."""
-    return correlate(signs, principal)
 
 
 class Route(NamedTuple):
@@ -97,6 +84,8 @@ class Relay:
     """How approvals reach clients; without one every held call waits and is then told `pending`."""
     pins: Pinning | None = None
     """Holds what servers say of themselves to what is trusted."""
+    counter: Counter | None = None
+    """Answers for the tasks of held calls."""
 
     async def carry(
         self,
@@ -125,6 +114,11 @@ class Relay:
         """
         if LAST_EVENT_ID in headers:  # only a stream is resumed, and there it is judged
             headers = {name: text for name, text in headers.items() if name != LAST_EVENT_ID}
+        task = await self._task_of(message, caller)
+        if task is not None and task.theirs:  # the server made a task of its own of the call
+            message, outlet = renamed(message, task.theirs), RenamingOutlet(outlet, task)
+            headers = headers if self.rules is None else self.rules.rewritten(caller.server, message, headers)
+            task.changed(self.clock.now())
         action = ACTIONS.get(message.method) if message.is_request else None
         route = Route(link, outlet, calls, headers)
         leg = Leg(message)
@@ -136,13 +130,50 @@ class Relay:
         # An answer that is sifted may leave by no other way, just as one that is judged.
         async with calls.opened(message, outlet, governed=action is not None or is_pinned(message.method)) as call:
             try:
-                await self._dispatch(call, leg, action, caller, route)
+                if task is None or task.theirs or self.counter is None or self.delivery is None:
+                    await self._dispatch(call, leg, action, caller, route, task.run if task is not None else None)
+                else:
+                    await self.counter.serve(message, task, caller, outlet, self.gate, self.catalog, self.delivery)
             except (RefusedError, UpstreamError) as error:
                 await self._tell(error, call, leg, caller, route)
                 return error
         return None
 
-    async def _dispatch(self, call: Call, leg: Leg, action: Action | None, caller: Caller, route: Route) -> None:
+    async def make(self, task: Task, link: Link, outlet: Outlet, attendant: TaskAttendant) -> Message:
+        """Judge the call of a task, let it wait for its person, and make it; returns the judged answer.
+
+        Raises:
+            RefusedError: it was not made, or its answer is withheld.
+            UpstreamError: the server failed.
+        """
+        calls, message = Calls(), task.message
+        calls.belongs_to(task.run)
+        route = Route(link, outlet, calls, task.headers)
+        now, action = self.clock.now(), ACTIONS[message.method]
+        exchange = exchange_of(message, action, task.caller, task.run, self.catalog, now)
+        answered = await judged_answers(self.gate, self.clock, exchange, message)
+        if answered is not message:
+            message, exchange = answered, replace(exchange, request=request_of(answered))
+        async with calls.opened(message, outlet, governed=True) as call:
+            attendant.attends(call)
+            event = await self._govern(call, Leg(message), exchange, route, attendant)
+        if event.message is None:
+            raise UpstreamError("the server ended its answer without a response")
+        return event.message
+
+    async def _task_of(self, message: Message, caller: Caller) -> Task | None:
+        """The task of ours that a request is about, if it is.
+
+        Raises:
+            MalformedMessageError: there is no such task for this client.
+        """
+        if self.counter is None or not self.counter.book.is_ours(message):
+            return None
+        return self.counter.task_of(message, caller, await self.place(signs_of(message, caller), caller.principal))
+
+    async def _dispatch(
+        self, call: Call, leg: Leg, action: Action | None, caller: Caller, route: Route, run: SessionRef | None
+    ) -> None:
         """Carry a message by what it is."""
         message = call.message
         if message.is_response:
@@ -153,7 +184,7 @@ class Relay:
             await self._pass(call, caller, route)
         else:
             unlisted = await self._listed_first(call, caller, route)
-            session = await self.place(signs_of(message, caller), caller.principal)
+            session = run or await self.place(signs_of(message, caller), caller.principal)
             exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
             if unlisted is not None:
                 verdict = Verdict(Decision.DENY, by=PINS, rule="pin.no_listing", reason=str(unlisted))
@@ -231,6 +262,8 @@ class Relay:
             if event is not None and event.message is not None:
                 passed = await response_to_client(self.gate, framed, event.message)
                 passed = await judged_inputs(self.gate, self.clock, framed, passed)
+                if message.method == "server/discover" and self.delivery is not None:
+                    passed = self.delivery.introduced(passed)
                 await call.answer(event if passed is event.message else replace(event, message=passed))
         cut.check()
 
@@ -290,14 +323,16 @@ class Relay:
 
     # -- governed ---------------------------------------------------------------------------------------------------
 
-    async def _govern(self, call: Call, leg: Leg, exchange: Exchange, route: Route) -> Event:
+    async def _govern(
+        self, call: Call, leg: Leg, exchange: Exchange, route: Route, attendance: Attendance | None = None
+    ) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
         message = leg.message
         if leg.choice is not None and self.delivery is not None:
             await self.delivery.decide(leg, exchange)
         every = self.delivery.progress_seconds if self.delivery is not None else PROGRESS_SECONDS
-        attendant = Attendant(call, route.outlet, leg.seconds, every)
-        async with self.gate.passage(exchange, attendant) as way:
+        attendance = attendance or Attendant(call, route.outlet, leg.seconds, every)
+        async with self.gate.passage(exchange, attendance) as way:
             sent = message_of(way.exchange.request, message)
             route = self._refitted(route, exchange.resource.server, sent, message)
             call.send()

@@ -99,3 +99,29 @@ class Seal:
             value.get("opened") is True,
             jsontree.as_object(value.get("kept")),
         )
+
+    def close_task(self, bound: str, ticket: str, nonce: str) -> str:
+        """The sealed id of a task.
+
+        Args:
+            bound: digest of whom it is for.
+            ticket: what its call waits for.
+            nonce: makes it another id than any before.
+        """
+        value: JsonObject = {"v": _VERSION, "task": nonce, "bound": bound, "ticket": ticket}
+        return self._prefix + self._codec.seal(jsontree.dump(value))
+
+    def open_task(self, token: str, bound: str) -> str:
+        """The ticket of a task's id. Whether there is such a task still, is not told here.
+
+        Raises:
+            UnsealedError: it is not the id of a task of this caller.
+        """
+        try:
+            payload = self._codec.unseal(token.removeprefix(self._prefix))
+        except (InvalidRequestState, ValueError):
+            raise UnsealedError from None
+        value = jsontree.as_object(jsontree.parse(payload, max_depth=jsontree.MAX_DEPTH + 1))
+        if value.get("v") != _VERSION or not value.get("task") or value.get("bound") != bound:
+            raise UnsealedError
+        return jsontree.as_text(value.get("ticket"))

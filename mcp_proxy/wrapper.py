@@ -22,11 +22,12 @@ from governance.config.models import Limits
 from governance.exchange import Principal
 from mcp_proxy.bridge.only_child import OnlyChild
 from mcp_proxy.bridge.server import BridgedServer, Means
+from mcp_proxy.gate import HeaderRules
 from mcp_proxy.handover.sender import FORWARDED
 from mcp_proxy.link import Era, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
-from mcp_proxy.relay import HeaderRules, Relay
+from mcp_proxy.relay import Relay
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command

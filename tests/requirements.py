@@ -218,6 +218,7 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             LADDER + "test_a_modern_client_that_opens_pages_is_given_the_page_and_its_call_runs_once_approved",
             LADDER + "test_a_modern_client_without_elicitation_waits_leg_by_leg",
+            "tests/mcp_proxy/tasks/test_held.py::test_an_official_client_with_the_extension_gets_its_result",
             LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
             CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
             LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",

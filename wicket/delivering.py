@@ -3,18 +3,22 @@
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.ladder import Ladder
 from mcp_proxy.sealing import Seal
+from mcp_proxy.tasks.book import TaskBook
 from pipeline.runtime import Runtime
 
 
 def delivery_of(runtime: Runtime) -> Delivery:
     """The delivery of one process."""
     approvals = runtime.config.approvals
+    seal = Seal(runtime.key_for)
     ladder = Ladder(
-        Seal(runtime.key_for),
+        seal,
         wait_seconds=approvals.wait_seconds,
         keeps_seconds=approvals.whole_seconds,
         in_band=bool(approvals.in_band),
         url_errors=approvals.url_errors,
         open_pages=approvals.open_pages,
+        tasks=approvals.tasks,
     )
-    return Delivery(ladder, runtime.desk, runtime.clock, approvals.in_band)
+    book = TaskBook(seal, runtime.clock, approvals.whole_seconds)
+    return Delivery(ladder, runtime.desk, runtime.clock, approvals.in_band, tasks=book)

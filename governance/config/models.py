@@ -212,6 +212,11 @@ class Approvals(Section):
         description="Ask MCP clients of 2026-07-28 that declare `elicitation.url` to open the page of a held call. Off "
         "for clients that declare it and cannot; their calls wait as those of other clients do.",
     )
+    tasks: bool = Field(
+        default=True,
+        description="Give MCP clients of 2026-07-28 that declare the tasks extension a task for a held call, and say "
+        "in `server/discover` that they may be given one.",
+    )
     in_band: tuple[str, ...] = Field(
         default=(),
         description="Globs of rules whose held calls the person at an MCP client may decide in a form of that client; "

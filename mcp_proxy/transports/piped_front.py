@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, NAME_BEARING_METHODS, encode_header_value
+from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, encode_header_value
 from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from governance import jsontree
@@ -21,11 +21,11 @@ from governance.stage import RefusedError
 from mcp_proxy import errors
 from mcp_proxy.calls import Calls
 from mcp_proxy.carrier import Carrier
-from mcp_proxy.eras import VERSION_HEADER
+from mcp_proxy.eras import VERSION_HEADER, name_of
+from mcp_proxy.gate import HeaderRules
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, LinkLostError, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
-from mcp_proxy.relay import HeaderRules
 from mcp_proxy.transports.stdio import StdioServer
 
 log = logging.getLogger(__name__)
@@ -230,7 +230,7 @@ class PipedClient:
             return {VERSION_HEADER: self._version} if self._version else NO_HEADERS
         version = jsontree.as_text(message.meta.get(PROTOCOL_VERSION_META_KEY))
         headers = {VERSION_HEADER: encode_header_value(version), MCP_METHOD_HEADER: encode_header_value(message.method)}
-        if message.method in NAME_BEARING_METHODS:
+        if name_of(message.method):
             headers[MCP_NAME_HEADER] = ""
         return self._rules.rewritten(self._server.name, message, headers)
 

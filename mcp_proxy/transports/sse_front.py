@@ -17,8 +17,8 @@ from governance.clock import Clock
 from governance.config.models import Limits
 from governance.sse import SseEvent
 from mcp_proxy.carrier import Carrier
+from mcp_proxy.gate import HeaderRules
 from mcp_proxy.message import MalformedMessageError, Message
-from mcp_proxy.relay import HeaderRules
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.streamable_http_front import Incoming
 from pipeline.border import BadRequestError, Receive, Send, read_body

@@ -29,10 +29,12 @@ SETTINGS: dict[str, Any] = {
     "identity": {"anonymous": True},
     "budgets": [{"scope": "session", "calls": 5000}, {"scope": "tenant", "per": "day", "calls": 100000}],
     "audit": {"content": "masked"},
+    "approvals": {"tasks": False},
 }
 """All that is configured, besides the ports and the server. Detection and loop detection are as without a setting.
 
-The suite sends no key, so requests without one are let in; `wicket stdio` has a key, as it always must.
+Tasks are not offered, so that servers say of themselves what they say. The suite sends no key, so requests without one
+are let in; `wicket stdio` has a key, as it always must.
 """
 
 

@@ -27,10 +27,11 @@ what speaks stdio: the server itself, or `wicket stdio` around it.
 """
 GOVERNED = """## What is configured
 
-Detection and loop detection are as they are without a setting. The suite sends no key, so HTTP requests without one are
-let in, on loopback; `wicket stdio` has a key. Of the server only its address or its command is given; but pins are off
-in the client scenarios `request-metadata` and `http-standard-headers`, which call a tool that their server does not
-list, and schemas in `http-custom-headers`, which sends null where a truth value is wanted.
+Detection and loop detection are as they are without a setting. `approvals.tasks` is off, so that servers say of
+themselves what they say. The suite sends no key, so HTTP requests without one are let in, on loopback; `wicket stdio`
+has a key. Of the server only its address or its command is given; but pins are off in the client scenarios
+`request-metadata` and `http-standard-headers`, which call a tool that their server does not list, and schemas in
+`http-custom-headers`, which sends null where a truth value is wanted.
 """
 LEGEND = """
 ✓ and the number of checks that passed; ✗ and the number that did not; nothing where nothing was checked. In the sums

@@ -119,6 +119,8 @@ async def approving(
     clock, marks, refused = SystemClock(), list[str](), list[BadRequestError]()
 
     settings: dict[str, Any] = {"loop": approvals.pop("loop", {}), "approvals": {"wait_seconds": 0.2, **approvals}}
+    if "detect" in settings["approvals"]:
+        settings["detect"] = settings["approvals"].pop("detect")
     settings["mcpServers"] = {"ledger": {"url": "http://127.0.0.1/", "pins": "off"}}  # pins have tests of their own
     app = upstream or ledger(marks)
     with anyio.fail_after(30):

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.mcp_proxy.raw_upstream import Call
+from approvals.ticket import State
+from tests.e2e.stack import eventually
+from tests.mcp_proxy.approving import approving, post, result, write
+from tests.mcp_proxy.raw_upstream import Call, RawUpstream
 from tests.mcp_proxy.stage import modern
+from tests.mcp_proxy.tasks.asking import ask, given, told
 from tests.mcp_proxy.walled import ORDER, SSN, walled
 
 RM = b'"params":{"name":"rm","arguments":{}}'
@@ -305,3 +309,91 @@ async def test_what_may_be_held_only_is_refused_in_a_message(tmp_path: Path) -> 
         answer = await wall.client.call("vendor/x")
         assert answer["error"]["data"]["wicket/verdict"]["decision"] == "deny"
         assert IBAN not in json.dumps(answer)
+
+
+# -- tasks of held calls
+
+
+@pytest.mark.parametrize("verb", ["get", "update", "cancel"])
+async def test_the_id_of_a_task_is_good_for_its_own_caller_in_its_own_run_only(tmp_path: Path, verb: str) -> None:
+    async with approving(tmp_path) as house, house.raw() as alice, house.raw("bob") as bob:
+        alice.headers["x-wicket-session"] = "one"
+        bob.headers["x-wicket-session"] = "one"
+        task_id = (await given(alice, write("a")))["taskId"]
+        assert (await ask(bob, verb, task_id))[1]["error"]["code"] == -32602
+        alice.headers["x-wicket-session"] = "two"
+        assert (await ask(alice, verb, task_id))[1]["error"]["code"] == -32602
+        alice.headers["x-wicket-session"] = "one"
+        assert (await told(alice, task_id))["status"] == "working"
+        assert (await house.pending()).state is State.PENDING
+        assert [problem.code for problem in house.refused] == ["malformed"] * 2
+
+
+async def test_the_id_of_a_task_cannot_be_made_up_or_used_for_something_else(tmp_path: Path) -> None:
+    upstream = RawUpstream()
+    async with approving(tmp_path, upstream=upstream) as house, house.raw() as client:
+        task_id: str = (await given(client, write("a")))["taskId"]
+        state = (await result(client, write("a")))["requestState"]
+        for forged in (task_id[:-4] + "AAAA", task_id[:40], task_id + "A", state):
+            status, message = await ask(client, "get", forged)
+            assert (status, message["error"]["code"]) == (400, -32602)
+        status, message = await post(client, write("a", requestState=task_id))
+        assert (status, message["error"]["code"]) == (400, -32602)
+        status, message = await ask(client, "get", task_id, name="another")
+        assert (status, message["error"]["code"]) == (400, -32020)
+        status, message = await ask(client, "get", task_id, capabilities={})
+        assert (status, message["error"]["code"]) == (400, -32021)
+        assert upstream.calls == []
+
+
+async def test_the_id_of_a_task_that_was_fetched_or_cancelled_runs_nothing(tmp_path: Path) -> None:
+    async with approving(tmp_path) as house, house.raw() as client:
+        for verb in ("get", "cancel"):
+            task_id = (await given(client, write(verb)))["taskId"]
+            if verb == "cancel":
+                await ask(client, "cancel", task_id)
+            else:
+                await house.decide()
+
+            async def ended(task_id: str = task_id) -> bool:
+                return (await told(client, task_id))["status"] != "working"
+
+            await eventually(ended)
+            for _ in range(3):
+                status, message = await ask(client, "get", task_id)
+                assert (status, message["error"]["code"]) == (400, -32602)
+        assert house.marks == ["get"]
+
+
+async def test_what_a_task_brings_is_judged_both_ways(tmp_path: Path) -> None:
+    question = {"who": {"method": "elicitation/create", "params": {"mode": "form", "message": f"is it {SSN}?"}}}
+    seen: list[str] = []
+
+    async def handler(call: Call) -> None:
+        seen.append(call.raw.decode())
+        if "inputResponses" not in call.params:
+            asks = {"resultType": "input_required", "inputRequests": question, "requestState": "s"}
+            await call.reply(call.result(asks))
+            return
+        text = {"type": "text", "text": f"it is {SSN}"}
+        await call.reply(call.result({"resultType": "complete", "content": [text]}))
+
+    detect = {"engine": "re", "actions": {"pii.ssn": "redact"}}
+    upstream = RawUpstream({"tools/call": handler})
+    async with approving(tmp_path, upstream=upstream, detect=detect) as house, house.raw() as client:
+        task_id = (await given(client, write(f"for {SSN}"), "form"))["taskId"]
+        shown: list[str] = []
+
+        async def asked(member: str) -> bool:
+            shown.append(json.dumps(found := await told(client, task_id)))
+            return member in found
+
+        await house.decide()
+        await eventually(lambda: asked("inputRequests"))
+        answer = {"0/who": {"action": "accept", "content": {"note": f"yes, {SSN}"}}}
+        await ask(client, "update", task_id, inputResponses=answer)
+        await house.decide()
+        await eventually(lambda: asked("result"))
+        assert SSN not in "".join(seen + shown)
+        assert "it is [REDACTED:pii.ssn]" in shown[-1]
+        assert "yes, [REDACTED:pii.ssn]" in seen[-1]

@@ -1,0 +1,123 @@
+"""The tasks of one process: made, found, kept within bounds, forgotten.
+
+In memory: after a restart, or in another process behind the same address, an id is unknown, and the same call made
+again finds the same ticket. (The extension has clients name the task in `Mcp-Name`, so that what stands in front can
+route to the process that keeps it.) Nothing is called, judged or sent here.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from governance import jsontree
+from governance.clock import Clock
+from governance.exchange import Principal, SessionRef
+from mcp_proxy.lens import Caller
+from mcp_proxy.link import Era
+from mcp_proxy.message import Message
+from mcp_proxy.sealing import Seal, UnsealedError
+from mcp_proxy.tasks.task import METHODS, TASK_ID, Task
+from sessions.correlate import TRACE
+
+MOST_TASKS = 1000
+MOST_OF_ONE = 64
+"""Tasks of one key."""
+MOST_BYTES = 64 * 2**20
+"""Calls and answers of all tasks together."""
+
+
+class NoTaskError(Exception):
+    """There is no such task for this client. Why, is not told."""
+
+
+@dataclass
+class TaskBook:
+    """Tasks by id."""
+
+    seal: Seal
+    clock: Clock
+    keeps_seconds: float
+    spawn: Callable[[Task], None] | None = None
+    """Starts the making of a task's call; None while nobody is there to do it, and then no task is made."""
+    _tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+
+    def open(
+        self, message: Message, caller: Caller, run: SessionRef, ticket: str, link: str, asks: jsontree.JsonObject
+    ) -> Task | None:
+        """A task for a held call, started; None where no more can be kept."""
+        self.sweep()
+        if self.spawn is None or not self._room(caller.principal, len(message.raw)):
+            return None
+        task_id = self.seal.close_task(_bound(caller), ticket, secrets.token_hex(8))
+        now, heard = self.clock.now(), self.clock.monotonic()
+        task = Task(task_id, ticket, link, message, caller, run, caller.headers, now, self.keeps_seconds, heard, asks)
+        self._tasks[task_id] = task
+        self.spawn(task)
+        return task
+
+    def is_ours(self, message: Message) -> bool:
+        """Whether a request is about a task that claims to be made here."""
+        task_id = message.params.get(TASK_ID)
+        return message.method in METHODS and isinstance(task_id, str) and self.seal.is_ours(task_id)
+
+    def find(self, message: Message, caller: Caller, run: SessionRef) -> Task:
+        """The task that a request is about.
+
+        It is its own caller's, in its own run. A run that only a trace tells, or less, may change from request to
+        request; the kill switch looks at the task's own run then (`counter.py`).
+
+        Raises:
+            NoTaskError: there is none for this caller.
+        """
+        self.sweep()
+        task_id = jsontree.as_text(message.params.get(TASK_ID))
+        try:
+            self.seal.open_task(task_id, _bound(caller))
+        except UnsealedError:
+            raise NoTaskError from None
+        task = self._tasks.get(task_id)
+        if task is None or caller.era is not Era.MODERN or (run.id != task.run.id and run.rank < TRACE):
+            raise NoTaskError
+        return task
+
+    def forget(self, task: Task) -> None:
+        """Its client has what there was to have."""
+        self._tasks.pop(task.id, None)
+
+    def keep(self, task: Task) -> None:
+        """Its client may not have got what it was sent."""
+        self._tasks.setdefault(task.id, task)
+
+    def sweep(self) -> None:
+        """Forget what is too old, and, where too much is kept, the answers that waited for longest."""
+        now = self.clock.now()
+        for task in [one for one in self._tasks.values() if one.overdue(now)]:
+            self._drop(task)
+        size = sum(one.size for one in self._tasks.values())
+        for task in [one for one in self._tasks.values() if one.ended]:
+            if size <= MOST_BYTES:
+                return
+            size -= task.size
+            self._drop(task)
+
+    def _drop(self, task: Task) -> None:
+        self.forget(task)
+        task.scope.cancel()
+
+    def _room(self, principal: Principal, size: int) -> bool:
+        kept = sum(one.size for one in self._tasks.values())
+        own = sum(one.caller.principal.key_id == principal.key_id for one in self._tasks.values())
+        return len(self._tasks) < MOST_TASKS and own < MOST_OF_ONE and kept + size <= MOST_BYTES
+
+
+def _bound(caller: Caller) -> str:
+    """Whom an id is for."""
+    principal = caller.principal
+    names: list[jsontree.Json] = [
+        principal.key_id,
+        principal.tenant,
+        principal.team,
+        principal.agent,
+        principal.user,
+    ]
+    return jsontree.digest({"task of": names, "server": caller.server})

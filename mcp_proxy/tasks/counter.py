@@ -1,0 +1,188 @@
+"""Where clients ask for their tasks: `tasks/get`, `tasks/update` and `tasks/cancel` of the tasks of ours.
+
+Each such request is an exchange that the whole pipeline judges, its answer too, as if a server had given it. For that
+it names the ticket: the sealed id would only look like a secret. A task that the server made of the call is asked for
+at the server (`mcp_proxy/relay.py`), under its own id.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mcp_types.jsonrpc import MISSING_REQUIRED_CLIENT_CAPABILITY
+
+from approvals.desk import UNATTENDED
+from governance import jsontree
+from governance.catalog.catalog import Catalog
+from governance.clock import Clock
+from governance.exchange import Exchange, SessionRef
+from governance.jsontree import JsonObject
+from governance.stage import Outcome, RefusedError
+from governance.verdict import Decision, Verdict
+from mcp_proxy.gate import Gate
+from mcp_proxy.lens import ACTIONS, Caller, exchange_of, message_of, response_of
+from mcp_proxy.link import NO_HEADERS, Era, Event, Outlet
+from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message
+from mcp_proxy.tasks.book import NoTaskError, TaskBook
+from mcp_proxy.tasks.task import EXTENSION, TASK_ID, Task, declares_tasks, renamed, result_renamed
+
+log = logging.getLogger(__name__)
+
+
+_FETCHED = Verdict(Decision.DENY, by="guard", rule="task.fetched", reason="the answer of this task was fetched")
+
+
+class Withdrawing(Protocol):
+    """Where a person is asked no more (`approvals.desk.Desk`)."""
+
+    async def withdraw(self, ticket_id: str, *, by: str, reason: str) -> bool:
+        """Close an open ticket; false if it was closed before."""
+        ...
+
+
+class Deciding(Protocol):
+    """Takes what the person at a client chose (`mcp_proxy.delivery.Delivery`)."""
+
+    async def chosen(self, ticket_id: str, answer: JsonObject, exchange: Exchange) -> None:
+        """Take an answer to our question."""
+        ...
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Answers for the tasks of ours."""
+
+    book: TaskBook
+    tickets: Withdrawing
+    clock: Clock
+
+    def task_of(self, message: Message, caller: Caller, run: SessionRef) -> Task:
+        """The task of ours that a request is about.
+
+        Raises:
+            MalformedMessageError: there is none for this client, or the request does not declare the extension.
+        """
+        if caller.era is Era.MODERN and not declares_tasks(message):
+            needed: JsonObject = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+            raise MalformedMessageError(
+                "a request about a task must declare the tasks extension",
+                code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+                request_id=message.id,
+                data=needed,
+            )
+        try:
+            task = self.book.find(message, caller, run)
+        except NoTaskError:
+            raise MalformedMessageError(
+                "there is no such task: its answer was fetched, it ran out, or it is not yours; make the call again",
+                code=INVALID_PARAMS,
+                request_id=message.id,
+            ) from None
+        task.heard(self.clock.monotonic())
+        return task
+
+    async def serve(
+        self, message: Message, task: Task, caller: Caller, outlet: Outlet, gate: Gate, catalog: Catalog, by: Deciding
+    ) -> None:
+        """Answer a request about a task.
+
+        Raises:
+            RefusedError: a rule, or the kill switch, does not let it pass.
+        """
+        asked = renamed(message, task.ticket)
+        exchange = exchange_of(asked, ACTIONS[message.method], caller, task.run, catalog, self.clock.now())
+        given = False
+        try:
+            async with gate.passage(exchange, UNATTENDED) as way:
+                asked = message_of(way.exchange.request, asked)
+                result = await self._do(asked, task, way.exchange, by)
+                told = Message.build({"jsonrpc": "2.0", "id": message.id, "result": result})
+                judged = await way.respond(response_of(told, exchange.action))
+                left = told if judged.response is None else message_of(judged.response, told)
+                await way.settle(Outcome("ok"))
+            await outlet.begin(200, NO_HEADERS)
+            await outlet.put(Event(result_renamed(left, task.ticket, task.id)))
+            given = not outlet.gone
+        finally:
+            if task.fetched is asked and not given:
+                task.fetched = None
+                self.book.keep(task)
+
+    async def _do(self, asked: Message, task: Task, exchange: Exchange, by: Deciding) -> JsonObject:
+        """Do what is asked; returns the result, in which the task still has the name of its ticket."""
+        done: JsonObject = {"resultType": "complete"}
+        if asked.method == "tasks/get":
+            if task.fetched is not None:  # another request got it while this one was judged
+                raise RefusedError(_FETCHED, exchange.id)
+            if task.ended:
+                task.fetched = asked
+                self.book.forget(task)
+            return {**done, **replace_id(task.told(), task.ticket)}
+        if asked.method == "tasks/cancel":
+            await self._cancel(task, exchange)
+        else:
+            await self._update(jsontree.as_object(asked.params.get("inputResponses")), task, exchange, by)
+        return done
+
+    async def _cancel(self, task: Task, exchange: Exchange) -> None:
+        """Ask nobody any more, and make no call; one that was sent is cancelled at the server."""
+        if task.ended:
+            return
+        task.cancelled = True  # from here on its call is not made, whatever becomes of the ticket
+        task.changed(self.clock.now())
+        if task.sent:
+            task.scope.cancel()
+            return
+        principal = exchange.principal
+        try:
+            by = f"client:{principal.user or principal.key_id}"
+            await self.tickets.withdraw(task.ticket, by=by, reason="the client cancelled its task")
+        except Exception:
+            log.exception("ticket %s could not be withdrawn; its task is cancelled all the same", task.ticket)
+            task.scope.cancel()
+
+    async def _update(self, answers: JsonObject, task: Task, exchange: Exchange, by: Deciding) -> None:
+        """Take answers to what is asked now; others are ignored, as the extension has it."""
+        ours = self.book.seal.name
+        for key in [one for one in answers if one in task.asks]:
+            del task.asks[key]  # a key is never used twice, so whatever was answered is not asked again
+            task.changed(self.clock.now())
+            if key == ours:
+                await by.chosen(task.ticket, jsontree.as_object(answers[key]), exchange)
+            else:
+                task.answers[key] = answers[key]
+        task.heard(self.clock.monotonic())
+
+
+def replace_id(view: JsonObject, name: str) -> JsonObject:
+    """What is told of a task, under another name."""
+    return {**view, TASK_ID: name}
+
+
+class RenamingOutlet:
+    """Leads to a client that knows a task by another id than its server does."""
+
+    def __init__(self, outlet: Outlet, task: Task) -> None:
+        self._outlet = outlet
+        self._task = task
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return self._outlet.gone
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Pass on the status."""
+        await self._outlet.begin(status, headers)
+
+    async def put(self, event: Event) -> None:
+        """Pass on an event; the answer tells of the task under our id."""
+        message = event.message
+        if message is not None and message.is_response:
+            event = replace(event, message=result_renamed(message, self._task.theirs, self._task.id))
+        await self._outlet.put(event)
+
+    async def end(self) -> None:
+        """Pass on the end."""
+        await self._outlet.end()

@@ -1,0 +1,199 @@
+"""Makes the calls of tasks: each waits for its person, is judged anew, and is made once, or not at all.
+
+A call whose client is gone is not made: it missed `GONE_AFTER_POLLS` polls. If it comes back while the approval is
+still good, its call is made then. What holds for every governed call holds here, because the relay carries it.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from approvals.ticket import OPEN, Ticket
+from governance import jsontree
+from governance.clock import Clock
+from governance.jsontree import JsonObject
+from governance.stage import RefusedError
+from governance.verdict import Decision, Verdict
+from mcp_proxy import errors
+from mcp_proxy.calls import Call
+from mcp_proxy.link import Era, Event, Link, Server, UpstreamError
+from mcp_proxy.message import Message, result_of
+from mcp_proxy.tasks.book import TaskBook
+from mcp_proxy.tasks.task import POLL_SECONDS, TASK_ID, Task
+
+log = logging.getLogger(__name__)
+
+MOST_ROUNDS = 10
+"""How often a server may ask for input before it answers, as in any other call of this revision."""
+CLIENT_LEFT = "client.left"
+"""The rule by which a call is refused whose client is gone (`pipeline.passage`)."""
+
+
+class Making(Protocol):
+    """Carries the call of a task (`mcp_proxy.relay.Relay`)."""
+
+    async def make(self, task: Task, link: Link, outlet: "Listener", attendant: "TaskAttendant") -> Message:
+        """Judge a task's call, let it wait for its person, and make it; returns the judged answer."""
+        ...
+
+
+class Asked(Protocol):
+    """Where tickets are looked up (`approvals.desk.Desk`)."""
+
+    async def get(self, ticket_id: str) -> Ticket | None:
+        """A ticket by its id."""
+        ...
+
+
+class Listener:
+    """Takes what comes before the answer: tasks know no progress and no log messages, so nothing of it is kept."""
+
+    gone = False
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Nobody waits for a status."""
+
+    async def put(self, event: Event) -> None:
+        """Nobody hears it."""
+
+    async def end(self) -> None:
+        """There is no stream."""
+
+
+class TaskAttendant:
+    """Waits with a task (`approvals.desk.Attendance`): for as long as its ticket is open."""
+
+    seconds: float | None = math.inf
+
+    def __init__(self, task: Task, clock: Clock) -> None:
+        self._task = task
+        self._clock = clock
+
+    def attends(self, call: Call) -> None:
+        """The call that is held, or made, for the task now."""
+        self._task.call = call
+
+    @property
+    def present(self) -> bool:
+        """Whether its client still asks for it."""
+        return not self._task.cancelled and not self._task.silent(self._clock.monotonic())
+
+    @contextlib.asynccontextmanager
+    async def waiting(self, ticket_id: str, link: str) -> AsyncGenerator[None]:
+        """The ticket may be another than before, where the rules have changed or the server asked something."""
+        self._task.ticket, self._task.link = ticket_id, link
+        yield
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Makes the calls of all tasks of one process."""
+
+    book: TaskBook
+    tickets: Asked
+    relay: Making
+    servers: Mapping[str, Server]
+    clock: Clock
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Take tasks while the block is open; afterwards none of their calls is under way."""
+        async with anyio.create_task_group() as group:
+            self.book.spawn = lambda task: self._start(group, task)
+            try:
+                yield
+            finally:
+                self.book.spawn = None
+                group.cancel_scope.cancel()
+
+    def _start(self, group: TaskGroup, task: Task) -> None:
+        group.start_soon(self._live, task)
+
+    async def _live(self, task: Task) -> None:
+        """Everything that becomes of one task. Whatever fails is its answer, and ends no other task."""
+        with task.scope:
+            try:
+                await self._play(task)
+            except Exception as error:
+                log.exception("server %s: the call of a task could not be made", task.caller.server)
+                task.answer = errors.answer(error, task.message, Era.MODERN).message
+            task.asks = {}
+            task.changed(self.clock.now())
+        self.book.sweep()
+
+    async def _play(self, task: Task) -> None:
+        """Make the call, and again with the client's answers where the server asks something."""
+        for turn in range(MOST_ROUNDS + 1):
+            answer = await self._answer(task)
+            result = result_of(answer)
+            if result.get("resultType") == "task":
+                task.theirs, task.call = jsontree.as_text(result.get(TASK_ID)), None
+                return
+            if result.get("resultType") != "input_required":
+                task.answer = answer
+                return
+            await self._asked(task, turn, result)
+        task.answer = errors.answer(_endless(), task.message, Era.MODERN).message
+
+    async def _answer(self, task: Task) -> Message:
+        """What the call is answered with, once its client was there when it could be made."""
+        while True:
+            try:
+                return await self._made(task)
+            except RefusedError as error:
+                if error.verdict.rule != CLIENT_LEFT or task.cancelled:
+                    return errors.answer(error, task.message, Era.MODERN).message
+            except UpstreamError as error:
+                return errors.answer(error, task.message, Era.MODERN).message
+            if task.silent(self.clock.monotonic()):
+                await task.stirred.wait()
+            ticket = await self.tickets.get(task.ticket)
+            if ticket is None or ticket.state not in OPEN or ticket.overdue(self.clock.now()):
+                return errors.answer(_late(), task.message, Era.MODERN).message
+
+    async def _made(self, task: Task) -> Message:
+        link = await self.servers[task.caller.server].open(task.caller.principal, Era.MODERN)
+        try:
+            return await self.relay.make(task, link, Listener(), TaskAttendant(task, self.clock))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await link.close()
+
+    async def _asked(self, task: Task, turn: int, result: JsonObject) -> None:
+        """Let the client answer what the server asks, and make of it the call that goes on.
+
+        The keys are new in each round: one key may never mean two questions of one task.
+        """
+        questions = jsontree.as_object(result.get("inputRequests"))
+        task.asks = {f"{turn}/{key}": one for key, one in questions.items()}
+        task.answers, task.call = {}, None
+        task.changed(self.clock.now())
+        while task.asks:
+            await task.stirred.wait()
+        if not questions:
+            await anyio.sleep(POLL_SECONDS)
+        params = {name: one for name, one in task.message.params.items() if name not in _OF_ROUNDS}
+        if answers := {key.partition("/")[2]: one for key, one in task.answers.items()}:
+            params["inputResponses"] = answers
+        if (state := result.get("requestState")) is not None:
+            params["requestState"] = state
+        task.message = Message.build({**task.message.value, "params": params})
+
+
+_OF_ROUNDS = ("inputResponses", "requestState")
+
+
+def _late() -> RefusedError:
+    reason = "the approval ran out while nobody asked for the task: make the call again"
+    return RefusedError(Verdict(Decision.DENY, by="approval", rule="approval.expired", reason=reason), "")
+
+
+def _endless() -> RefusedError:
+    reason = f"the server asked for input {MOST_ROUNDS} times without an answer"
+    return RefusedError(Verdict(Decision.DENY, by="guard", rule="task.rounds", reason=reason), "")

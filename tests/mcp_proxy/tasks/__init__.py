@@ -1,0 +1,1 @@
+"""Tasks of the extension, as clients meet them."""
