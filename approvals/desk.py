@@ -147,8 +147,11 @@ class Attendance(Protocol):
         """Whether nothing else stands in the way, of a call that was approved."""
         ...
 
-    def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
-        """Entered while the call waits for this ticket. It may end the waiting early by cancelling its block."""
+    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
+        """Entered while the call waits for this ticket; it may end the waiting early by cancelling its block.
+
+        `detached` says whether the call may be made although its client has gone.
+        """
         ...
 
 
@@ -163,7 +166,7 @@ class Unattended:
         """Nothing stands in the way."""
         return True
 
-    def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
+    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
         """Do nothing for it."""
         return contextlib.nullcontext()
 
@@ -216,11 +219,11 @@ class Desk:
         with self._waiter(ticket.id) as event:
             # The decision may have been made between attaching and waiting: look again before going to sleep.
             ticket = await self._fresh(ticket)
-            if ticket.state is State.PENDING:
-                async with attendance.waiting(ticket.id, self.link(ticket.id)):
+            async with attendance.waiting(ticket.id, self.link(ticket.id), detached=verdict.detached):
+                if ticket.state is State.PENDING:
                     with anyio.move_on_after(self._patience(ticket, attendance.seconds)):
                         await event.wait()
-                ticket = await self._fresh(ticket)
+            ticket = await self._fresh(ticket)
         if ticket.state in (State.DENIED, State.EXPIRED, State.INVALIDATED):
             await self.store.tell(ticket.digest, since=ticket.requested_at, now=self.clock.now())
         return self._held(ticket, exchange)

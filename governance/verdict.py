@@ -79,6 +79,8 @@ class Verdict:
     """What rules in shadow mode would have decided."""
     version: str = ""
     """Version of the policy that decided, where there is one."""
+    detached: bool = False
+    """Of a hold: whether the call may be made, once approved, although its client has gone."""
 
 
 ALLOWED = Verdict(Decision.ALLOW, by="")

@@ -38,6 +38,7 @@ class Attendant:
         self._call = call
         self._outlet = outlet
         self._token: Json = call.message.meta.get("progressToken")
+        self._left = False
         self._beats = max(1, round(progress_seconds / BEAT_SECONDS))
         self._beat_seconds = min(BEAT_SECONDS, progress_seconds)
 
@@ -51,8 +52,12 @@ class Attendant:
         return True
 
     @contextlib.asynccontextmanager
-    async def waiting(self, ticket_id: str, link: str) -> AsyncGenerator[None]:
-        """Attend to the client while the block is open; ends the block early when the client is gone."""
+    async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
+        """Attend to the client while the block is open; ends the block early when the client is gone.
+
+        Where the call may go on without it, that is noted: the relay sees to it. A client that called its call off
+        has not gone, it wants the call no more.
+        """
         if self.seconds == 0:
             yield
             return
@@ -65,12 +70,15 @@ class Attendant:
                 yield
             finally:
                 self._call.held = None
+                if detached and self._outlet.gone and (self._left or not self._call.called_off):
+                    self._call.outlives = (ticket_id, link)
                 group.cancel_scope.cancel()
 
     async def _attend(self, link: str) -> None:
         for beat in count(1):
             await anyio.sleep(self._beat_seconds)
             if not self.present:
+                self._left = not self._call.called_off
                 self._call.call_off()
                 return
             if beat % self._beats == 0 and isinstance(self._token, str | int):

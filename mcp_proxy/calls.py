@@ -120,6 +120,8 @@ class Call:
         """Ends the waiting for a person, while there is any."""
         self.called_off = False
         """Whether the client gave the call up before it was sent: it must not be executed any more."""
+        self.outlives: tuple[str, str] | None = None
+        """The ticket, and its page, of a call that waits on although its client has gone."""
         self.sent = False
         """Whether it is on its way to the server, or was."""
         self.resumes: Json = None

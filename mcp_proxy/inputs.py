@@ -71,7 +71,7 @@ class Party:
         self._together = together
         self._arrived = False
 
-    def waiting(self, ticket_id: str, link: str) -> AbstractAsyncContextManager[None]:
+    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
         """Do nothing for the client; see `Attendance.waiting`."""
         return nullcontext()
 

@@ -137,6 +137,9 @@ class Relay:
             except (RefusedError, UpstreamError) as error:
                 await self._tell(error, call, leg, caller, route)
                 return error
+            finally:
+                if call.outlives is not None and self.counter is not None and calls.run is not None:
+                    self.counter.book.outlive(call, leg.message, caller, calls.run, link)
         return None
 
     async def make(self, task: Task, link: Link, outlet: Outlet, attendant: TaskAttendant) -> Message:

@@ -181,6 +181,8 @@ class Passage:
     async def _ask_a_person(self, judged: Judgement) -> str:
         """Hold the call. Returns the id of the ticket that was used up for it."""
         verdict, exchange = judged.winner, judged.exchange
+        if verdict.detached and not all(one.detached for one in judged.verdicts if one.decision is Decision.HOLD):
+            verdict = replace(verdict, detached=False)
         try:
             held = await self._wait(exchange, verdict)
         except Exception:

@@ -262,12 +262,16 @@ def compile_rule(rule: Rule, *, file: str, lines: Mapping[str, int], version: st
     """
     match = rule.match
     names = tuple((key, Globs(value)) for key in NAME_OF_KEY if (value := getattr(match, key)))
+    reason = rule.reason or _reason(rule)
+    verdict = Verdict(
+        rule.decide, by="policy", rule=rule.id, reason=reason, version=version, detached=rule.run_detached
+    )
     return CompiledRule(
         id=rule.id,
         file=file,
         lines=lines,
         rule=rule,
-        verdict=Verdict(rule.decide, by="policy", rule=rule.id, reason=rule.reason or _reason(rule), version=version),
+        verdict=verdict,
         actions=_actions(rule),
         names=names,
         annotations=tuple(match.annotations.items()),

@@ -73,6 +73,8 @@ class Policy:
         if not permitted and self._default_speaks(exchange, phase):
             said.append(self._unmatched)
         winner = strongest(said) if said else self._allowed
+        if winner.detached and not all(one.detached for one in said if one.decision is Decision.HOLD):
+            winner = replace(winner, detached=False)  # every rule that holds must let its client go
         if edits or shadow:
             return replace(winner, edits=outermost(edits), shadow=tuple(shadow))
         return winner

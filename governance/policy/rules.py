@@ -129,6 +129,8 @@ class Rule(Part):
     redact: tuple[Pointer, ...] = ()
     mode: Mode = Mode.ENFORCE
     phase: Phase = Phase.REQUEST
+    run_detached: Annotated[bool, BeforeValidator(_truth)] = False
+    """Of a hold: an approved call is made although its client has gone."""
 
     @model_validator(mode="after")
     def _hangs_together(self) -> "Rule":
@@ -138,6 +140,8 @@ class Rule(Part):
             raise ValueError("`redact` is only for `decide: redact`")
         if self.decide is Decision.HOLD and self.phase is Phase.RESPONSE:
             raise ValueError("`hold` is for requests: what has happened cannot be asked for any more, use `deny`")
+        if self.run_detached and self.decide is not Decision.HOLD:
+            raise ValueError("`run_detached` is only for `decide: hold`: nothing else waits for its client")
         if self.reason.lstrip().lower().startswith(RESERVED):
             raise ValueError(f"a `reason` may not begin with `{RESERVED}`, which is kept for broken rules")
         return self

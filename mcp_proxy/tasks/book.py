@@ -5,6 +5,7 @@ again finds the same ticket. (The extension has clients name the task in `Mcp-Na
 route to the process that keeps it.) Nothing is called, judged or sent here.
 """
 
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ from dataclasses import dataclass, field
 from governance import jsontree
 from governance.clock import Clock
 from governance.exchange import Principal, SessionRef
+from mcp_proxy.calls import Call
 from mcp_proxy.lens import Caller
-from mcp_proxy.link import Era
+from mcp_proxy.link import Era, Link
 from mcp_proxy.message import Message
 from mcp_proxy.sealing import Seal, UnsealedError
 from mcp_proxy.tasks.task import METHODS, TASK_ID, Task
 from sessions.correlate import TRACE
+
+log = logging.getLogger(__name__)
 
 MOST_TASKS = 1000
 MOST_OF_ONE = 64
@@ -55,6 +59,19 @@ class TaskBook:
         self.spawn(task)
         return task
 
+    def outlive(self, call: Call, message: Message, caller: Caller, run: SessionRef, link: Link) -> None:
+        """Let the held call of a client that has gone wait on, because its rule says so; nobody gets its answer."""
+        if call.outlives is None or self.spawn is None or not self._room(caller.principal, len(message.raw)):
+            log.warning("server %s: the held call of a client that left is given up", caller.server)
+            return
+        now, heard = self.clock.now(), self.clock.monotonic()
+        ticket, page = call.outlives
+        task_id = self.seal.close_task(_bound(caller), ticket, secrets.token_hex(8))
+        task = Task(task_id, ticket, page, message, caller, run, caller.headers, now, self.keeps_seconds, heard)
+        task.unknown, task.via = True, link if caller.era is Era.LEGACY else None
+        self._tasks[task_id] = task
+        self.spawn(task)
+
     def is_ours(self, message: Message) -> bool:
         """Whether a request is about a task that claims to be made here."""
         task_id = message.params.get(TASK_ID)
@@ -76,7 +93,7 @@ class TaskBook:
         except UnsealedError:
             raise NoTaskError from None
         task = self._tasks.get(task_id)
-        if task is None or caller.era is not Era.MODERN or (run.id != task.run.id and run.rank < TRACE):
+        if task is None or task.unknown or caller.era is not Era.MODERN or (run.id != task.run.id and run.rank < TRACE):
             raise NoTaskError
         return task
 

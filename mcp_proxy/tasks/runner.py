@@ -81,13 +81,18 @@ class TaskAttendant:
 
     @property
     def present(self) -> bool:
-        """Whether its client still asks for it."""
-        return not self._task.cancelled and not self._task.silent(self._clock.monotonic())
+        """Whether its client still asks for it, or need not."""
+        task = self._task
+        return not task.cancelled and (task.detached or not task.silent(self._clock.monotonic()))
+
+    async def agreed(self) -> bool:
+        """Nothing else stands in the way; see `Attendance.agreed`."""
+        return True
 
     @contextlib.asynccontextmanager
-    async def waiting(self, ticket_id: str, link: str) -> AsyncGenerator[None]:
+    async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
         """The ticket may be another than before, where the rules have changed or the server asked something."""
-        self._task.ticket, self._task.link = ticket_id, link
+        self._task.ticket, self._task.link, self._task.detached = ticket_id, link, detached
         yield
 
 
@@ -125,6 +130,8 @@ class Runner:
                 task.answer = errors.answer(error, task.message, Era.MODERN).message
             task.asks = {}
             task.changed(self.clock.now())
+        if task.unknown:
+            self.book.forget(task)
         self.book.sweep()
 
     async def _play(self, task: Task) -> None:
@@ -132,6 +139,8 @@ class Runner:
         for turn in range(MOST_ROUNDS + 1):
             answer = await self._answer(task)
             result = result_of(answer)
+            if task.unknown:  # nobody can answer, or ask
+                return
             if result.get("resultType") == "task":
                 task.theirs, task.call = jsontree.as_text(result.get(TASK_ID)), None
                 return
@@ -147,7 +156,7 @@ class Runner:
             try:
                 return await self._made(task)
             except RefusedError as error:
-                if error.verdict.rule != CLIENT_LEFT or task.cancelled:
+                if error.verdict.rule != CLIENT_LEFT or task.cancelled or task.unknown:
                     return errors.answer(error, task.message, Era.MODERN).message
             except UpstreamError as error:
                 return errors.answer(error, task.message, Era.MODERN).message
@@ -158,6 +167,8 @@ class Runner:
                 return errors.answer(_late(), task.message, Era.MODERN).message
 
     async def _made(self, task: Task) -> Message:
+        if task.via is not None:
+            return await self.relay.make(task, task.via, Listener(), TaskAttendant(task, self.clock))
         link = await self.servers[task.caller.server].open(task.caller.principal, Era.MODERN)
         try:
             return await self.relay.make(task, link, Listener(), TaskAttendant(task, self.clock))

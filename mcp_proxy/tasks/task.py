@@ -18,6 +18,7 @@ from governance.exchange import SessionRef
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.calls import Call
 from mcp_proxy.lens import Caller
+from mcp_proxy.link import Link
 from mcp_proxy.message import Message, result_of
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -70,6 +71,12 @@ class Task:
     """What the call was answered with, judged and recorded."""
     theirs: str = ""
     """Id of the server's own task, where the server made one of the call: it answers from then on."""
+    detached: bool = False
+    """Whether its call is made although its client is gone (`run_detached` of the rules that hold it)."""
+    unknown: bool = False
+    """Whether no client knows of it: the call of a client that went while it was held."""
+    via: Link | None = None
+    """Where its call goes, if it belongs to a session; else a link is opened for it."""
     cancelled: bool = False
     fetched: Message | None = None
     """The request by which its client was given the answer."""

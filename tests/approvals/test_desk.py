@@ -129,7 +129,7 @@ async def test_whoever_attends_to_a_call_is_told_the_page_and_may_end_the_waitin
 
     class Brief(Unattended):
         @asynccontextmanager
-        async def waiting(self, ticket_id: str, link: str) -> AsyncGenerator[None]:
+        async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
             with anyio.CancelScope() as scope:
                 scope.cancel()
                 told.append(link)

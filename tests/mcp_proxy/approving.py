@@ -113,7 +113,12 @@ class House:
 
 @contextlib.asynccontextmanager
 async def approving(
-    folder: Path, *, upstream: Any = None, progress_seconds: float = 5.0, **approvals: Any
+    folder: Path,
+    *,
+    upstream: Any = None,
+    progress_seconds: float = 5.0,
+    policy: JsonObject = POLICY,
+    **approvals: Any,
 ) -> AsyncGenerator[House]:
     """The proxy at work; `approvals` are its settings. The test must be over within 30 seconds."""
     clock, marks, refused = SystemClock(), list[str](), list[BadRequestError]()
@@ -125,7 +130,7 @@ async def approving(
     app = upstream or ledger(marks)
     with anyio.fail_after(30):
         async with (
-            open_world(f"sqlite:///{folder}/wicket.db", folder, clock, POLICY, **settings) as world,
+            open_world(f"sqlite:///{folder}/wicket.db", folder, clock, policy, **settings) as world,
             serving(app, lifespan="off" if upstream else "on") as behind,
         ):
             core = world.runtime

@@ -26,7 +26,7 @@ async def test_a_call_that_was_called_off_while_it_was_judged_does_not_wait() ->
         assert calls.call_off(CANCEL)
         assert not attendant.present
         with anyio.fail_after(5):
-            async with attendant.waiting("tkt_1", "http://console"):
+            async with attendant.waiting("tkt_1", "http://console", detached=False):
                 await anyio.sleep_forever()
         with pytest.raises(RefusedError):
             call.send()
@@ -44,7 +44,8 @@ async def test_a_client_that_leaves_ends_the_waiting() -> None:
     calls, outlet = Calls(), PipeOutlet(nowhere)
     async with calls.opened(CALL, outlet, governed=True) as call:
         with anyio.fail_after(5):
-            async with Attendant(call, outlet, 60, progress_seconds=0.01).waiting("tkt_1", "http://console"):
+            attendant = Attendant(call, outlet, 60, progress_seconds=0.01)
+            async with attendant.waiting("tkt_1", "http://console", detached=False):
                 await outlet.put(Event(None))
                 outlet.gone = True
                 await anyio.sleep_forever()

@@ -37,6 +37,21 @@ def test_a_refusal_names_the_rule_and_its_reason() -> None:
     assert (verdict.rule, verdict.reason) == ("no-writes", "ask the platform team")
 
 
+@pytest.mark.parametrize(
+    ("second", "detached"),
+    [
+        ("- {id: b, decide: hold, run_detached: true}", True),
+        ("- {id: b, decide: hold}", False),
+        ("- {id: b, decide: warn}", True),
+    ],
+)
+def test_a_held_call_may_outlive_its_client_only_if_every_rule_that_holds_says_so(second: str, detached: bool) -> None:
+    first = "- {id: a, decide: hold, run_detached: true}"
+    for rules in (f"{first}\n{second}", f"{second}\n{first}"):
+        verdict = judge(policy_of(rules), call())
+        assert (verdict.decision, verdict.detached) == (Decision.HOLD, detached)
+
+
 def test_a_rule_without_a_reason_gets_one() -> None:
     assert judge(policy_of("- {id: a, decide: deny}"), call()).reason == "refused by policy rule `a`"
 

@@ -68,6 +68,11 @@ BAD_RULES = [
     ("decide: redact", "policy.yaml:3: `rules[0]` `decide: redact` needs `redact`, the list of pointers"),
     ("decide: deny\n    redact: [/a]", "policy.yaml:3: `rules[0]` `redact` is only for `decide: redact`"),
     ("decide: redact\n    redact: [a]", "policy.yaml:5: `rules[0].redact[0]` of rule `r` must be a JSON pointer"),
+    (
+        "decide: hold\n    run_detached: 1",
+        "policy.yaml:5: `rules[0].run_detached` of rule `r` must be `true` or `false`",
+    ),
+    ("decide: deny\n    run_detached: true", "policy.yaml:3: `rules[0]` `run_detached` is only for `decide: hold`"),
     ("decide: hold\n    phase: response", "policy.yaml:3: `rules[0]` `hold` is for requests"),
     ("decide: deny\n    reason: ' Policy:x'", "policy.yaml:3: `rules[0]` a `reason` may not begin with `policy:`"),
     (f"decide: deny\n    reason: {'x' * 501}", "policy.yaml:5: `rules[0].reason` of rule `r` is too long: shorten it"),
