@@ -40,7 +40,7 @@ class Greeting:
             return (await self._reach.ready(talk, name))[0].introduction
 
         found = await self._reach.each(talk, talk.servers, one)
-        return {"protocolVersion": spoken, "serverInfo": _info(), **_joined(found)}
+        return {"protocolVersion": spoken, "serverInfo": _info(), **_joined(found, modern=False)}
 
     async def discover(self, talk: Talk, message: Message) -> JsonObject:
         """The result for a modern client.
@@ -59,7 +59,7 @@ class Greeting:
         found = await self._reach.each(talk, talk.servers, one)
         results = [result for result in found.values() if not isinstance(result, Exception)]
         versions = [text for result in results for text in jsontree.as_list(result.get("supportedVersions"))]
-        joined = _joined(found)
+        joined = _joined(found, modern=True)
         meta: JsonObject = {**jsontree.as_object(joined.get("_meta")), SERVER_INFO_META_KEY: _info()}
         whole = len(results) == len(found)
         return {
@@ -71,13 +71,15 @@ class Greeting:
         }
 
 
-def _joined(found: dict[str, JsonObject | Exception]) -> JsonObject:
+def _joined(found: dict[str, JsonObject | Exception], *, modern: bool) -> JsonObject:
     """What an introduction says of all servers."""
     results = {name: result for name, result in found.items() if not isinstance(result, Exception)}
     missing: dict[str, Json] = {name: why(error) for name, error in found.items() if isinstance(error, Exception)}
     texts = {name: jsontree.as_text(result.get("instructions")) for name, result in results.items()}
     joined: JsonObject = {
-        "capabilities": union(jsontree.as_object(result.get("capabilities")) for result in results.values()),
+        "capabilities": union(
+            (jsontree.as_object(result.get("capabilities")) for result in results.values()), modern=modern
+        ),
         "instructions": instructions(texts, missing),
     }
     if missing:

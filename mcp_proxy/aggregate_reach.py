@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, NAME_BEARING_METHODS, encode_header_value
+from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, encode_header_value
 from mcp_types import PROTOCOL_VERSION_META_KEY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
@@ -20,7 +20,7 @@ from governance.stage import RefusedError
 from mcp_proxy.aggregate_outlets import AskingOutlet, MemberOutlet, QuietOutlet, Talk
 from mcp_proxy.aggregate_session import Member
 from mcp_proxy.carrier import Carrier
-from mcp_proxy.eras import VERSION_HEADER, ParamHeaders
+from mcp_proxy.eras import VERSION_HEADER, ParamHeaders, name_of
 from mcp_proxy.link import Era, Link, LinkLostError, UpstreamError, UpstreamTimeoutError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
 
@@ -168,8 +168,8 @@ class Reach:
             return {VERSION_HEADER: member.version} if member.version else {}
         version = jsontree.as_text(message.meta.get(PROTOCOL_VERSION_META_KEY))
         headers = {VERSION_HEADER: encode_header_value(version), MCP_METHOD_HEADER: encode_header_value(message.method)}
-        subject = NAME_BEARING_METHODS.get(message.method)
-        if subject is not None:
+        subject = name_of(message.method)
+        if subject:
             headers[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(message.params.get(subject)))
         if talk.caller.transport != "http":
             return self._rules.rewritten(member.server.name, message, headers)

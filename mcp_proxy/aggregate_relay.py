@@ -10,7 +10,6 @@ from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from governance.stage import RefusedError
 from mcp_proxy import errors
-from mcp_proxy.aggregate import without_tasks
 from mcp_proxy.aggregate_cursor import Cursors
 from mcp_proxy.aggregate_greeting import Greeting
 from mcp_proxy.aggregate_lists import KINDS, METHOD_NOT_FOUND, PROMPTS, TOOLS, Lists, NotHereError, Offers
@@ -18,12 +17,14 @@ from mcp_proxy.aggregate_outlets import MemberOutlet, Talk, accept
 from mcp_proxy.aggregate_reach import Reach
 from mcp_proxy.aggregate_session import CANCELLED, PROGRESS, Aggregate, Bundle
 from mcp_proxy.aggregate_streams import Streams
+from mcp_proxy.aggregate_tasks import Tasks
 from mcp_proxy.calls import Calls
 from mcp_proxy.carrier import Carrier
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.lens import ACTIONS, Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, Outlet, UpstreamError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.tasks.task import METHODS
 from pipeline.border import BadRequestError, Record
 
 PATH = "/mcp"
@@ -60,6 +61,7 @@ class AggregateRelay:
         self._reach = Reach(relay, rules, patience)
         self._lists = Lists(self._reach, cursors, catalog)
         self._streams = Streams(self._reach, self._lists, patience)
+        self._tasks = Tasks(self._reach, cursors)
         greeting = Greeting(self._reach)
         self._joint: dict[str, Handler] = {
             "initialize": greeting.initialize,
@@ -143,6 +145,8 @@ class AggregateRelay:
             await self._route(talk, message, await self._lists.home(talk, jsontree.as_text(params.get("uri"))))
         elif method == "completion/complete":
             await self._complete(talk, message, jsontree.as_object(params.get("ref")))
+        elif method in METHODS and talk.bundle.era is Era.MODERN:
+            await self._tasks.route(talk, message)
         elif method.startswith("tasks/") or len(talk.servers) != 1:
             raise NotHereError("this `method` cannot be told to one of several servers", METHOD_NOT_FOUND)
         else:
@@ -158,13 +162,15 @@ class AggregateRelay:
     async def _route(self, talk: Talk, message: Message, server: str, **changes: Json) -> None:
         """Carry a request to its server, and everything that answers it back."""
         if "task" in message.params:
-            raise NotHereError("tasks are not offered here: call without `task`, or use the server's own endpoint")
+            raise NotHereError(
+                "tasks of 2025-11-25 are not offered here: call without `task`, or use the server's own endpoint"
+            )
         member, link = await self._reach.ready(talk, server)
-        params = without_tasks({**message.params, **changes})
+        params = {**message.params, **changes}
         sent = message if params == message.params else Message.build({**message.value, "params": params})
         talk.bundle.depart(message, server)
         try:
-            await self._reach.carry(talk, sent, member, link, LinkingOutlet(talk, server))
+            await self._reach.carry(talk, sent, member, link, LinkingOutlet(talk, server, self._tasks))
         finally:
             talk.bundle.arrived(message)
 
@@ -214,10 +220,14 @@ class AggregateRelay:
 class LinkingOutlet(MemberOutlet):
     """Takes the answer to a routed request, and learns whose the resources are that it links to."""
 
+    def __init__(self, talk: Talk, server: str, tasks: Tasks) -> None:
+        super().__init__(talk, server)
+        self._tasks = tasks
+
     async def respond(self, message: Message) -> None:
         """The answer, judged."""
         for item in jsontree.as_list(result_of(message).get("content")):
             block = jsontree.as_object(item)
             if block.get("type") == "resource_link" and isinstance(uri := block.get("uri"), str):
                 self.talk.bundle.book.learn_link(self.server, uri)
-        await super().respond(message)
+        await super().respond(self._tasks.to_client(self.talk, self.server, message))

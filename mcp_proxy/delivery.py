@@ -7,7 +7,7 @@ leg takes the whole pipeline (`relay.py`).
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from mcp_proxy.calls import Calls
 from mcp_proxy.errors import VERDICT_KEY, Answer, told
 from mcp_proxy.ladder import Choice, Ladder, Leg, Rung, choice_of
 from mcp_proxy.lens import Caller
-from mcp_proxy.link import Event, Outlet
+from mcp_proxy.link import NO_HEADERS, Event, Outlet
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.tasks.book import TaskBook
 from mcp_proxy.tasks.task import EXTENSION
@@ -83,12 +83,22 @@ class Delivery:
         ladder = self.ladder if self._offers_tasks == self.ladder.tasks else replace(self.ladder, tasks=False)
         return ladder.leg(message, caller, self.clock.now(), calls.elicited)
 
-    async def answer(self, error: Exception, leg: Leg, caller: Caller, calls: Calls) -> Answer | None:
-        """What the client is told about a call that must wait on; None where it is told as any refusal is."""
+    async def answer(
+        self, error: Exception, leg: Leg, caller: Caller, calls: Calls, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Answer | None:
+        """What the client is told about a call that must wait on; None where it is told as any refusal is.
+
+        Args:
+            error: what went wrong.
+            leg: the request.
+            caller: who sent it.
+            calls: the open calls of this client session.
+            headers: those that go to the server with it.
+        """
         if not isinstance(error, RefusedError) or not error.ticket:
             return None
         if leg.rung_for(error.ticket) is Rung.TASK:
-            task = None if leg.question else await self._task(error, leg, caller, calls)
+            task = None if leg.question else await self._task(error, leg, caller, calls, headers)
             if task is not None:
                 return Answer(200, task)
             leg = self.ladder.without_task(leg)
@@ -179,12 +189,14 @@ class Delivery:
         """Whether tasks are given, and somebody is there to make their calls."""
         return self.ladder.tasks and self.tasks is not None and self.tasks.spawn is not None
 
-    async def _task(self, error: RefusedError, leg: Leg, caller: Caller, calls: Calls) -> Message | None:
+    async def _task(
+        self, error: RefusedError, leg: Leg, caller: Caller, calls: Calls, headers: Mapping[str, str]
+    ) -> Message | None:
         """The task that the client is given; None where none can be made, or nobody is there to make its call."""
         if self.tasks is None or calls.run is None:
             return None
         asks = self.ladder.asked_in_task(error, leg, in_band=await self._may_decide(error.ticket))
-        task = self.tasks.open(leg.message, caller, calls.run, error.ticket, error.link, asks)
+        task = self.tasks.open(leg.message, caller, calls.run, headers, (error.ticket, error.link), asks)
         if task is None:
             return None
         about: jsontree.JsonObject = {VERDICT_KEY: told(error)}

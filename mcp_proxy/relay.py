@@ -139,7 +139,7 @@ class Relay:
                 return error
             finally:
                 if call.outlives is not None and self.counter is not None and calls.run is not None:
-                    self.counter.book.outlive(call, leg.message, caller, calls.run, link)
+                    self.counter.book.outlive(call, leg.message, caller, calls.run, route.headers, link)
         return None
 
     async def make(self, task: Task, link: Link, outlet: Outlet, attendant: TaskAttendant) -> Message:
@@ -208,7 +208,7 @@ class Relay:
             await route.outlet.begin(202, NO_HEADERS)
             return
         leg = leg.going_on(call.resumes)
-        asked = await self.delivery.answer(error, leg, caller, route.calls) if self.delivery else None
+        asked = await self.delivery.answer(error, leg, caller, route.calls, route.headers) if self.delivery else None
         told = asked or errors.answer(error, call.message, caller.era)
         call.withheld = asked is None or call.resumes is None
         await route.outlet.begin(told.status, NO_HEADERS)

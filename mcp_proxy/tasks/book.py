@@ -7,7 +7,7 @@ route to the process that keeps it.) Nothing is called, judged or sent here.
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from governance import jsontree
@@ -46,20 +46,38 @@ class TaskBook:
     _tasks: dict[str, Task] = field(default_factory=dict[str, Task])
 
     def open(
-        self, message: Message, caller: Caller, run: SessionRef, ticket: str, link: str, asks: jsontree.JsonObject
+        self,
+        message: Message,
+        caller: Caller,
+        run: SessionRef,
+        headers: Mapping[str, str],
+        waits_for: tuple[str, str],
+        asks: jsontree.JsonObject,
     ) -> Task | None:
-        """A task for a held call, started; None where no more can be kept."""
+        """A task for a held call, started; None where no more can be kept.
+
+        Args:
+            message: the call.
+            caller: who made it.
+            run: the run that it belongs to.
+            headers: those that go to the server with it.
+            waits_for: the ticket and its page.
+            asks: what the client is asked first.
+        """
+        ticket, page = waits_for
         self.sweep()
         if self.spawn is None or not self._room(caller.principal, len(message.raw)):
             return None
         task_id = self.seal.close_task(_bound(caller), ticket, secrets.token_hex(8))
         now, heard = self.clock.now(), self.clock.monotonic()
-        task = Task(task_id, ticket, link, message, caller, run, caller.headers, now, self.keeps_seconds, heard, asks)
+        task = Task(task_id, ticket, page, message, caller, run, headers, now, self.keeps_seconds, heard, asks)
         self._tasks[task_id] = task
         self.spawn(task)
         return task
 
-    def outlive(self, call: Call, message: Message, caller: Caller, run: SessionRef, link: Link) -> None:
+    def outlive(
+        self, call: Call, message: Message, caller: Caller, run: SessionRef, headers: Mapping[str, str], link: Link
+    ) -> None:
         """Let the held call of a client that has gone wait on, because its rule says so; nobody gets its answer."""
         if call.outlives is None or self.spawn is None or not self._room(caller.principal, len(message.raw)):
             log.warning("server %s: the held call of a client that left is given up", caller.server)
@@ -67,7 +85,7 @@ class TaskBook:
         now, heard = self.clock.now(), self.clock.monotonic()
         ticket, page = call.outlives
         task_id = self.seal.close_task(_bound(caller), ticket, secrets.token_hex(8))
-        task = Task(task_id, ticket, page, message, caller, run, caller.headers, now, self.keeps_seconds, heard)
+        task = Task(task_id, ticket, page, message, caller, run, headers, now, self.keeps_seconds, heard)
         task.unknown, task.via = True, link if caller.era is Era.LEGACY else None
         self._tasks[task_id] = task
         self.spawn(task)

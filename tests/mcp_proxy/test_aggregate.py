@@ -7,7 +7,6 @@ import pytest
 from governance.jsontree import JsonObject
 from mcp_proxy.aggregate import (
     LONGEST,
-    TASKS,
     caching,
     exposed,
     head,
@@ -16,8 +15,8 @@ from mcp_proxy.aggregate import (
     origin,
     union,
     version_for,
-    without_tasks,
 )
+from mcp_proxy.tasks.task import EXTENSION as TASKS
 
 PREFIX = "mcp__wicket__"
 ODD = [
@@ -97,6 +96,12 @@ def test_a_uri_fits_a_template(template: str, uri: str, *, fits: bool) -> None:
     assert matches(template, uri) is fits
 
 
+def test_the_tasks_extension_is_offered_to_the_modern_era_only() -> None:
+    said: JsonObject = {"extensions": {TASKS: {}}, "tasks": {}}
+    assert union([said, {}], modern=True) == {"extensions": {TASKS: {}}}
+    assert union([said, {}]) == {"extensions": {}}
+
+
 def test_capabilities_are_those_of_any_server_but_tasks() -> None:
     joined = union(
         [
@@ -135,10 +140,3 @@ def test_a_joint_result_lives_as_long_as_its_shortest_part_and_is_private() -> N
 def test_the_revision_is_the_clients_if_it_is_known_and_else_the_newest() -> None:
     assert version_for("2025-06-18") == "2025-06-18"
     assert version_for("2099-01-01") == version_for(None) == "2025-11-25"
-
-
-def test_no_server_is_told_that_tasks_are_understood() -> None:
-    key = "io.modelcontextprotocol/clientCapabilities"
-    params: JsonObject = {"name": "x", "_meta": {key: {"extensions": {TASKS: {}, "y": {}}, "roots": {}}, "z": 1}}
-    assert without_tasks(params) == {"name": "x", "_meta": {key: {"extensions": {"y": {}}, "roots": {}}, "z": 1}}
-    assert without_tasks({"name": "x"}) == {"name": "x"}

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mcp_proxy.aggregate import MISSING_KEY, TASKS
+from mcp_proxy.aggregate import MISSING_KEY
+from mcp_proxy.tasks.task import EXTENSION as TASKS
 from tests.mcp_proxy.joint import raw, sent
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call
@@ -53,7 +54,7 @@ async def test_a_modern_introduction_joins_those_that_answer() -> None:
         status, answer = await modern(stage.client, "server/discover", {})
         found: dict[str, Any] = answer["result"]
         assert (status, found["supportedVersions"], found["ttlMs"]) == (200, [MODERN], 0)
-        assert found["capabilities"] == {"tools": {}, "extensions": {"io.example/x": {}}}
+        assert found["capabilities"] == {"tools": {}, "extensions": {TASKS: {}, "io.example/x": {}}}
         assert found["_meta"][MISSING_KEY] == {"beta": "server `beta` does not speak this revision"}
         assert found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "wicket"
         stage.beta.handlers["server/discover"] = discover

@@ -191,7 +191,7 @@ async def test_tasks_and_unknown_methods_are_told_to_nobody() -> None:
         assert (await stage.client.call("tasks/get", {"taskId": "1"}))["error"]["code"] == -32601
         assert (await stage.client.call("vendor/x"))["error"]["code"] == -32601
         task = await stage.client.tool("beta__echo", {}, task={"ttl": 1})
-        assert "tasks are not offered here" in task["error"]["message"]
+        assert "tasks of 2025-11-25 are not offered here" in task["error"]["message"]
         assert not any(sent(one, method) for one in stage.both for method in ("tasks/get", "vendor/x", "tools/call"))
         assert (await stage.client.call("ping"))["result"] == {}
 
