@@ -34,6 +34,11 @@ LARGEST_CLAIMS = 64 * 1024
 TASKS = "io.modelcontextprotocol/tasks"
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 _RESERVED = (PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LEVEL_META_KEY)
+NO_TASKS = (
+    "tasks are not offered here: the server speaks another era than this client, and its tasks cannot be said in it; "
+    "make the call without one"
+)
+"""The generations differ in who asks for a task, how its result is fetched, and how it asks something meanwhile."""
 _ONLY_MODERN_PARAMS = ("inputResponses", "requestState", "task")
 _ONLY_MODERN_RESULT = ("resultType", "ttlMs", "cacheScope")
 

@@ -14,7 +14,7 @@ from mcp_types.jsonrpc import METHOD_NOT_FOUND
 
 from governance import jsontree
 from governance.jsontree import JsonObject
-from mcp_proxy.bridge.downward import LARGEST_CLAIMS, LEVELS, ClientFacts, initialize_result, modern_request
+from mcp_proxy.bridge.downward import LARGEST_CLAIMS, LEVELS, NO_TASKS, ClientFacts, initialize_result, modern_request
 from mcp_proxy.bridge.headers import Annotations
 from mcp_proxy.bridge.legacy_stream import OwnStream
 from mcp_proxy.bridge.probe import HEADERS, discover_request
@@ -198,7 +198,9 @@ class TranslatingLink:
         method, params = message.method, message.params
         if method == "ping":
             return result(message.id, {})
-        if method in _ONLY_MODERN or method.startswith("tasks/"):
+        if method.startswith("tasks/"):
+            return failure(message.id, METHOD_NOT_FOUND, NO_TASKS)
+        if method in _ONLY_MODERN:
             return failure(message.id, METHOD_NOT_FOUND, f"`{method}` is not offered here")
         if method == "logging/setLevel":
             level = params.get("level")

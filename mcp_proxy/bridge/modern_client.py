@@ -13,6 +13,7 @@ from governance import jsontree
 from governance.exchange import Principal
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.bridge.conversation import Conversation, LegReply, answers_in
+from mcp_proxy.bridge.downward import NO_TASKS
 from mcp_proxy.bridge.legacy_stream import LONGEST_URI
 from mcp_proxy.bridge.pool import MOST_LISTENERS, Listener, Party, Pool
 from mcp_proxy.bridge.replies import OneReply, failure, notification, result
@@ -62,7 +63,9 @@ class StandInLink:
             guest = Guest.of(self._principal, message)
         except MalformedMessageError as error:
             return OneReply(failure(message.id, error.code, str(error)))
-        if message.method in _REMOVED or message.method.startswith("tasks/"):
+        if message.method.startswith("tasks/"):
+            return OneReply(failure(message.id, METHOD_NOT_FOUND, NO_TASKS))
+        if message.method in _REMOVED:
             return OneReply(failure(message.id, METHOD_NOT_FOUND, f"`{message.method}` is not offered here"))
         if message.method == "server/discover":
             return OneReply(await self._discover(message, guest))

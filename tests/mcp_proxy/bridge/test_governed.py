@@ -14,13 +14,16 @@ from governance.clock import SystemClock
 from governance.jsontree import JsonObject
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.servers import open_servers
+from mcp_proxy.tasks.task import EXTENSION
 from sessions.killswitch import Scope
+from tests.e2e.stack import eventually
 from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, FORM, elicits, envelope
 from tests.mcp_proxy.harness import serving
 from tests.mcp_proxy.raw_client import RawClient
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
 from tests.mcp_proxy.real_core import fronting, keyless
 from tests.mcp_proxy.stage import MODERN
+from tests.mcp_proxy.tasks.asking import ask, declaring, discovered, given, told
 from tests.pipeline.world import World, open_world
 from wicket.delivering import delivery_of
 
@@ -281,3 +284,25 @@ async def test_a_call_whose_question_is_refused_is_called_off_at_the_server(tmp_
         assert "no-ask" in told["result"]["content"][0]["text"]
         (session,) = it.upstream.sessions.values()
         await session.expect("notifications/cancelled").wait()
+
+
+async def test_a_held_call_becomes_a_task_of_wickets_whatever_era_the_server_speaks(tmp_path: Path) -> None:
+    rule: JsonObject = {"id": "ask", "match": {"tool": "note"}, "decide": "hold"}
+    async with scene(tmp_path, {"version": 1, "rules": [rule]}) as it:
+        assert EXTENSION in (await discovered(it.client))["capabilities"]["extensions"]
+        task_id = (await given(it.client, {"name": "note", "arguments": {}}, "form"))["taskId"]
+        assert it.made == 0
+        found: dict[str, Any] = {}
+
+        async def shows(member: str) -> bool:
+            for ticket in await it.world.runtime.desk.tickets([State.PENDING]):
+                await it.world.runtime.desk.approve(ticket.id, by="anna")
+            found.update(await told(it.client, task_id))
+            return member in found
+
+        await eventually(lambda: shows("inputRequests"))
+        ((key, _),) = found["inputRequests"].items()
+        await ask(it.client, "update", task_id, inputResponses={key: ACCEPTED}, capabilities=declaring("form"))
+        await eventually(lambda: shows("result"))
+        assert found["result"]["structuredContent"] == ACCEPTED
+        assert (it.made, it.answered) == (1, [{"jsonrpc": "2.0", "id": 77, "result": ACCEPTED}])
