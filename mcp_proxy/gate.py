@@ -5,12 +5,18 @@ Protocols and their simplest forms only. What is done with them is `relay.py`.
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 from approvals.desk import UNATTENDED, Attendance
+from governance import jsontree
+from governance.catalog.catalog import Catalog
 from governance.exchange import Body, Exchange, Phase, Principal, SessionRef
+from governance.jsontree import JsonObject
 from governance.stage import Outcome
 from governance.verdict import Verdict
+from mcp_proxy.calls import Calls
+from mcp_proxy.lens import call_of_listed
+from mcp_proxy.link import Link, Outlet
 from mcp_proxy.message import Message
 from sessions.correlate import Signs, correlate
 
@@ -68,3 +74,19 @@ Place: TypeAlias = Callable[[Signs, Principal], Awaitable[SessionRef]]
 async def by_evidence(signs: Signs, principal: Principal) -> SessionRef:
     """The run that the message itself names. `sessions.roll.Roll.place` knows more: the only run of a key."""
     return correlate(signs, principal)
+
+
+class Route(NamedTuple):
+    """What one client message travels by."""
+
+    link: Link
+    outlet: Outlet
+    calls: Calls
+    headers: Mapping[str, str]
+
+
+def seen_of(gate: Gate, catalog: Catalog, listing: Exchange, result: JsonObject) -> JsonObject:
+    """The result of `tools/list` without the tools that policy hides; the very same object where it hides none."""
+    listed = jsontree.as_list(result.get("tools"))
+    shown = [tool for tool in listed if isinstance(tool, dict) and gate.may_see(call_of_listed(listing, tool, catalog))]
+    return result if len(shown) == len(listed) else {**result, "tools": list(shown)}

@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 import anyio
 
 from approvals.desk import Attendance
-from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
 from governance.exchange import Action, Exchange, Phase, SessionRef
-from governance.jsontree import JsonObject
 from governance.pins.pins import BY as PINS
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
@@ -29,14 +26,13 @@ from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant
 from mcp_proxy.calls import Call, Calls
 from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
-from mcp_proxy.gate import Gate, HeaderRules, Place, Way, by_evidence
+from mcp_proxy.gate import Gate, HeaderRules, Place, Route, Way, by_evidence, seen_of
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, placed, response_to_client, to_server
 from mcp_proxy.inputs import asks, judged_answers, judged_inputs
 from mcp_proxy.ladder import Leg
 from mcp_proxy.lens import (
     ACTIONS,
     Caller,
-    call_of_listed,
     exchange_of,
     listed_tools,
     message_of,
@@ -56,15 +52,6 @@ log = logging.getLogger(__name__)
 
 OPEN = 200
 """Status of a stream that the server opened."""
-
-
-class Route(NamedTuple):
-    """What one client message travels by."""
-
-    link: Link
-    outlet: Outlet
-    calls: Calls
-    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -376,7 +363,7 @@ class Relay:
             judged = await self._with_inputs(way, call, judged)
         result = judged.value.get("result")
         if isinstance(result, dict):
-            changed = self._filtered(exchange, result) if action is Action.TOOL_LIST else result
+            changed = seen_of(self.gate, self.catalog, exchange, result) if action is Action.TOOL_LIST else result
             if way.warnings and action is Action.TOOL_CALL:
                 changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
             if changed is not result:
@@ -408,13 +395,3 @@ class Relay:
                 call.resumes = result_of(message).get("requestState")
                 raise
             way.withhold(error.verdict)
-
-    def _filtered(self, listing: Exchange, result: JsonObject) -> JsonObject:
-        """The result without the tools that policy hides; the very same object where it hides none."""
-        listed = jsontree.as_list(result.get("tools"))
-        shown = [
-            tool
-            for tool in listed
-            if isinstance(tool, dict) and self.gate.may_see(call_of_listed(listing, tool, self.catalog))
-        ]
-        return result if len(shown) == len(listed) else {**result, "tools": list(shown)}
