@@ -78,7 +78,7 @@ async def test_a_call_to_a_child_that_never_reads_is_given_up(clock: ManualClock
 async def test_a_child_that_asks_and_never_reads_the_answers_does_not_fill_the_memory(clock: ManualClock) -> None:
     ask = 'b\'{"jsonrpc":"2.0","id":1,"method":"roots/list"}\\n\''
     done = 'b\'{"jsonrpc":"2.0","id":1,"result":{}}\\n\''
-    code = f"import sys; o=sys.stdout.buffer; sys.stdin.buffer.readline(); o.write({ask}*50000+{done}); o.flush()\n"
+    code = f"import sys; o=sys.stdout.buffer; sys.stdin.buffer.readline(); o.write({ask}*25000+{done}); o.flush()\n"
     server = running(code + "import time; time.sleep(600)", clock)
     with anyio.fail_after(120):
         link = await server.open(ANN, Era.MODERN)
