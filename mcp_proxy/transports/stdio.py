@@ -107,6 +107,8 @@ class StdioServer(Watched):
         self._links: dict[PipedLink, str] = {}
         """Whose child each is, by key id."""
         self._shared: dict[Owner, SharedChild] = {}
+        self._berths: set[Berth] = set()
+        """Of every child that has not ended yet, also of those that nobody is to have any more."""
         self._spare: Berth | None = None
         """Stands ready for the next session."""
         self._held: SharedLink | None = None
@@ -176,14 +178,14 @@ class StdioServer(Watched):
         self._stirred.set()
         for shared in list(self._shared.values()):
             shared.forget()
-        spare, self._spare = self._spare, None
+        self._spare = None
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
-                if spare is not None:
-                    spare.child.stop()
-                    group.start_soon(spare.child.wait)
                 for link in list(self._links):
                     group.start_soon(link.close)
+                for berth in list(self._berths):
+                    berth.child.stop()
+                    group.start_soon(berth.child.wait)
         self.pulse.stopped()
 
     def send_signal(self, number: int) -> None:
@@ -218,10 +220,12 @@ class StdioServer(Watched):
         except UpstreamError:
             self.pulse.failed("it cannot be started")
             raise
+        self._berths.add(berth)
         return berth
 
     def _gone(self, berth: Berth, how: str) -> None:
         """A child has ended."""
+        self._berths.discard(berth)
         link = berth.link
         asked = self._closed if link is None else link.is_lost
         if link is not None:

@@ -20,7 +20,7 @@ from tests.conformance.process import ROOT
 from tests.fidelity.script import ENVELOPE
 
 VERSION = "2026-07-28"
-_NAMED = ("tools/call", "prompts/get", "resources/read")
+_NAMED = ("tools/call", "prompts/get", "resources/read", "tasks/get", "tasks/update", "tasks/cancel")
 _LARGEST_LINE = 64 * 2**20
 OPEN_SECONDS = 60.0
 """The longest until a stream says where to send messages."""
@@ -167,7 +167,7 @@ def headers_of(message: Mapping[str, Any]) -> dict[str, str]:
     """The headers that a modern client sends with a request."""
     params = message.get("params", {})
     headers = {"mcp-protocol-version": VERSION, "mcp-method": str(message.get("method", ""))}
-    name = params.get("name", params.get("uri"))
+    name = params.get("name", params.get("uri", params.get("taskId")))
     if message.get("method") in _NAMED and isinstance(name, str):
         headers["mcp-name"] = encode_header_value(name)
     return headers

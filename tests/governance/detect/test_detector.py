@@ -272,9 +272,13 @@ def test_a_hostile_text_is_looked_through_to_its_end(detector: Detector, unit: s
         ("eyJaaaaaaaa-" * 330 + ".aaaaaaaa") * 25,
         ("eyJaaaaaaaa-" * 330 + "." + "a" * 7900 + "." + "a" * 1900) * 7,
     ],
+    ids=["fillers", "filler and end", "two fillers", "phone numbers", "digits", "headers", "tokens"],
 )
 def test_no_text_takes_longer_than_its_length_warrants(detector: Detector, text: str) -> None:
-    """Anybody whose text comes through, a web page for one, could stop the process with it."""
+    """Anybody whose text comes through, a web page for one, could stop the process with it.
+
+    What grew faster than the text took minutes and more, so the bound can be far from what a slow machine needs.
+    """
     began = time.process_time()
     detector.hits(text)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 30
