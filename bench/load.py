@@ -44,7 +44,9 @@ def run(url: str, bodies: Path, *, connections: int, seconds: float, headers: Ma
     if done.returncode or line is None:
         raise LoadError(f"wrk failed: {done.stderr.strip()[-300:] or done.stdout.strip()[-300:]}")
     found = json.loads(line.removeprefix("WICKET "))
-    if not found["requests"] or found["errors"]:
+    if not found["requests"]:
+        raise LoadError(f"no answer in {seconds:g} s")
+    if found["errors"]:
         raise LoadError(f"{found['errors']} of {found['requests']} requests failed")
     return Figure(
         rate=found["requests"] / found["seconds"],

@@ -32,7 +32,7 @@ STARTS = 5
 class Settings:
     """How long and how often."""
 
-    seconds: float = 3
+    seconds: int = 3
     rounds: int = 3
     only: frozenset[str] = frozenset()
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
@@ -195,7 +195,7 @@ def machine() -> dict[str, str]:
 def main() -> int:
     """Parse the arguments, measure, write the page."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="length of one run (default 3)")
+    parser.add_argument("--seconds", type=int, default=3, help="length of one run (default 3)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each cell; the median counts (default 3)")
     parser.add_argument("--only", default="", help="only proxies whose names contain one of these words, by commas")
     parser.add_argument("--scene", default="", help="only scenes whose names contain this")
