@@ -369,30 +369,6 @@ async def test_a_shared_child_ends_when_it_was_idle_for_long(
             assert server.vitals.failures == 0
 
 
-async def test_closing_waits_for_a_child_that_was_let_go_before(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stdio, "IDLE_SECONDS", 0.0)
-    monkeypatch.setattr("mcp_proxy.transports.stdio_child.GRACE_SECONDS", 0.05)
-    retired = anyio.Event()
-    retire = stdio.SharedChild.retire
-
-    def told(child: stdio.SharedChild, why: str) -> None:
-        retire(child, why)
-        retired.set()
-
-    monkeypatch.setattr(stdio.SharedChild, "retire", told)
-    with anyio.fail_after(10):
-        async with plain_server(clock) as server:
-            link = await server.open(ANN, Era.MODERN)
-            pid = int(words(await ask(link, tool(0, "pid"))))
-            await ask(link, tool(1, "stubborn"))
-            await link.close()
-            await retired.wait()
-            assert is_alive(pid)
-        assert not is_alive(pid)
-
-
 async def test_a_call_that_was_cancelled_before_it_could_be_made_is_not_made(clock: ManualClock) -> None:
     with anyio.fail_after(10):
         async with plain_server(clock) as server:

@@ -1,4 +1,4 @@
-"""Children that stand ready before anybody asks, and the one child that all clients share."""
+"""Children that stand ready before anybody asks, and children that several clients share."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ import pytest
 from governance.config.models import Limits
 from mcp_proxy.link import Era, Health, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.pulse import Pulse
+from mcp_proxy.transports import stdio
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command
 from tests.conftest import ManualClock
@@ -131,3 +132,27 @@ async def test_a_session_of_an_older_revision_never_gets_the_one_child(clock: Ma
     async with ready(clock, common=True) as server:
         with pytest.raises(UpstreamUnreachableError, match="older revisions do not allow"):
             await server.open(ANN, Era.LEGACY)
+
+
+async def test_closing_waits_for_a_child_that_was_let_go_before(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("mcp_proxy.transports.stdio_child.GRACE_SECONDS", 0.05)
+    retired = anyio.Event()
+    retire = stdio.SharedChild.retire
+
+    def told(child: stdio.SharedChild, why: str) -> None:
+        retire(child, why)
+        retired.set()
+
+    monkeypatch.setattr(stdio.SharedChild, "retire", told)
+    with anyio.fail_after(10):
+        async with plain_server(clock) as server:
+            link = await server.open(ANN, Era.MODERN)
+            pid = int(words(await ask(link, tool(0, "pid"))))
+            await ask(link, tool(1, "stubborn"))
+            await link.close()
+            await retired.wait()
+            assert is_alive(pid)
+        assert not is_alive(pid)
