@@ -312,7 +312,7 @@ class Passage:
             raise RefusedError(self._response, self.exchange.id)
 
     async def _settle(self, outcome: Outcome) -> bool:
-        """Write the ending in a scope that outlives the caller; false if it could not be written."""
+        """Write the ending, whatever becomes of the caller meanwhile; false if it could not be written."""
         self._settled = True
         if self.cut_by is not None:
             outcome, self._response = replace(outcome, status="killed"), self.cut_by

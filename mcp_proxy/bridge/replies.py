@@ -10,6 +10,7 @@ import anyio
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import NO_HEADERS, Event, Link, Reply, UpstreamError
 from mcp_proxy.message import Message, RequestId
+from mcp_proxy.transports.piped import One
 
 
 class OneReply:
@@ -19,21 +20,7 @@ class OneReply:
     headers = NO_HEADERS
 
     def __init__(self, message: Message) -> None:
-        self._message: Message | None = message
-
-    @property
-    def events(self) -> AsyncIterator[Event]:
-        """The one message."""
-        return self
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._message is None:
-            raise StopAsyncIteration
-        message, self._message = self._message, None
-        return Event(message)
+        self.events: AsyncIterator[Event] = One(message)
 
     async def aclose(self) -> None:
         """Nothing to close."""
