@@ -8,11 +8,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
-
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from governance.policy.glob import Globs
+from mcp_proxy.sdk import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 from mcp_proxy.tasks.task import EXTENSION
 
 SEPARATOR = "__"

@@ -3,9 +3,6 @@
 from functools import lru_cache
 from importlib.metadata import version
 
-from mcp_types import SERVER_INFO_META_KEY
-from mcp_types.version import LATEST_MODERN_VERSION
-
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.aggregate import MISSING_KEY, caching, instructions, union, version_for
@@ -13,6 +10,7 @@ from mcp_proxy.aggregate_outlets import Talk
 from mcp_proxy.aggregate_reach import Reach, why
 from mcp_proxy.link import UpstreamError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.sdk import LATEST_MODERN_VERSION, SERVER_INFO_META_KEY
 
 
 class Greeting:

@@ -10,9 +10,6 @@ from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, encode_header_value
-from mcp_types import PROTOCOL_VERSION_META_KEY
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from governance import jsontree
 from governance.jsontree import JsonObject
@@ -23,6 +20,7 @@ from mcp_proxy.carrier import Carrier
 from mcp_proxy.eras import VERSION_HEADER, ParamHeaders, name_of
 from mcp_proxy.link import Era, Link, LinkLostError, UpstreamError, UpstreamTimeoutError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
+from mcp_proxy.sdk import HANDSHAKE_PROTOCOL_VERSIONS, PROTOCOL_VERSION_META_KEY, inbound
 
 log = logging.getLogger(__name__)
 
@@ -167,10 +165,15 @@ class Reach:
         if talk.bundle.era is Era.LEGACY:
             return {VERSION_HEADER: member.version} if member.version else {}
         version = jsontree.as_text(message.meta.get(PROTOCOL_VERSION_META_KEY))
-        headers = {VERSION_HEADER: encode_header_value(version), MCP_METHOD_HEADER: encode_header_value(message.method)}
+        headers = {
+            VERSION_HEADER: inbound.encode_header_value(version),
+            inbound.MCP_METHOD_HEADER: inbound.encode_header_value(message.method),
+        }
         subject = name_of(message.method)
         if subject:
-            headers[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(message.params.get(subject)))
+            headers[inbound.MCP_NAME_HEADER] = inbound.encode_header_value(
+                jsontree.as_text(message.params.get(subject))
+            )
         if talk.caller.transport != "http":
             return self._rules.rewritten(member.server.name, message, headers)
         if message.method == "tools/call":

@@ -5,33 +5,19 @@ The rules are the SDK's pure functions; here they are put in order and their wor
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from mcp.shared.inbound import (
-    ERROR_CODE_HTTP_STATUS,
-    MCP_METHOD_HEADER,
-    MCP_NAME_HEADER,
-    MCP_PARAM_HEADER_PREFIX,
-    NAME_BEARING_METHODS,
-    InboundLadderRejection,
-    classify_inbound_request,
-    decode_header_value,
-    encode_header_value,
-    find_duplicated_routing_header,
-    find_invalid_x_mcp_header,
-    mcp_param_headers,
-    unsupported_protocol_version_rejection,
-    validate_mcp_param_headers,
-    x_mcp_header_map,
-)
-from mcp_types import PROTOCOL_VERSION_META_KEY
-from mcp_types.jsonrpc import HEADER_MISMATCH, METHOD_NOT_FOUND
-from mcp_types.methods import CLIENT_REQUESTS
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
-
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.jsontree import Json
 from mcp_proxy.link import Era
 from mcp_proxy.message import MalformedMessageError, Message
+from mcp_proxy.sdk import (
+    HANDSHAKE_PROTOCOL_VERSIONS,
+    HEADER_MISMATCH,
+    METHOD_NOT_FOUND,
+    PROTOCOL_VERSION_META_KEY,
+    REMOVED_REQUESTS,
+    inbound,
+)
 
 VERSION_HEADER = "mcp-protocol-version"
 MOST_TOOLS = 10_000
@@ -40,10 +26,8 @@ MOST_TOOLS = 10_000
 TASK_METHODS = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
 """The tasks extension has these name their task in `Mcp-Name` (SEP-2663, "Routing Headers")."""
 
-_PREFIX = MCP_PARAM_HEADER_PREFIX.lower()
+_PREFIX = inbound.MCP_PARAM_HEADER_PREFIX.lower()
 _HANDSHAKE = frozenset(HANDSHAKE_PROTOCOL_VERSIONS)
-_MODERN = frozenset(method for method, version in CLIENT_REQUESTS if version == LATEST_MODERN_VERSION)
-_REMOVED = frozenset(method for method, _ in CLIENT_REQUESTS) - _MODERN
 
 
 def era_of(version: str | None) -> Era:
@@ -80,14 +64,14 @@ def check_modern(message: Message, headers: Mapping[str, str], lines: Iterable[t
     if message.is_response:
         raise MalformedMessageError("a response cannot be posted in this revision")
     if message.is_notification:
-        _raise_if(unsupported_protocol_version_rejection(headers.get(VERSION_HEADER, "")), None)
+        _raise_if(inbound.unsupported_protocol_version_rejection(headers.get(VERSION_HEADER, "")), None)
         _refuse_unlike(message, headers)
         return
     _refuse_repeated(message, lines)
-    found = classify_inbound_request(message.value, headers=headers)
-    if isinstance(found, InboundLadderRejection):
+    found = inbound.classify_inbound_request(message.value, headers=headers)
+    if isinstance(found, inbound.InboundLadderRejection):
         _raise_if(found, message)
-    if message.method in _REMOVED:
+    if message.method in REMOVED_REQUESTS:
         raise MalformedMessageError(
             "this `method` is not part of this revision", code=METHOD_NOT_FOUND, request_id=message.id
         )
@@ -96,7 +80,7 @@ def check_modern(message: Message, headers: Mapping[str, str], lines: Iterable[t
 
 def name_of(method: str) -> str:
     """The parameter that `Mcp-Name` repeats; empty where there is none."""
-    return "taskId" if method in TASK_METHODS else NAME_BEARING_METHODS.get(method, "")
+    return "taskId" if method in TASK_METHODS else inbound.NAME_BEARING_METHODS.get(method, "")
 
 
 def status_of(response: Message, status: int) -> int:
@@ -105,7 +89,7 @@ def status_of(response: Message, status: int) -> int:
         return status
     error = response.value.get("error")
     code = error.get("code") if isinstance(error, dict) else None
-    return ERROR_CODE_HTTP_STATUS.get(code, 200) if isinstance(code, int) else 200
+    return inbound.ERROR_CODE_HTTP_STATUS.get(code, 200) if isinstance(code, int) else 200
 
 
 class ParamHeaders:
@@ -126,7 +110,7 @@ class ParamHeaders:
         known = self._catalog.seen(server, jsontree.as_text(message.params.get("name")))
         if known.definition not in self._annotated:
             schema = known.input_schema
-            annotated = find_invalid_x_mcp_header(schema) is None and bool(x_mcp_header_map(schema))
+            annotated = inbound.find_invalid_x_mcp_header(schema) is None and bool(inbound.x_mcp_header_map(schema))
             if len(self._annotated) >= MOST_TOOLS:
                 self._annotated.clear()
             self._annotated[known.definition] = schema if annotated else None
@@ -142,10 +126,10 @@ class ParamHeaders:
         schema = self._schema(server, message)
         known: set[str] = set()
         if schema is not None:
-            _raise_if(validate_mcp_param_headers(schema, arguments, headers), message)
-            known = {_PREFIX + name.lower() for name in x_mcp_header_map(schema).values()}
+            _raise_if(inbound.validate_mcp_param_headers(schema, arguments, headers), message)
+            known = {_PREFIX + name.lower() for name in inbound.x_mcp_header_map(schema).values()}
         others = [text for name, text in headers.items() if name.startswith(_PREFIX) and name not in known]
-        if others and not {decode_header_value(text) for text in others} <= set(_scalars(arguments)):
+        if others and not {inbound.decode_header_value(text) for text in others} <= set(_scalars(arguments)):
             raise MalformedMessageError(
                 "an `Mcp-Param-` header repeats nothing that stands in the arguments",
                 code=HEADER_MISMATCH,
@@ -156,26 +140,26 @@ class ParamHeaders:
         """The headers that fit an edited message. What cannot be told is left out, so that nothing removed leaks."""
         kept = {name: text for name, text in headers.items() if not name.startswith(_PREFIX)}
         name = name_of(message.method)
-        if name and MCP_NAME_HEADER in kept:
-            kept[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(message.params.get(name)))
+        if name and inbound.MCP_NAME_HEADER in kept:
+            kept[inbound.MCP_NAME_HEADER] = inbound.encode_header_value(jsontree.as_text(message.params.get(name)))
         schema = self._schema(server, message)
         if schema is not None:
             arguments = jsontree.as_object(message.params.get("arguments"))
-            repeated = mcp_param_headers(x_mcp_header_map(schema), arguments)
+            repeated = inbound.mcp_param_headers(inbound.x_mcp_header_map(schema), arguments)
             kept |= {header.lower(): text for header, text in repeated.items()}
         return kept
 
 
 def _refuse_unlike(message: Message, headers: Mapping[str, str]) -> None:
     """Refuse headers about something else than the message, which is all that is judged."""
-    if headers.get(MCP_METHOD_HEADER, message.method) != message.method:
-        what = MCP_METHOD_HEADER
-    elif MCP_NAME_HEADER in headers and message.params.get(name_of(message.method)) is None:
-        what = MCP_NAME_HEADER
-    elif message.method in TASK_METHODS and MCP_NAME_HEADER in headers:
-        if decode_header_value(headers[MCP_NAME_HEADER]) == message.params.get("taskId"):
+    if headers.get(inbound.MCP_METHOD_HEADER, message.method) != message.method:
+        what = inbound.MCP_METHOD_HEADER
+    elif inbound.MCP_NAME_HEADER in headers and message.params.get(name_of(message.method)) is None:
+        what = inbound.MCP_NAME_HEADER
+    elif message.method in TASK_METHODS and inbound.MCP_NAME_HEADER in headers:
+        if inbound.decode_header_value(headers[inbound.MCP_NAME_HEADER]) == message.params.get("taskId"):
             return
-        what = MCP_NAME_HEADER
+        what = inbound.MCP_NAME_HEADER
     else:
         return
     raise MalformedMessageError(
@@ -202,14 +186,14 @@ def _refuse_repeated(message: Message, lines: Iterable[tuple[str, str]]) -> None
     lines = list(lines)
     params = [name for name, _ in lines if name.startswith(_PREFIX)]
     twice = next((name for name in params if params.count(name) > 1), None) if params else None
-    repeated = find_duplicated_routing_header(lines) or twice
+    repeated = inbound.find_duplicated_routing_header(lines) or twice
     if repeated:
         raise MalformedMessageError(
             f"the `{repeated}` header appears more than once", code=HEADER_MISMATCH, request_id=message.id
         )
 
 
-def _raise_if(found: InboundLadderRejection | None, message: Message | None) -> None:
+def _raise_if(found: inbound.InboundLadderRejection | None, message: Message | None) -> None:
     if found is not None:
         request_id = message.id if message is not None else None
         raise MalformedMessageError(found.message, code=found.code, request_id=request_id, data=found.data)

@@ -11,10 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from mcp_types import CLIENT_CAPABILITIES_META_KEY
-from mcp_types.jsonrpc import URL_ELICITATION_REQUIRED
-from mcp_types.methods import INPUT_REQUIRED_METHODS
-
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from governance.stage import RefusedError
@@ -22,6 +18,7 @@ from mcp_proxy import errors
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import Era
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message
+from mcp_proxy.sdk import CLIENT_CAPABILITIES_META_KEY, INPUT_REQUIRED_METHODS, URL_ELICITATION_REQUIRED
 from mcp_proxy.sealing import Claims, Seal, UnsealedError
 from mcp_proxy.tasks.task import declares_tasks
 

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState
-
-from governance import jsontree
+from governance import jsontree, seal
 from governance.jsontree import Json, JsonObject
 
 KEY = "mcp.request_state.1"
@@ -52,7 +50,7 @@ class Seal:
         self.name = f"wicket/approval/{tag}"
         """Key of our question among `inputRequests`, and of its answer. No server picks it by chance."""
         self._prefix = f"wicket.{tag}."
-        self._codec = AESGCMRequestStateCodec([key_for(KEY)])
+        self._seal = seal.Seal(key_for(KEY))
 
     def is_ours(self, token: str) -> bool:
         """Whether a state claims to be made here. Any other belongs to the server, and is passed on as it is."""
@@ -74,7 +72,7 @@ class Seal:
             "opened": claims.opened,
             "kept": claims.kept,
         }
-        return self._prefix + self._codec.seal(jsontree.dump(value))
+        return self._prefix + self._seal.close(jsontree.dump(value))
 
     def open(self, token: str, bound: str, now: datetime) -> Claims:
         """What a state says.
@@ -83,8 +81,8 @@ class Seal:
             UnsealedError: it is not good for this call at this time.
         """
         try:
-            payload = self._codec.unseal(token.removeprefix(self._prefix))
-        except (InvalidRequestState, ValueError):
+            payload = self._seal.open(token.removeprefix(self._prefix))
+        except (seal.SealError, ValueError):
             raise UnsealedError from None
         value = jsontree.as_object(jsontree.parse(payload, max_depth=jsontree.MAX_DEPTH + 1))
         expires, rounds = value.get("exp"), value.get("rounds")
@@ -109,7 +107,7 @@ class Seal:
             nonce: makes it another id than any before.
         """
         value: JsonObject = {"v": _VERSION, "task": nonce, "bound": bound, "ticket": ticket}
-        return self._prefix + self._codec.seal(jsontree.dump(value))
+        return self._prefix + self._seal.close(jsontree.dump(value))
 
     def open_task(self, token: str, bound: str) -> str:
         """The ticket of a task's id. Whether there is such a task still, is not told here.
@@ -118,8 +116,8 @@ class Seal:
             UnsealedError: it is not the id of a task of this caller.
         """
         try:
-            payload = self._codec.unseal(token.removeprefix(self._prefix))
-        except (InvalidRequestState, ValueError):
+            payload = self._seal.open(token.removeprefix(self._prefix))
+        except (seal.SealError, ValueError):
             raise UnsealedError from None
         value = jsontree.as_object(jsontree.parse(payload, max_depth=jsontree.MAX_DEPTH + 1))
         if value.get("v") != _VERSION or not value.get("task") or value.get("bound") != bound:

@@ -15,8 +15,6 @@ import aiohttp
 import anyio
 import orjson
 from anyio.abc import TaskGroup
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
-from mcp_types.version import LATEST_MODERN_VERSION
 
 from governance import jsontree
 from governance.clock import Clock
@@ -29,6 +27,12 @@ from mcp_proxy.bridge.server import Means as BridgeMeans
 from mcp_proxy.credentials.credential import NOTHING, Carrier, Credential
 from mcp_proxy.link import Condition, Era, Link, Server, UpstreamTimeoutError, UpstreamUnreachableError
 from mcp_proxy.pulse import Pulse, Vitals, Watched
+from mcp_proxy.sdk import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    LATEST_MODERN_VERSION,
+    PROTOCOL_VERSION_META_KEY,
+)
 from mcp_proxy.transports.sse import SseServer, Stream, StreamError
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command

@@ -7,8 +7,8 @@ import anyio
 from governance.clock import Clock
 from governance.config.models import Config, McpServer
 from governance.config.secrets import SecretsError
+from governance.seal import SealError
 from governance.store import StoreError
-from governance.vault.seal import SealError
 from mcp_proxy.credentials.credential import CredentialError
 from mcp_proxy.credentials.grant import read_grant
 from wicket.office import Office, open_office

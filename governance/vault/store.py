@@ -10,10 +10,14 @@ from datetime import datetime
 from sqlmodel import Session, col, delete, or_, select, update
 
 from governance.audit.event import AuditLog, Draft, Tag
+from governance.audit.keys import derive
 from governance.clock import Clock, rfc3339
+from governance.seal import Seal, SealError
 from governance.store import Store
 from governance.store.tables import GrantRow
-from governance.vault.seal import Seal
+
+PURPOSE = "vault.aead.1"
+"""Purpose of the key that kept secrets are sealed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class SqlVault:
         self._store = store
         self._audit = audit
         self._clock = clock
-        self._seal = Seal(master)
+        self._seal = Seal(derive(master, PURPOSE))
 
     async def load(self, server: str) -> Kept | None:
         """What is kept for a server, or `None`.
@@ -47,7 +51,12 @@ class SqlVault:
         """
         query = select(GrantRow.sealed).where(GrantRow.server == server)
         sealed = await self._store.read(lambda session: session.exec(query).first())
-        return None if sealed is None else Kept(self._seal.open(sealed, server), sealed)
+        if sealed is None:
+            return None
+        try:
+            return Kept(self._seal.open(sealed, server), sealed)
+        except SealError:
+            raise SealError("a kept secret does not open with this master key: put the right key back") from None
 
     async def sign_in(self, server: str, secret: bytes, *, actor: str) -> None:
         """Keep what a person was granted, with its audit event in the same transaction."""

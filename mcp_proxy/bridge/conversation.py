@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import anyio
-from mcp_types.jsonrpc import METHOD_NOT_FOUND
-from mcp_types.methods import INPUT_REQUIRED_METHODS
 
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
@@ -31,6 +29,7 @@ from mcp_proxy.bridge.upward import (
 )
 from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, UpstreamError
 from mcp_proxy.message import Message
+from mcp_proxy.sdk import INPUT_REQUIRED_METHODS, METHOD_NOT_FOUND
 from mcp_proxy.transports.switchboard import CANCELLED, PROGRESS, SESSION_BYTES, SESSION_WIDE
 
 log = logging.getLogger(__name__)

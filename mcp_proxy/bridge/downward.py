@@ -6,18 +6,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mcp_types import (
+from governance import jsontree
+from governance.jsontree import Json, JsonObject
+from mcp_proxy.message import INVALID_PARAMS, Message, RequestId
+from mcp_proxy.sdk import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
+    HANDSHAKE_PROTOCOL_VERSIONS,
+    LATEST_HANDSHAKE_VERSION,
+    LATEST_MODERN_VERSION,
     LOG_LEVEL_META_KEY,
     PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
 )
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
-
-from governance import jsontree
-from governance.jsontree import Json, JsonObject
-from mcp_proxy.message import INVALID_PARAMS, Message, RequestId
 
 RESOURCE_NOT_FOUND = -32002
 """What legacy revisions say where modern ones say -32602 (2025-11-25, "Resources")."""

@@ -6,21 +6,11 @@ headers fit their message is not checked here: these are made from it.
 
 from collections.abc import Mapping
 
-from mcp.shared.inbound import (
-    MCP_METHOD_HEADER,
-    MCP_NAME_HEADER,
-    NAME_BEARING_METHODS,
-    encode_header_value,
-    find_invalid_x_mcp_header,
-    mcp_param_headers,
-    x_mcp_header_map,
-)
-from mcp_types.version import LATEST_MODERN_VERSION
-
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.eras import VERSION_HEADER
 from mcp_proxy.message import Message
+from mcp_proxy.sdk import LATEST_MODERN_VERSION, inbound
 
 MOST_TOOLS = 10_000
 """Tools of one server that are remembered; beyond it all are forgotten and looked for again."""
@@ -40,23 +30,26 @@ class Annotations:
         valid: list[Json] = []
         for tool in tools:
             schema = jsontree.as_object(jsontree.as_object(tool).get("inputSchema"))
-            if find_invalid_x_mcp_header(schema) is not None:
+            if inbound.find_invalid_x_mcp_header(schema) is not None:
                 continue
             valid.append(tool)
             if len(self._of_tool) >= MOST_TOOLS:
                 self._of_tool.clear()
-            self._of_tool[jsontree.as_text(jsontree.as_object(tool).get("name"))] = x_mcp_header_map(schema)
+            self._of_tool[jsontree.as_text(jsontree.as_object(tool).get("name"))] = inbound.x_mcp_header_map(schema)
         return valid
 
     def headers(self, message: Message) -> Mapping[str, str]:
         """The headers of a modern request, lower-case names."""
-        found = {VERSION_HEADER: LATEST_MODERN_VERSION, MCP_METHOD_HEADER: encode_header_value(message.method)}
+        found = {
+            VERSION_HEADER: LATEST_MODERN_VERSION,
+            inbound.MCP_METHOD_HEADER: inbound.encode_header_value(message.method),
+        }
         params = message.params
-        subject = NAME_BEARING_METHODS.get(message.method)
+        subject = inbound.NAME_BEARING_METHODS.get(message.method)
         if subject is not None:
-            found[MCP_NAME_HEADER] = encode_header_value(jsontree.as_text(params.get(subject)))
+            found[inbound.MCP_NAME_HEADER] = inbound.encode_header_value(jsontree.as_text(params.get(subject)))
         if message.method == "tools/call":
             annotated = self._of_tool.get(jsontree.as_text(params.get("name")), {})
             arguments: JsonObject = jsontree.as_object(params.get("arguments"))
-            found |= {name.lower(): text for name, text in mcp_param_headers(annotated, arguments).items()}
+            found |= {name.lower(): text for name, text in inbound.mcp_param_headers(annotated, arguments).items()}
         return found

@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import count
 
 import anyio
-from mcp_types.jsonrpc import METHOD_NOT_FOUND
 
 from governance import jsontree
 from governance.jsontree import JsonObject
@@ -22,6 +21,7 @@ from mcp_proxy.bridge.replies import OneReply, answer_of, failure, request, resu
 from mcp_proxy.bridge.rounds import Question, RoundsReply
 from mcp_proxy.link import NO_HEADERS, Link, LinkLostError, Reply, UpstreamError
 from mcp_proxy.message import INVALID_PARAMS, Message, RequestId, result_of
+from mcp_proxy.sdk import METHOD_NOT_FOUND
 from mcp_proxy.transports.piped import ACCEPTED, EmptyReply
 from mcp_proxy.transports.switchboard import CANCELLED
 

@@ -7,7 +7,6 @@ are `pool.py`, one request under way is `conversation.py`, the changes in messag
 from collections.abc import AsyncIterator, Mapping
 
 import anyio
-from mcp_types.jsonrpc import METHOD_NOT_FOUND
 
 from governance import jsontree
 from governance.exchange import Principal
@@ -21,6 +20,7 @@ from mcp_proxy.bridge.upstream_session import UpstreamSession
 from mcp_proxy.bridge.upward import Guest, discover_result, level_of
 from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, Track, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message, RequestId
+from mcp_proxy.sdk import METHOD_NOT_FOUND
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.piped import ACCEPTED, EmptyReply
 from mcp_proxy.transports.switchboard import CANCELLED

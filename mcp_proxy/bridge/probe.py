@@ -5,10 +5,6 @@ server sends means modern; everything else, and silence on a pipe, means legacy.
 """
 
 import anyio
-from mcp.shared.inbound import MCP_METHOD_HEADER
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
-from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION
-from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from governance import jsontree
 from governance.exchange import Principal
@@ -17,10 +13,21 @@ from mcp_proxy.bridge.replies import answer_of, request
 from mcp_proxy.eras import VERSION_HEADER
 from mcp_proxy.link import Era, Link, Server, UpstreamError, UpstreamTimeoutError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.sdk import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    HEADER_MISMATCH,
+    LATEST_HANDSHAKE_VERSION,
+    LATEST_MODERN_VERSION,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    PROTOCOL_VERSION_META_KEY,
+    UNSUPPORTED_PROTOCOL_VERSION,
+    inbound,
+)
 from mcp_proxy.transports.stdio import SharedLink
 
 DISCOVER = "server/discover"
-HEADERS = {VERSION_HEADER: LATEST_MODERN_VERSION, MCP_METHOD_HEADER: DISCOVER}
+HEADERS = {VERSION_HEADER: LATEST_MODERN_VERSION, inbound.MCP_METHOD_HEADER: DISCOVER}
 """Of the probe, for transports that have headers."""
 _OURSELVES: JsonObject = {"name": "wicket", "version": "0"}
 _HANDSHAKE: JsonObject = {

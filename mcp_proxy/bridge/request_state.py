@@ -6,11 +6,10 @@ not held here: it names a call, and the call is taken by the first who comes.
 
 from datetime import timedelta
 
-from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState
-
 from governance import jsontree
 from governance.clock import Clock
 from governance.jsontree import Json, JsonObject
+from governance.seal import Seal, SealError
 from mcp_proxy.message import Message
 
 STATE_KEY = "mcp.request-state.1"
@@ -29,7 +28,7 @@ class States:
     """
 
     def __init__(self, key: bytes, server: str, clock: Clock, lifetime: float) -> None:
-        self._codec = AESGCMRequestStateCodec([key])
+        self._seal = Seal(key)
         self._server = server
         self._clock = clock
         self._lifetime = timedelta(seconds=lifetime)
@@ -37,13 +36,13 @@ class States:
     def seal(self, handle: str, owner: tuple[str, str, str], asked: Message) -> str:
         """The state that lets `owner` go on with the call `handle` by making the request `asked` again."""
         until = (self._clock.now() + self._lifetime).timestamp()
-        return self._codec.seal(jsontree.dump({**self._bound(owner, asked), "handle": handle, "until": until}))
+        return self._seal.close(jsontree.dump({**self._bound(owner, asked), "handle": handle, "until": until}))
 
     def open(self, state: Json, owner: tuple[str, str, str], asked: Message) -> str | None:
         """The handle in a state; None if it is not ours, not for this request of this owner, or has expired."""
         try:
-            claims = jsontree.parse(self._codec.unseal(jsontree.as_text(state)))
-        except (InvalidRequestState, jsontree.MalformedError):
+            claims = jsontree.parse(self._seal.open(jsontree.as_text(state)))
+        except (SealError, jsontree.MalformedError):
             return None
         if not isinstance(claims, dict):
             return None

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
-from mcp_types.jsonrpc import HEADER_MISMATCH
 
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
@@ -20,6 +19,7 @@ from mcp_proxy.bridge.replies import Reader, failure, request
 from mcp_proxy.errors import UPSTREAM_FAILED
 from mcp_proxy.link import NO_HEADERS, Event, Reply, UpstreamError
 from mcp_proxy.message import Message, RequestId, result_of
+from mcp_proxy.sdk import HEADER_MISMATCH
 
 log = logging.getLogger(__name__)
 

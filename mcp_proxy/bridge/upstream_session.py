@@ -10,8 +10,6 @@ from collections.abc import Callable
 from itertools import count
 
 import anyio
-from mcp_types.jsonrpc import METHOD_NOT_FOUND
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 
 from governance import jsontree
 from governance.jsontree import JsonObject
@@ -22,6 +20,7 @@ from mcp_proxy.bridge.upward import Guest, token_of
 from mcp_proxy.eras import VERSION_HEADER
 from mcp_proxy.link import Link, LinkLostError, Reply, UpstreamError
 from mcp_proxy.message import Message
+from mcp_proxy.sdk import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, METHOD_NOT_FOUND
 from mcp_proxy.transports.switchboard import SESSION_WIDE
 
 log = logging.getLogger(__name__)

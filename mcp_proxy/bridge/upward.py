@@ -5,23 +5,23 @@
 
 from dataclasses import dataclass, field, replace
 
-from mcp_types import (
-    CLIENT_CAPABILITIES_META_KEY,
-    CLIENT_INFO_META_KEY,
-    LOG_LEVEL_META_KEY,
-    PROTOCOL_VERSION_META_KEY,
-    SERVER_INFO_META_KEY,
-)
-from mcp_types.jsonrpc import MISSING_REQUIRED_CLIENT_CAPABILITY, URL_ELICITATION_REQUIRED
-from mcp_types.methods import CACHEABLE_METHODS
-from mcp_types.version import LATEST_MODERN_VERSION
-
 from governance import jsontree
 from governance.exchange import Principal
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.bridge.downward import LARGEST_CLAIMS, LEVELS, RESOURCE_NOT_FOUND, may_ask, without_tasks
 from mcp_proxy.bridge.replies import request
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message, RequestId
+from mcp_proxy.sdk import (
+    CACHEABLE_METHODS,
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    LATEST_MODERN_VERSION,
+    LOG_LEVEL_META_KEY,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    PROTOCOL_VERSION_META_KEY,
+    SERVER_INFO_META_KEY,
+    URL_ELICITATION_REQUIRED,
+)
 from mcp_proxy.transports.switchboard import PROGRESS
 
 LOG = "notifications/message"

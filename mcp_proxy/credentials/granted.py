@@ -13,8 +13,8 @@ import anyio
 
 from governance.clock import Clock
 from governance.exchange import Principal
+from governance.seal import SealError
 from governance.store import StoreError
-from governance.vault.seal import SealError
 from governance.vault.store import Kept
 from mcp_proxy.credentials.challenge import wanted_scope
 from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInError

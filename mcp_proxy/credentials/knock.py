@@ -4,14 +4,19 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 import httpx
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
-from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from governance import jsontree
 from governance.config.models import McpServer
 from governance.jsontree import JsonObject
 from mcp_proxy.credentials.authority import BlockedError
 from mcp_proxy.credentials.credential import Refusal, SignInError
+from mcp_proxy.sdk import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    LATEST_HANDSHAKE_VERSION,
+    LATEST_MODERN_VERSION,
+    PROTOCOL_VERSION_META_KEY,
+)
 
 SESSION = "mcp-session-id"
 _REFUSED = (401, 403)

@@ -23,7 +23,6 @@ from mcp.shared.auth import (
     OAuthToken,
     ProtectedResourceMetadata,
 )
-from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import AnyUrl, ValidationError
 
 from governance import jsontree
@@ -35,6 +34,7 @@ from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInErr
 from mcp_proxy.credentials.grant import Grant, times
 from mcp_proxy.credentials.knock import knock
 from mcp_proxy.credentials.person import Nobody, Person
+from mcp_proxy.sdk import LATEST_HANDSHAKE_VERSION
 
 CLIENT_NAME = "Wicket"
 _REFUSED_FOR_GOOD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mcp_types.jsonrpc import MISSING_REQUIRED_CLIENT_CAPABILITY
-
 from approvals.desk import UNATTENDED
 from governance import jsontree
 from governance.catalog.catalog import Catalog
@@ -24,6 +22,7 @@ from mcp_proxy.gate import Gate
 from mcp_proxy.lens import ACTIONS, Caller, exchange_of, message_of, response_of
 from mcp_proxy.link import NO_HEADERS, Era, Event, Outlet
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message
+from mcp_proxy.sdk import MISSING_REQUIRED_CLIENT_CAPABILITY
 from mcp_proxy.tasks.book import NoTaskError, TaskBook
 from mcp_proxy.tasks.task import EXTENSION, TASK_ID, Task, declares_tasks, renamed, result_renamed
 

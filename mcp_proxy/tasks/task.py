@@ -10,7 +10,6 @@ from datetime import datetime
 from enum import StrEnum
 
 import anyio
-from mcp_types import CLIENT_CAPABILITIES_META_KEY
 
 from governance import jsontree
 from governance.clock import rfc3339
@@ -20,6 +19,7 @@ from mcp_proxy.calls import Call
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import Link
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.sdk import CLIENT_CAPABILITIES_META_KEY
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 METHODS = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})

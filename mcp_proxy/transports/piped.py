@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import orjson
-from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import NO_HEADERS, Era, Event, LinkLostError, Reply, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
+from mcp_proxy.sdk import PROTOCOL_VERSION_META_KEY
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.switchboard import CANCELLED, Call, Switchboard
 

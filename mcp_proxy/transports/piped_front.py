@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, encode_header_value
-from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from governance import jsontree
 from governance.exchange import Principal
@@ -26,6 +24,7 @@ from mcp_proxy.gate import HeaderRules
 from mcp_proxy.lens import Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, LinkLostError, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, result_of
+from mcp_proxy.sdk import PROTOCOL_VERSION_META_KEY, inbound
 from mcp_proxy.transports.stdio import StdioServer
 
 log = logging.getLogger(__name__)
@@ -229,9 +228,12 @@ class PipedClient:
         if era is Era.LEGACY:
             return {VERSION_HEADER: self._version} if self._version else NO_HEADERS
         version = jsontree.as_text(message.meta.get(PROTOCOL_VERSION_META_KEY))
-        headers = {VERSION_HEADER: encode_header_value(version), MCP_METHOD_HEADER: encode_header_value(message.method)}
+        headers = {
+            VERSION_HEADER: inbound.encode_header_value(version),
+            inbound.MCP_METHOD_HEADER: inbound.encode_header_value(message.method),
+        }
         if name_of(message.method):
-            headers[MCP_NAME_HEADER] = ""
+            headers[inbound.MCP_NAME_HEADER] = ""
         return self._rules.rewritten(self._server.name, message, headers)
 
 

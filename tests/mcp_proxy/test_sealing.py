@@ -4,9 +4,8 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from mcp.server.request_state import AESGCMRequestStateCodec
 
-from governance import jsontree
+from governance import jsontree, seal
 from governance.audit.keys import derive
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.sealing import KEY, Claims, Seal, UnsealedError
@@ -80,8 +79,8 @@ def test_a_state_of_another_shape_is_not_believed(clock: ManualClock, change: Js
         "opened": False,
         "kept": {},
     }
-    codec = AESGCMRequestStateCodec([KEYS(KEY)])
-    token = sealed(clock).rpartition("v1.")[0] + codec.seal(jsontree.dump({**whole, **change}))
+    codec = seal.Seal(KEYS(KEY))
+    token = sealed(clock).rpartition("v1.")[0] + codec.close(jsontree.dump({**whole, **change}))
     if not change:
         assert SEAL.open(token, "digest", clock.now()).rounds == 1
         return

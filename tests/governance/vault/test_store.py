@@ -9,9 +9,9 @@ import pytest
 from sqlmodel import Session, select
 
 from governance.audit.log import Journal
+from governance.seal import SealError
 from governance.store import Store, open_store
 from governance.store.tables import EventRow, GrantRow
-from governance.vault.seal import SealError
 from governance.vault.store import SqlVault
 from tests.conftest import ManualClock
 
