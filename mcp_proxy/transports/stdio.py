@@ -105,7 +105,7 @@ class StdioServer(Watched):
         self.pulse = pulse
         self._alone = alone
         self._links: dict[PipedLink, str] = {}
-        """Whose child each is, by key id."""
+        """Whose child each is, by key id. One that was closed counts until its child has ended."""
         self._shared: dict[Owner, SharedChild] = {}
         self._berths: set[Berth] = set()
         """Of every child that has not ended yet, also of those that nobody is to have any more."""
@@ -202,7 +202,6 @@ class StdioServer(Watched):
             strangers=shared and self.common,
             max_bytes=self._limits.response_bytes,
             silence=self._limits.upstream_seconds,
-            on_close=lambda: self._links.pop(link, None),
         )
         spare, self._spare = self._spare, None
         self._stirred.set()
@@ -249,6 +248,8 @@ class StdioServer(Watched):
         if self.common:
             shared = self._child_of(EVERYBODY)
             if self._held is None or not self._held.is_of(shared):
+                if self._held is not None:
+                    await self._held.close()
                 self._held = SharedLink(shared)
             await shared.running()
             return
@@ -258,9 +259,15 @@ class StdioServer(Watched):
                 self._spare = await self._board()
 
     def _child_of(self, owner: Owner) -> "SharedChild":
-        shared = self._shared.get(owner)
-        if shared is None:
-            shared = self._shared[owner] = SharedChild(self, owner[0], lambda: self._shared.pop(owner, None))
+        known = self._shared.get(owner)
+        if known is not None:
+            return known
+
+        def forget() -> None:
+            if self._shared.get(owner) is shared:
+                del self._shared[owner]
+
+        shared = self._shared[owner] = SharedChild(self, owner[0], forget)
         return shared
 
 
@@ -305,7 +312,9 @@ class SharedChild:
     def leave(self) -> None:
         """Somebody does not use it any more."""
         self._users -= 1
-        if self._users == 0 and not self._retired:
+        if self._users == 0 and self._retired:
+            self.retire("nobody uses it any more")  # its last users may have had it started once more
+        elif self._users == 0:
             self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.retire, "it was idle")
 
     def forget(self) -> None:

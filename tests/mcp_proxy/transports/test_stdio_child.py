@@ -102,3 +102,20 @@ async def test_one_key_cannot_take_every_child(clock: ManualClock, monkeypatch: 
             assert words(await ask(await server.open(BEN, Era.LEGACY), tool(0, "echo"))) == "echo"
             await link.close()
             await server.open(ANN, Era.LEGACY)
+
+
+async def test_a_child_that_does_not_want_to_end_counts_until_it_has(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio, "MOST_OF_ONE_KEY", 1)
+    monkeypatch.setattr("mcp_proxy.transports.stdio_child.GRACE_SECONDS", 0.5)
+    with anyio.fail_after(20):
+        async with plain_server(clock) as server:
+            link = await server.open(ANN, Era.LEGACY)
+            assert words(await ask(link, tool(1, "stubborn"))) == "stubborn"
+            async with anyio.create_task_group() as group:
+                group.start_soon(link.close)
+                await anyio.lowlevel.checkpoint()
+                with pytest.raises(UpstreamUnreachableError, match="1 sessions with this key"):
+                    await server.open(ANN, Era.LEGACY)
+            await server.open(ANN, Era.LEGACY)

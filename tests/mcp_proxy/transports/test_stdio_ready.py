@@ -134,6 +134,33 @@ async def test_a_session_of_an_older_revision_never_gets_the_one_child(clock: Ma
             await server.open(ANN, Era.LEGACY)
 
 
+async def shares(server: StdioServer, count: int) -> list[stdio.SharedLink]:
+    """Shares of the one child of Ann."""
+    links = [await server.open(ANN, Era.MODERN) for _ in range(count)]
+    return [link for link in links if isinstance(link, stdio.SharedLink)]
+
+
+async def test_a_child_that_was_given_up_and_started_again_ends_with_its_last_user(clock: ManualClock) -> None:
+    with anyio.fail_after(10):
+        async with plain_server(clock) as server:
+            one, other = await shares(server, 2)
+            one.retire()
+            await one.close()
+            pid = int(words(await ask(other, tool(1, "pid"))))
+            await other.close()
+            await has_ended(pid)
+
+
+async def test_giving_up_a_child_twice_leaves_the_next_one_alone(clock: ManualClock) -> None:
+    with anyio.fail_after(10):
+        async with plain_server(clock) as server:
+            one, other = await shares(server, 2)
+            one.retire()
+            pid = await pid_of(server, Era.MODERN)
+            other.retire()
+            assert await pid_of(server, Era.MODERN) == pid
+
+
 async def test_closing_waits_for_a_child_that_was_let_go_before(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
