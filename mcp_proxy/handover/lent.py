@@ -119,15 +119,15 @@ class LentProgram:
         Raises:
             WireError: it makes no sense.
         """
-        if "exited" in message.words:
-            self._ended(message.number("exited"))
-        elif self._started is not None and not self._started.done() and {"started", "failed"} & message.words.keys():
-            if "started" in message.words and len(message.files) != 2:
+        if self._started is not None and not self._started.done() and {"started", "failed"} & message.words.keys():
+            if len(message.files) != (2 if "started" in message.words else 0):
+                message.close()
                 raise wire.WireError("a child has two pipes")
             self._started.set_result(message)
-        else:
-            for file in message.files:
-                os.close(file)
+            return
+        message.close()
+        if "exited" in message.words:
+            self._ended(message.number("exited"))
 
     def lost(self) -> None:
         """The wrapper is gone, and its child is ending or has ended."""
@@ -135,6 +135,12 @@ class LentProgram:
         if self._started is not None and not self._started.done():
             self._started.set_exception(ConnectionError("the wrapper is gone"))
         self._ended(None)
+
+    def close(self) -> None:
+        """Close the pipes that came when nobody wanted them any more."""
+        if self._transport is None and self._started is not None and self._started.done():
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                self._started.result().close()
 
     def _ended(self, code: int | None) -> None:
         """It may have ended before `run` has its pipes."""

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -19,12 +20,14 @@ from anyio.abc import TaskGroup
 
 from mcp_proxy.handover import wire
 from mcp_proxy.handover.lent import LentProgram, Line
-from mcp_proxy.handover.sender import is_private, peer_of
+from mcp_proxy.handover.sender import LOST, is_private, peer_of
 
 log = logging.getLogger(__name__)
 
 MOST_WRAPPERS = 200
 """Most agents served at a time; further wrappers serve theirs by themselves."""
+FILES_OF_ONE = 5
+"""Open files for one agent: the connection, its pipes, and its server's."""
 HELLO_SECONDS = 5.0
 """How long a wrapper may take to say each of its two first words."""
 LONGEST_PATH = 100
@@ -45,7 +48,7 @@ class Guest:
 
     server: str
     """What its wrapper calls the server that it wraps."""
-    key: str | None
+    key: str | None = field(repr=False)
     program: LentProgram
     """Runs the wrapped command."""
     source: IO[bytes]
@@ -155,6 +158,7 @@ class _Desk:
         self._serve = serve
         self._group = group
         self._count = 0
+        self._most = _most()
 
     def welcome(self, connection: socket.socket) -> None:
         """See to one wrapper, beside the others."""
@@ -169,14 +173,16 @@ class _Desk:
             log.info("a wrapper went away before it was served: %s", error)
         except Exception:
             log.exception("the agent of a wrapper could not be served")
+            visit.line.send({"end": LOST, "say": ["the MCP proxy could not serve this: its log says why"]})
         finally:
             visit.close()
             self._count -= 1
 
     async def _talk(self, visit: "_Visit", is_ours: bool) -> None:
         hello = await visit.next()
+        hello.close()
         same = hello.words.get("wicket") == wire.REVISION and hello.words.get("home") == self._terms.home
-        if not is_ours or not same or hello.words.get("config") != self._terms.config or self._count > MOST_WRAPPERS:
+        if not is_ours or not same or hello.words.get("config") != self._terms.config or self._count > self._most:
             visit.line.send({"elsewhere": True})
             return
         key = hello.text("key") if hello.words.get("key") is not None else None
@@ -184,6 +190,7 @@ class _Desk:
         visit.line.send({"taken": True})
         ends = await visit.next()
         if len(ends.files) != 2:
+            ends.close()
             raise wire.WireError("an agent has two pipes")
         visit.is_served = True
         with os.fdopen(ends.files[0], "rb", buffering=0) as source, os.fdopen(ends.files[1], "wb", buffering=0) as sink:
@@ -194,6 +201,12 @@ class _Desk:
                 code = declined.code
                 visit.words.append(str(declined))
         visit.line.send({"end": code, "say": visit.words})
+
+
+def _most() -> int:
+    """How many agents may be here: half of the files that we may open are for everybody else."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_WRAPPERS if files == resource.RLIM_INFINITY else min(MOST_WRAPPERS, files // 2 // FILES_OF_ONE)
 
 
 class _Visit:
@@ -228,13 +241,15 @@ class _Visit:
     def close(self) -> None:
         """Hang up. Closes the files of what was not asked for."""
         while not self._next.empty():
-            for file in message.files if (message := self._next.get_nowait()) is not None else ():
-                os.close(file)
+            if (message := self._next.get_nowait()) is not None:
+                message.close()
+        self.program.close()
         self._signal.cancel()
         self.line.close()
 
     def _heard(self, message: wire.Message) -> None:
         if "signalled" in message.words:
+            message.close()
             if not self._signal.done():
                 self._signal.set_result(message.number("signalled"))
         elif not self.is_served:

@@ -14,7 +14,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcp_proxy.handover import wire
@@ -38,7 +38,7 @@ class Hello:
     config: str
     """Digest of the configuration file."""
     server: str
-    key: str | None
+    key: str | None = field(repr=False)
     """The agent's gateway key."""
 
 

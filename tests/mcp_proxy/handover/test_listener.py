@@ -1,7 +1,9 @@
 """Who may hand over an agent, and what happens to those who may not: they serve by themselves."""
 
+import contextlib
 import json
 import os
+import resource
 import socket
 import tempfile
 from collections.abc import Generator
@@ -32,6 +34,26 @@ async def declined(guest: Guest) -> int:
 async def handed(place: Path, hello: Hello = HELLO) -> Any:
     with anyio.fail_after(20):
         return await anyio.to_thread.run_sync(hand_over, place, hello, ["true"], os.environ)
+
+
+async def broken(guest: Guest) -> int:
+    raise ValueError(f"no luck with {guest}")
+
+
+async def test_an_agent_that_cannot_be_served_is_told_so_and_its_key_stands_nowhere(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def introduce() -> dict[str, Any]:
+        with knock(place, {**WORDS, "key": "wk_secret"}) as connection, Path(os.devnull).open() as file:
+            assert said(connection) == {"taken": True}
+            wire.send(connection, {"ends": True}, (file.fileno(), file.fileno()))
+            return said(connection)
+
+    async with listening(place, TERMS, broken):
+        told = await anyio.to_thread.run_sync(introduce)
+    assert told == {"end": 1, "say": ["the MCP proxy could not serve this: its log says why"]}
+    assert "no luck with" in caplog.text
+    assert "wk_secret" not in caplog.text
 
 
 def mode(place: Path) -> int | None:
@@ -106,6 +128,49 @@ async def test_what_a_killed_process_left_is_replaced_and_a_living_one_keeps_its
         assert mode(place) == 0o600
 
 
+@pytest.mark.parametrize(("files", "served"), [(25, 2), (resource.RLIM_INFINITY, 3)], ids=["few", "any number"])
+async def test_agents_get_at_most_half_of_the_files_that_we_may_open(
+    place: Path, monkeypatch: pytest.MonkeyPatch, files: int, served: int
+) -> None:
+    def limit(_: int) -> tuple[int, int]:
+        return files, files
+
+    monkeypatch.setattr(resource, "getrlimit", limit)
+    async with listening(place, TERMS, declined):
+        with contextlib.ExitStack() as here:
+            answers = [
+                await anyio.to_thread.run_sync(
+                    said, here.enter_context(await anyio.to_thread.run_sync(knock, place, WORDS))
+                )
+                for _ in range(3)
+            ]
+    assert answers == [{"taken": True}] * served + [{"elsewhere": True}] * (3 - served)
+
+
 async def test_an_address_that_is_too_long_is_done_without(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with listening(place.with_name("x" * 120), TERMS, declined):
         assert "too long an address" in caplog.text
+
+
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+INTRODUCTION = ({"wicket": wire.REVISION}, WORDS, {"ends": True}, {"signalled": 15})
+
+
+@pytest.mark.parametrize("odd", INTRODUCTION, ids="+".join)
+async def test_files_that_nobody_asked_for_are_closed(place: Path, odd: dict[str, Any]) -> None:
+    def send_a_file() -> None:
+        with knock(place, *([] if "wicket" in odd else [WORDS])) as connection, Path(os.devnull).open() as file:
+            wire.send(connection, odd, (file.fileno(),))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(100):
+                pass
+
+    async with listening(place, TERMS, declined):
+        await anyio.to_thread.run_sync(send_a_file)
+        before = open_files()
+        for _ in range(3):
+            await anyio.to_thread.run_sync(send_a_file)
+        assert open_files() == before
