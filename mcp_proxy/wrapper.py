@@ -23,7 +23,7 @@ from governance.exchange import Principal
 from mcp_proxy.bridge.only_child import OnlyChild
 from mcp_proxy.bridge.server import BridgedServer, Means
 from mcp_proxy.gate import HeaderRules
-from mcp_proxy.handover.sender import FORWARDED
+from mcp_proxy.handover.sender import AGAIN, FORWARDED, LOST
 from mcp_proxy.link import Era, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
@@ -35,6 +35,8 @@ from mcp_proxy.transports.stdio_front import InputLines, NoPipeError, open_strea
 
 log = logging.getLogger(__name__)
 
+PARTING_SECONDS = 3.0
+"""How long calls may still be answered when the proxy that serves them is about to end."""
 LINGER_SECONDS = 1.0
 """How long calls may still be answered after the agent closed its end. Agents wait about 2 s before they signal."""
 CANNOT_START = 127
@@ -71,13 +73,15 @@ class Ends:
     """Our answers. Nothing else may be written there."""
     signalled: Callable[[], Awaitable[int]]
     """Returns the number of the signal that is to end the wrapper, once there is one."""
+    leaving: Callable[[], Awaitable[None]]
+    """Returns when the process that serves is about to end, although neither agent nor server is."""
     say: Callable[[str], None]
     """Tells the person who reads the wrapper's standard error."""
 
 
 def own_ends() -> Ends:
     """Those of this process."""
-    return Ends(sys.stdin.buffer, sys.stdout.buffer, _signalled, partial(log.error, "%s"))
+    return Ends(sys.stdin.buffer, sys.stdout.buffer, _signalled, anyio.sleep_forever, partial(log.error, "%s"))
 
 
 async def _signalled() -> int:
@@ -143,6 +147,7 @@ class _Run:
         self._limits = limits
         self._ends = ends
         self._code = 0
+        self._reading = anyio.CancelScope()
 
     async def until_ended(self) -> int:
         if self._child is not None:
@@ -157,25 +162,37 @@ class _Run:
             group.start_soon(self._read, group)
             group.start_soon(self._forward_signals, group)
             group.start_soon(self._watch, group)
+            group.start_soon(self._leave, group)
         return self._code
 
     async def _read(self, group: TaskGroup) -> None:
         """Take the agent's messages until it closes its end."""
-        async for line in self._lines:
-            if line:
-                await self._client.take(line)
-            else:
-                await self._client.refuse(
-                    MalformedMessageError(f"a message is larger than {self._limits.body_bytes} bytes")
-                )
-        await self._client.finish(LINGER_SECONDS)
-        group.cancel_scope.cancel()
+        with self._reading:
+            async for line in self._lines:
+                if line:
+                    await self._client.take(line)
+                else:
+                    await self._client.refuse(
+                        MalformedMessageError(f"a message is larger than {self._limits.body_bytes} bytes")
+                    )
+        if not self._reading.cancel_called:
+            await self._client.finish(LINGER_SECONDS)
+            group.cancel_scope.cancel()
 
     async def _watch(self, group: TaskGroup) -> None:
         """End with the server: the agent starts us again when it needs us."""
         await (self._child.exited if self._child is not None else self._client.lost).wait()
         await self._client.finish(LINGER_SECONDS)
         self._code = _exit_code(self._child) or 1
+        group.cancel_scope.cancel()
+
+    async def _leave(self, group: TaskGroup) -> None:
+        """End with the proxy, which can go on serving neither: take nothing more, and answer what was taken."""
+        await self._ends.leaving()
+        self._reading.cancel()
+        await self._client.finish(PARTING_SECONDS)
+        self._ends.say(f"the MCP proxy that served this was stopped: {AGAIN}")
+        self._code = LOST
         group.cancel_scope.cancel()
 
     async def _forward_signals(self, group: TaskGroup) -> None:

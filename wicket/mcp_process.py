@@ -93,7 +93,7 @@ async def serve_guest(runtime: Runtime, state_key: bytes, guest: Guest) -> int:
     limits, clock, patience = runtime.config.limits, runtime.clock, runtime.config.approvals.whole_seconds
     pulse = Pulse(guest.server, clock, secrets.SystemRandom().random)
     child = StdioServer(guest.server, guest.program, limits=limits, pulse=pulse, alone=True)
-    ends = Ends(guest.source, guest.sink, guest.signalled, guest.say)
+    ends = Ends(guest.source, guest.sink, guest.signalled, guest.leaving, guest.say)
     async with bridged(child, limits=limits, clock=clock, state_key=state_key, patience=patience) as server:
         return await serve(organs, server, ends)
 

@@ -54,7 +54,7 @@ class Patience:
     settled: float = 60.0
     """A process that ran this long is thought well, and its delay begins anew."""
     probe: float = 0.05
-    grace: float = 15.0
+    grace: float = 20.0
     """For a process to end by itself once it was asked to."""
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -30,6 +30,8 @@ FILES_OF_ONE = 5
 """Open files for one agent: the connection, its pipes, and its server's."""
 HELLO_SECONDS = 5.0
 """How long a wrapper may take to say each of its two first words."""
+PARTING_SECONDS = 5.0
+"""How long agents that are served may take to be done with, once we are about to end."""
 LONGEST_PATH = 100
 """Addresses of Unix sockets are short (sun(7): 104 bytes on some systems, with the null byte)."""
 
@@ -55,6 +57,8 @@ class Guest:
     sink: IO[bytes]
     signalled: Callable[[], Awaitable[int]]
     """Returns the number of the signal that is to end the wrapper, once there is one."""
+    leaving: Callable[[], Awaitable[None]]
+    """Returns when we are about to end."""
     say: Callable[[str], None]
     """Tells the person who reads the wrapper's standard error."""
 
@@ -72,6 +76,13 @@ class Terms:
     config: str
     """Digest of the configuration file."""
 
+    def are_those_of(self, hello: Mapping[str, object]) -> bool:
+        """Whether a wrapper that introduces itself so is the same."""
+        return hello.get("wicket") == wire.REVISION and (hello.get("home"), hello.get("config")) == (
+            self.home,
+            self.config,
+        )
+
 
 @contextlib.asynccontextmanager
 async def listening(place: Path, terms: Terms, serve: Serve) -> AsyncGenerator[None]:
@@ -82,8 +93,10 @@ async def listening(place: Path, terms: Terms, serve: Serve) -> AsyncGenerator[N
         return
     with listener, _removed_afterwards(place):
         async with anyio.create_task_group() as group:
-            group.start_soon(_accept, listener, _Desk(terms, serve, group))
+            desk = _Desk(terms, serve, group)
+            group.start_soon(_accept, listener, desk)
             yield
+            await desk.close()
             group.cancel_scope.cancel()
 
 
@@ -159,6 +172,16 @@ class _Desk:
         self._group = group
         self._count = 0
         self._most = _most()
+        self._leaving = anyio.Event()
+        self._parted = anyio.Event()
+
+    async def close(self) -> None:
+        """Let everybody finish, within reason. Nobody is taken any more."""
+        self._leaving.set()
+        with anyio.move_on_after(PARTING_SECONDS):
+            while self._count:
+                self._parted = anyio.Event()
+                await self._parted.wait()
 
     def welcome(self, connection: socket.socket) -> None:
         """See to one wrapper, beside the others."""
@@ -177,12 +200,13 @@ class _Desk:
         finally:
             visit.close()
             self._count -= 1
+            self._parted.set()
 
     async def _talk(self, visit: "_Visit", is_ours: bool) -> None:
         hello = await visit.next()
         hello.close()
-        same = hello.words.get("wicket") == wire.REVISION and hello.words.get("home") == self._terms.home
-        if not is_ours or not same or hello.words.get("config") != self._terms.config or self._count > self._most:
+        has_room = self._count <= self._most and not self._leaving.is_set()
+        if not (is_ours and has_room and self._terms.are_those_of(hello.words)):
             visit.line.send({"elsewhere": True})
             return
         key = hello.text("key") if hello.words.get("key") is not None else None
@@ -194,7 +218,9 @@ class _Desk:
             raise wire.WireError("an agent has two pipes")
         visit.is_served = True
         with os.fdopen(ends.files[0], "rb", buffering=0) as source, os.fdopen(ends.files[1], "wb", buffering=0) as sink:
-            guest = Guest(server, key, visit.program, source, sink, visit.signalled, visit.words.append)
+            guest = Guest(
+                server, key, visit.program, source, sink, visit.signalled, self._leaving.wait, visit.words.append
+            )
             try:
                 code = await self._serve(guest)
             except DeclinedError as declined:

@@ -24,9 +24,13 @@ ANSWER_SECONDS = 5.0
 """How long the proxy may take to say that it takes the pipes; then the wrapper serves by itself."""
 GRACE_SECONDS = 2.0
 """How long the child may take to end after each further push, once the proxy is gone."""
+HURRIED_SECONDS = 1.0
+"""How long if we are told to end meanwhile: agents kill us two seconds later."""
 LOST = 1
-"""Exit code when the proxy went away. The agent starts us again, and then we serve by ourselves if need be."""
-FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Exit code when the proxy went away. Started again, we serve by ourselves if need be."""
+AGAIN = "start this server again in your agent"
+"""What a person can do then: few agents start a server again by themselves."""
+FORWARDED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ def hand_over(place: Path, hello: Hello, command: Sequence[str], environ: Mappin
             if not _is_taken(line, reader, hello):
                 return None
             line.settimeout(None)
-            return _Run(line, reader, command, of_wrapped(environ)).until_ended()
+            with _signals() as signals:
+                return _Run(line, reader, signals, command, of_wrapped(environ)).until_ended()
         finally:
             reader.close()
 
@@ -101,13 +106,17 @@ def is_private(folder: Path) -> bool:
 
 
 def _is_taken(line: socket.socket, reader: wire.Reader, hello: Hello) -> bool:
+    """Whether the proxy takes the agent's pipes, which it then has."""
     words = {"wicket": wire.REVISION, "home": hello.home, "config": hello.config}
     try:
         wire.send(line, {**words, "server": hello.server, "key": hello.key})
         messages = reader.read()
+        if not messages or "taken" not in messages[0].words:
+            return False
+        wire.send(line, {"ends": True}, (0, 1))
     except (OSError, wire.WireError):
         return False
-    return bool(messages) and "taken" in messages[0].words
+    return True
 
 
 @contextlib.contextmanager
@@ -135,30 +144,36 @@ class _Run:
     """From the moment on at which the proxy has the agent's pipes."""
 
     def __init__(
-        self, line: socket.socket, reader: wire.Reader, command: Sequence[str], environ: Mapping[str, str]
+        self,
+        line: socket.socket,
+        reader: wire.Reader,
+        signals: socket.socket,
+        command: Sequence[str],
+        environ: Mapping[str, str],
     ) -> None:
         self._line = line
         self._reader = reader
+        self._signals = signals
         self._command = command
         self._environ = environ
         self._child: subprocess.Popen[bytes] | None = None
+        self._grace = GRACE_SECONDS
         self._is_told = False
         """Whether the proxy knows that the child has ended."""
 
     def until_ended(self) -> Outcome:
         try:
-            with _signals() as signals, selectors.DefaultSelector() as selector:
-                selector.register(signals, selectors.EVENT_READ)
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._signals, selectors.EVENT_READ)
                 selector.register(self._line, selectors.EVENT_READ)
-                wire.send(self._line, {"ends": True}, (0, 1))
                 while True:
                     for key, _ in selector.select():
-                        if key.fileobj is signals:
-                            self._note(signals.recv(256))
+                        if key.fileobj is self._signals:
+                            self._note(self._signals.recv(256))
                         elif (outcome := self._obey(self._reader.read())) is not None:
                             return outcome
         except (OSError, wire.WireError):
-            return Outcome(LOST, ("the MCP proxy that served this has ended",))
+            return Outcome(LOST, (f"the MCP proxy that served this has ended: {AGAIN}",))
         finally:
             self._end()
 
@@ -217,9 +232,20 @@ class _Run:
         if self._child is None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(GRACE_SECONDS)
-                break
-            self._signal(number)
+            while self._child.poll() is None and not self._is_time():
+                pass
+            if self._child.returncode is None:
+                self._signal(number)
         self._child.wait()
         self._signal(signal.SIGKILL)  # what it left behind in its group
+
+    def _is_time(self) -> bool:
+        """Wait for a signal. Whether the child has had its time, or whoever started us is in a hurry."""
+        self._signals.settimeout(self._grace)
+        try:
+            is_hurried = not FORWARDED.isdisjoint(self._signals.recv(256))
+        except TimeoutError:
+            return True
+        if is_hurried:
+            self._grace = HURRIED_SECONDS
+        return is_hurried

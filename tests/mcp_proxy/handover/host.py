@@ -16,6 +16,6 @@ async def serve_guest(guest: Guest) -> int:
     clock = SystemClock()
     pulse = Pulse(guest.server, clock, lambda: 0.0)
     child = StdioServer(guest.server, guest.program, limits=LIMITS, pulse=pulse, alone=True)
-    ends = wrapper.Ends(guest.source, guest.sink, guest.signalled, guest.say)
+    ends = wrapper.Ends(guest.source, guest.sink, guest.signalled, guest.leaving, guest.say)
     async with wrapper.bridged(child, limits=LIMITS, clock=clock, state_key=bytes(32)) as server:
         return await wrapper.serve(organs_with(record), server, ends)

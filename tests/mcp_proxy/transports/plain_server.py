@@ -1,12 +1,14 @@
 """An MCP server over stdio without any SDK: fast, exact, and able to misbehave. Run as a program by the tests.
 
-`tools/call` by name: `echo`, `env`, `big`, `progress`, `ask`, `slow`, `crash`, `log`, `noise`, `malformed`, `stubborn`.
+`tools/call` by name: `echo`, `env`, `big`, `progress`, `ask`, `slow`, `crash`, `log`, `noise`, `malformed`, `fifo`,
+`stubborn`.
 """
 
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -68,6 +70,8 @@ def call(request: dict[str, Any], name: str, arguments: Any, meta: dict[str, Any
     elif name == "malformed":
         sys.stdout.buffer.write(b'{"jsonrpc":"2.0","id":%d,"result":{"a":1,"a":2}}\n' % request["id"])
         sys.stdout.buffer.flush()
+    elif name == "fifo":
+        answer(request, text(Path(arguments["path"]).read_text()))
     elif name == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         answer(request, text("stubborn"))
