@@ -5,6 +5,7 @@ a wrapper that hands over needs nothing else. Why: `docs/decisions/handover.md`.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ KEY_VARIABLE = "WICKET_KEY"
 """Where an agent's configuration gives the wrapper its gateway key."""
 _STATE = re.compile(rb"""^[\s{]*["']?state["']?\s*:\s*["']?([^"'#,\r\n]+)""", re.MULTILINE)
 _USUAL_STATE = ".wicket"
+_SHORT = 32
+"""Digits of the digest of a value: enough to tell two apart."""
+_REFERENCE = re.compile(rb"\$\$\{|\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+"""As in `governance/config/references.py`, which would load far more than this."""
 
 
 def handed_over(config: Path, server: str, command: Sequence[str], environ: Mapping[str, str]) -> Outcome | None:
@@ -34,7 +39,7 @@ def handed_over(config: Path, server: str, command: Sequence[str], environ: Mapp
         raw = config.read_bytes()
     except OSError:
         return None  # what is wrong with it is told by who loads it
-    hello = Hello(home(), _digest(raw), server, key_in(environ))
+    hello = Hello(home(), digest_of(raw), meanings(raw, environ), server, key_in(environ))
     return hand_over(_state(config, raw) / SOCKET, hello, command, environ)
 
 
@@ -43,21 +48,25 @@ def key_in(environ: Mapping[str, str]) -> str | None:
     return environ.get(KEY_VARIABLE) or None
 
 
-def digest_of(config: Path) -> str:
-    """Digest of the configuration file, to be taken before it is loaded; empty where it cannot be read."""
-    try:
-        return _digest(config.read_bytes())
-    except OSError:
-        return ""
+def digest_of(raw: bytes) -> str:
+    """Digest of a configuration file, or of anything else."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def meanings(text: bytes, environ: Mapping[str, str]) -> dict[str, str | None]:
+    """What each `${NAME}` and `${NAME:-default}` in a text means here, as a digest; None where it means nothing."""
+    found: dict[str, str | None] = {}
+    for one in _REFERENCE.finditer(text):
+        name, default = one.groups()
+        if name is not None:
+            value = os.fsencode(environ.get(name.decode(), "")) or default
+            found[one[0].decode("utf-8", "replace")] = None if value is None else digest_of(value)[:_SHORT]
+    return found
 
 
 def home() -> str:
     """Where the packages of this program lie."""
     return str(Path(__file__).resolve().parent.parent)
-
-
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
 
 
 def _state(config: Path, raw: bytes) -> Path:

@@ -28,7 +28,6 @@ from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
 from wicket.exits import CommandError
-from wicket.handover import home
 from wicket.metrics import with_metrics
 from wicket.refusals import record_refused
 from wicket.serve import Service
@@ -36,12 +35,12 @@ from wicket.wrapping import organs_for
 
 
 @contextlib.asynccontextmanager
-async def open_front(runtime: Runtime, *, digest: str) -> AsyncGenerator[AsgiApp]:
+async def open_front(runtime: Runtime, *, terms: Terms) -> AsyncGenerator[AsgiApp]:
     """The application of this process, and the place where wrappers may hand over their agents.
 
     Args:
         runtime: everything that is open.
-        digest: of the configuration file; wrappers with another one serve by themselves.
+        terms: what wrappers must have in common with us; others serve by themselves.
     """
     config = runtime.config
     organs = Organs(
@@ -66,7 +65,7 @@ async def open_front(runtime: Runtime, *, digest: str) -> AsyncGenerator[AsgiApp
         open_credentials(config, runtime.clock, runtime.vault, runtime.identity.tokens) as credentials,
         open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
-        listening(Path(config.state) / SOCKET, Terms(home(), digest), partial(serve_guest, runtime, state_key)),
+        listening(Path(config.state) / SOCKET, terms, partial(serve_guest, runtime, state_key)),
     ):
         health = SqlHealth(runtime.store, runtime.clock)
 
@@ -103,6 +102,6 @@ async def greet(_: Runtime) -> str:
     return ""
 
 
-def mcp_service(digest: str) -> Service:
-    """The MCP proxy, with the digest of the file that its configuration was read from."""
-    return Service("mcp", "mcp", partial(open_front, digest=digest), render, greet)
+def mcp_service(terms: Terms) -> Service:
+    """The MCP proxy, with what wrappers must have in common with it."""
+    return Service("mcp", "mcp", partial(open_front, terms=terms), render, greet)

@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -75,13 +75,18 @@ class Terms:
     """Where the packages of the program lie."""
     config: str
     """Digest of the configuration file."""
+    values: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """Digest of what each `${NAME}` that matters in it means here. Where one means nothing to a wrapper, ours holds."""
 
-    def are_those_of(self, hello: Mapping[str, object]) -> bool:
+    def are_those_of(self, hello: Mapping[str, Any]) -> bool:
         """Whether a wrapper that introduces itself so is the same."""
-        return hello.get("wicket") == wire.REVISION and (hello.get("home"), hello.get("config")) == (
-            self.home,
-            self.config,
-        )
+        said = hello.get("values")
+        if not isinstance(said, dict):
+            return False
+        theirs = cast("dict[str, Any]", said)
+        return (
+            (hello.get("wicket"), hello.get("home"), hello.get("config")) == (wire.REVISION, self.home, self.config)
+        ) and all(theirs.get(name, "") in (None, value) for name, value in self.values.items())
 
 
 @contextlib.asynccontextmanager

@@ -41,6 +41,8 @@ class Hello:
     """Where our packages lie."""
     config: str
     """Digest of the configuration file."""
+    values: Mapping[str, str | None]
+    """Digest of what each `${NAME}` in it means here; None where it means nothing."""
     server: str
     key: str | None = field(repr=False)
     """The agent's gateway key."""
@@ -107,7 +109,7 @@ def is_private(folder: Path) -> bool:
 
 def _is_taken(line: socket.socket, reader: wire.Reader, hello: Hello) -> bool:
     """Whether the proxy takes the agent's pipes, which it then has."""
-    words = {"wicket": wire.REVISION, "home": hello.home, "config": hello.config}
+    words = {"wicket": wire.REVISION, "home": hello.home, "config": hello.config, "values": dict(hello.values)}
     try:
         wire.send(line, {**words, "server": hello.server, "key": hello.key})
         messages = reader.read()

@@ -3,7 +3,7 @@
 Files travel as ancillary data of a Unix socket (`SCM_RIGHTS`, unix(7)); each message says how many are its own.
 
     wrapper                                          proxy
-    {"wicket": 1, "home", "config", "server", "key"}
+    {"wicket": 1, "home", "config", "values", "server", "key"}
                                                      {"taken": true}, or {"elsewhere": true}: serve it yourself
     {"ends": true} + agent's input and output
                                                      {"start": true}

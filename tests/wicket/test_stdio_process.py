@@ -189,6 +189,20 @@ def test_a_configuration_that_the_proxy_does_not_have_is_read_and_its_mistakes_a
     assert "`gatway` is not a known setting" in done.stderr
 
 
+def test_a_wrapper_for_which_the_configuration_says_something_else_serves_by_itself(
+    wicket: Wicket, started: list[str], installed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (installed / "policy.yaml").rename(installed / "strict.yaml")
+    (installed / "policy.yaml").write_text("version: 1\ndefault: allow\n")
+    with (installed / "wicket.yaml").open("a") as file:
+        file.write("policies: ['${RULES:-policy.yaml}']\n")
+    key = wicket("keys", "create", "--json").json["token"]
+    with proxy():
+        monkeypatch.setenv("RULES", "strict.yaml")
+        check_calls(wicket, run([*started, "--", sys.executable, "-c", SERVER], CONVERSATION, key))
+    assert processes(wicket) == {"mcp", "stdio"}
+
+
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 def test_when_the_proxy_ends_so_does_the_wrapper_and_the_next_one_serves_by_itself(
     wicket: Wicket, started: list[str], end: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from mcp_proxy.handover.sender import Hello, hand_over
 
 if __name__ == "__main__":
-    outcome = hand_over(Path(sys.argv[1]), Hello("home", "digest", "wrapped", "key"), sys.argv[2:], os.environ)
+    outcome = hand_over(Path(sys.argv[1]), Hello("home", "digest", {}, "wrapped", "key"), sys.argv[2:], os.environ)
     if outcome is None:
         sys.exit("nobody took it")
     for text in outcome.say:

@@ -18,7 +18,7 @@ from mcp_proxy.handover.listener import DeclinedError, Guest, Terms, listening
 from mcp_proxy.handover.sender import Hello, hand_over
 
 TERMS = Terms("home", "digest")
-HELLO = Hello("home", "digest", "files", "key")
+HELLO = Hello("home", "digest", {}, "files", "key")
 
 
 @pytest.fixture
@@ -74,14 +74,41 @@ def knock(place: Path, *words: dict[str, Any]) -> socket.socket:
     return connection
 
 
-WORDS = {"wicket": wire.REVISION, "home": "home", "config": "digest", "server": "files", "key": None}
+WORDS: dict[str, Any] = {
+    "wicket": wire.REVISION,
+    "home": "home",
+    "config": "digest",
+    "values": {},
+    "server": "files",
+    "key": None,
+}
 
 
-@pytest.mark.parametrize("other", [{"wicket": 0}, {"home": "elsewhere"}, {"config": "changed"}, {"config": None}])
+@pytest.mark.parametrize(
+    "other", [{"wicket": 0}, {"home": "elsewhere"}, {"config": "changed"}, {"config": None}, {"values": None}]
+)
 async def test_a_wrapper_that_is_not_the_same_is_sent_elsewhere(place: Path, other: dict[str, Any]) -> None:
     async with listening(place, TERMS, declined):
         with await anyio.to_thread.run_sync(knock, place, WORDS | other) as connection:
             assert await anyio.to_thread.run_sync(said, connection) == {"elsewhere": True}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "is_taken"),
+    [
+        ({"${A}": "1", "${B:-x}": "2", "${C}": "3"}, True),
+        ({"${A}": None, "${B:-x}": "2"}, True),
+        ({"${A}": "1", "${B:-x}": "3"}, False),
+        ({"${A}": "1"}, False),
+    ],
+    ids=["the same and one more", "one means nothing there", "one means something else", "one is not told"],
+)
+async def test_what_the_configuration_refers_to_must_mean_the_same(
+    place: Path, theirs: dict[str, str | None], is_taken: bool
+) -> None:
+    async with listening(place, Terms("home", "digest", {"${A}": "1", "${B:-x}": "2"}), declined):
+        with await anyio.to_thread.run_sync(knock, place, WORDS | {"values": theirs}) as connection:
+            assert ("taken" in await anyio.to_thread.run_sync(said, connection)) is is_taken
 
 
 async def test_a_wrapper_without_the_agents_pipes_is_not_served(place: Path) -> None:
@@ -104,7 +131,7 @@ async def test_one_that_hangs_up_or_talks_nonsense_disturbs_nobody(place: Path) 
 async def test_where_nobody_listens_the_wrapper_serves_by_itself(place: Path) -> None:
     assert await handed(place) is None
     async with listening(place, TERMS, declined):
-        assert await handed(place, Hello("home", "another", "files", None)) is None
+        assert await handed(place, Hello("home", "another", {}, "files", None)) is None
         assert mode(place) == 0o600
     assert mode(place) is None
     assert await handed(place) is None
@@ -156,7 +183,7 @@ def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-INTRODUCTION = ({"wicket": wire.REVISION}, WORDS, {"ends": True}, {"signalled": 15})
+INTRODUCTION: tuple[dict[str, Any], ...] = ({"wicket": wire.REVISION}, WORDS, {"ends": True}, {"signalled": 15})
 
 
 @pytest.mark.parametrize("odd", INTRODUCTION, ids="+".join)
