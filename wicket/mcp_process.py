@@ -10,6 +10,7 @@ import anyio
 
 from governance.health.report import Report
 from governance.health.store import SqlHealth
+from governance.store import StoreError
 from mcp_proxy.aggregate_cursor import CURSOR_KEY
 from mcp_proxy.app import Organs, open_app
 from mcp_proxy.bridge.request_state import STATE_KEY
@@ -24,6 +25,7 @@ from mcp_proxy.pulse import Pulse
 from mcp_proxy.servers import open_servers
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.wrapper import Ends, bridged, serve
+from mcp_proxy.wrapper import Organs as WrapperOrgans
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
@@ -85,16 +87,26 @@ async def serve_guest(runtime: Runtime, state_key: bytes, guest: Guest) -> int:
     Raises:
         DeclinedError: its key is not valid.
     """
-    try:
-        organs = organs_for(runtime, guest.server, guest.key)
-    except CommandError as error:
-        raise DeclinedError(error.exit_code, f"error: {error}") from None
+    organs = await _organs(runtime, guest)
     limits, clock, patience = runtime.config.limits, runtime.clock, runtime.config.approvals.whole_seconds
     pulse = Pulse(guest.server, clock, secrets.SystemRandom().random)
     child = StdioServer(guest.server, guest.program, limits=limits, pulse=pulse, alone=True)
     ends = Ends(guest.source, guest.sink, guest.signalled, guest.leaving, guest.say)
     async with bridged(child, limits=limits, clock=clock, state_key=state_key, patience=patience) as server:
         return await serve(organs, server, ends)
+
+
+async def _organs(runtime: Runtime, guest: Guest) -> WrapperOrgans:
+    """What an agent is served with. Its key may have been made since the keys were last read, by the same script."""
+    try:
+        return organs_for(runtime, guest.server, guest.key)
+    except CommandError:
+        with contextlib.suppress(StoreError):
+            await runtime.identity.refresh()
+    try:
+        return organs_for(runtime, guest.server, guest.key)
+    except CommandError as error:
+        raise DeclinedError(error.exit_code, f"error: {error}") from None
 
 
 async def greet(_: Runtime) -> str:

@@ -168,6 +168,15 @@ def test_beside_a_running_proxy_the_wrapper_hands_over_and_loads_nothing(wicket:
     assert processes(wicket) == {"mcp"}
 
 
+def test_a_key_that_was_made_just_now_opens_the_running_proxy(wicket: Wicket, started: list[str]):
+    with proxy():
+        for _ in range(2):
+            key = wicket("keys", "create", "--json").json["token"]
+            done = run([*started, "--", sys.executable, "-c", SERVER], [INITIALIZE], key)
+            assert "serverInfo" in done.stdout, done.stderr
+    assert processes(wicket) == {"mcp"}
+
+
 def test_what_hands_over_without_a_valid_key_starts_nothing(wicket: Wicket, started: list[str], tmp_path: Path):
     started += ["--", sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"]
     with proxy():
