@@ -137,6 +137,21 @@ async def test_where_nobody_listens_the_wrapper_serves_by_itself(place: Path) ->
     assert await handed(place) is None
 
 
+async def test_a_proxy_that_dies_before_it_has_the_pipes_leaves_the_agent_to_its_wrapper(place: Path) -> None:
+    def take_and_die() -> None:
+        with listener.accept()[0] as connection:
+            wire.Reader(connection).read()
+            connection.shutdown(socket.SHUT_RD)
+            wire.send(connection, {"taken": True})
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, take_and_die)
+            assert await handed(place) is None
+
+
 async def test_a_socket_in_a_directory_that_others_may_enter_is_neither_made_nor_used(place: Path) -> None:
     async with listening(place, TERMS, declined):
         place.parent.chmod(0o755)
