@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import IO
 
 import anyio
 from anyio.abc import TaskGroup
@@ -31,7 +30,7 @@ from mcp_proxy.relay import Relay
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command
-from mcp_proxy.transports.stdio_front import InputLines, NoPipeError, open_streams
+from mcp_proxy.transports.stdio_front import InputLines, NoPipeError, Stream, open_streams
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +66,9 @@ def wrapped_server(name: str, command: Sequence[str], *, limits: Limits, pulse: 
 class Ends:
     """The agent's side of a wrapper."""
 
-    source: IO[bytes]
+    source: Stream
     """The agent's messages."""
-    sink: IO[bytes]
+    sink: Stream
     """Our answers. Nothing else may be written there."""
     signalled: Callable[[], Awaitable[int]]
     """Returns the number of the signal that is to end the wrapper, once there is one."""

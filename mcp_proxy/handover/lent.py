@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from mcp_proxy.handover import wire
+from mcp_proxy.handover.descriptor import Descriptor
 
 START_SECONDS = 30.0
 """How long a wrapper may take to run its command."""
@@ -166,10 +167,20 @@ class LentTransport(asyncio.SubprocessTransport):
     async def connect(self, given: int, taken: int) -> None:
         """Take both pipes: where it reads, and where it writes."""
         loop = asyncio.get_running_loop()
-        source, sink = os.fdopen(taken, "rb", buffering=0), os.fdopen(given, "wb", buffering=0)
-        self._input, _ = await loop.connect_write_pipe(lambda: _Input(self._child), sink)
+        source, sink = Descriptor(taken), Descriptor(given)
+        try:
+            self._input, _ = await loop.connect_write_pipe(lambda: _Input(self._child), sink)
+        except BaseException:
+            sink.close()
+            source.close()
+            raise
         self._child.connection_made(self)
-        self._output, _ = await loop.connect_read_pipe(lambda: _Output(self._child, self._read), source)
+        try:
+            self._output, _ = await loop.connect_read_pipe(lambda: _Output(self._child, self._read), source)
+        except BaseException:
+            source.close()
+            self.close()
+            raise
 
     def get_pid(self) -> int:
         """Its process id, in the wrapper's eyes."""

@@ -13,12 +13,13 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
 from mcp_proxy.handover import wire
+from mcp_proxy.handover.descriptor import Descriptor
 from mcp_proxy.handover.lent import LentProgram, Line
 from mcp_proxy.handover.sender import LOST, is_private, peer_of
 
@@ -53,8 +54,8 @@ class Guest:
     key: str | None = field(repr=False)
     program: LentProgram
     """Runs the wrapped command."""
-    source: IO[bytes]
-    sink: IO[bytes]
+    source: Descriptor
+    sink: Descriptor
     signalled: Callable[[], Awaitable[int]]
     """Returns the number of the signal that is to end the wrapper, once there is one."""
     leaving: Callable[[], Awaitable[None]]
@@ -222,7 +223,7 @@ class _Desk:
             ends.close()
             raise wire.WireError("an agent has two pipes")
         visit.is_served = True
-        with os.fdopen(ends.files[0], "rb", buffering=0) as source, os.fdopen(ends.files[1], "wb", buffering=0) as sink:
+        with Descriptor(ends.files[0]) as source, Descriptor(ends.files[1]) as sink:
             guest = Guest(
                 server, key, visit.program, source, sink, visit.signalled, self._leaving.wait, visit.words.append
             )

@@ -9,7 +9,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import IO, cast
+from typing import Protocol, cast
 
 from mcp_proxy.transports.lines import LineSplitter
 
@@ -21,6 +21,22 @@ FLUSH_SECONDS = 2.0
 
 class NoPipeError(Exception):
     """A standard stream that is not what agents give. The message is for the person who started us."""
+
+
+class Stream(Protocol):
+    """One of the agent's two pipes, as an open file."""
+
+    def fileno(self) -> int:
+        """Its number."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class InputLines(asyncio.Protocol):
@@ -112,9 +128,7 @@ class OutputLines(asyncio.BaseProtocol):
 
 
 @contextlib.asynccontextmanager
-async def open_streams(
-    source: IO[bytes], sink: IO[bytes], max_bytes: int
-) -> AsyncGenerator[tuple[InputLines, OutputLines]]:
+async def open_streams(source: Stream, sink: Stream, max_bytes: int) -> AsyncGenerator[tuple[InputLines, OutputLines]]:
     """The agent's two pipes while the block is open; what was written leaves before they are closed.
 
     Raises:
@@ -139,7 +153,7 @@ async def open_streams(
         reading.close()
 
 
-def _check(stream: IO[bytes], name: str) -> None:
+def _check(stream: Stream, name: str) -> None:
     """Refuse files and the like: the event loop cannot wait for them, and the fast one aborts the process instead."""
     mode = os.fstat(stream.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stream.isatty()):
