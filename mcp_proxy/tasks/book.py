@@ -71,6 +71,7 @@ class TaskBook:
         task_id = self.seal.close_task(_bound(caller), ticket, secrets.token_hex(8))
         now, heard = self.clock.now(), self.clock.monotonic()
         task = Task(task_id, ticket, page, message, caller, run, headers, now, self.keeps_seconds, heard, asks)
+        task.asked_about = ticket
         self._tasks[task_id] = task
         self.spawn(task)
         return task

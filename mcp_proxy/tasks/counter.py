@@ -89,27 +89,28 @@ class Counter:
         Raises:
             RefusedError: a rule, or the kill switch, does not let it pass.
         """
-        asked = renamed(message, task.ticket)
+        name = task.ticket  # it may be another before this request was judged
+        asked = renamed(message, name)
         exchange = exchange_of(asked, ACTIONS[message.method], caller, task.run, catalog, self.clock.now())
         given = False
         try:
             async with gate.passage(exchange, UNATTENDED) as way:
                 asked = message_of(way.exchange.request, asked)
-                result = await self._do(asked, task, way.exchange, by)
+                result = await self._do(asked, task, name, way.exchange, by)
                 told = Message.build({"jsonrpc": "2.0", "id": message.id, "result": result})
                 judged = await way.respond(response_of(told, exchange.action))
                 left = told if judged.response is None else message_of(judged.response, told)
                 await way.settle(Outcome("ok"))
             await outlet.begin(200, NO_HEADERS)
-            await outlet.put(Event(result_renamed(left, task.ticket, task.id)))
+            await outlet.put(Event(result_renamed(left, name, task.id)))
             given = not outlet.gone
         finally:
             if task.fetched is asked and not given:
                 task.fetched = None
                 self.book.keep(task)
 
-    async def _do(self, asked: Message, task: Task, exchange: Exchange, by: Deciding) -> JsonObject:
-        """Do what is asked; returns the result, in which the task still has the name of its ticket."""
+    async def _do(self, asked: Message, task: Task, name: str, exchange: Exchange, by: Deciding) -> JsonObject:
+        """Do what is asked; returns the result, in which the task still has its name, which is that of its ticket."""
         done: JsonObject = {"resultType": "complete"}
         if asked.method == "tasks/get":
             if task.fetched is not None:  # another request got it while this one was judged
@@ -117,7 +118,7 @@ class Counter:
             if task.ended:
                 task.fetched = asked
                 self.book.forget(task)
-            return {**done, **replace_id(task.told(), task.ticket)}
+            return {**done, **task.told(), TASK_ID: name}
         if asked.method == "tasks/cancel":
             await self._cancel(task, exchange)
         else:
@@ -128,18 +129,22 @@ class Counter:
         """Ask nobody any more, and make no call; one that was sent is cancelled at the server."""
         if task.ended:
             return
-        task.cancelled = True  # from here on its call is not made, whatever becomes of the ticket
+        task.cancelled, task.asks = True, {}
         task.changed(self.clock.now())
+        waits = [*task.waits] if task.waits or task.sent else [task.ticket]
         if task.sent:
             task.scope.cancel()
-            return
+        elif task.call is not None:
+            task.call.call_off()  # its approval may be used up already
         principal = exchange.principal
         try:
             by = f"client:{principal.user or principal.key_id}"
-            await self.tickets.withdraw(task.ticket, by=by, reason="the client cancelled its task")
+            for ticket in waits:
+                await self.tickets.withdraw(ticket, by=by, reason="the client cancelled its task")
         except Exception:
-            log.exception("ticket %s could not be withdrawn; its task is cancelled all the same", task.ticket)
+            log.exception("a ticket could not be withdrawn; task %s is cancelled all the same", task.ticket)
             task.scope.cancel()
+        task.heard(self.clock.monotonic())
 
     async def _update(self, answers: JsonObject, task: Task, exchange: Exchange, by: Deciding) -> None:
         """Take answers to what is asked now; others are ignored, as the extension has it."""
@@ -148,15 +153,10 @@ class Counter:
             del task.asks[key]  # a key is never used twice, so whatever was answered is not asked again
             task.changed(self.clock.now())
             if key == ours:
-                await by.chosen(task.ticket, jsontree.as_object(answers[key]), exchange)
+                await by.chosen(task.asked_about, jsontree.as_object(answers[key]), exchange)
             else:
                 task.answers[key] = answers[key]
         task.heard(self.clock.monotonic())
-
-
-def replace_id(view: JsonObject, name: str) -> JsonObject:
-    """What is told of a task, under another name."""
-    return {**view, TASK_ID: name}
 
 
 class RenamingOutlet:

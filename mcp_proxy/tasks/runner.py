@@ -22,7 +22,7 @@ from governance.stage import RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
 from mcp_proxy.calls import Call
-from mcp_proxy.link import Era, Event, Link, Server, UpstreamError
+from mcp_proxy.link import Era, Event, Link, Reply, Server, Suspending, UpstreamError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.tasks.book import TaskBook
 from mcp_proxy.tasks.task import POLL_SECONDS, TASK_ID, Task
@@ -76,8 +76,10 @@ class TaskAttendant:
         self._clock = clock
 
     def attends(self, call: Call) -> None:
-        """The call that is held, or made, for the task now."""
+        """The call that is held, or made, for the task now. A task that was cancelled makes none."""
         self._task.call = call
+        if self._task.cancelled:
+            call.call_off()
 
     @property
     def present(self) -> bool:
@@ -91,9 +93,20 @@ class TaskAttendant:
 
     @contextlib.asynccontextmanager
     async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
-        """The ticket may be another than before, where the rules have changed or the server asked something."""
-        self._task.ticket, self._task.link, self._task.detached = ticket_id, link, detached
-        yield
+        """The ticket may be another than before, where the rules have changed or the server asked something.
+
+        What the client was asked is about one ticket only, and of no use once that was decided.
+        """
+        task = self._task
+        task.ticket, task.link, task.detached = ticket_id, link, detached
+        task.waits[ticket_id] = link
+        if task.asked_about != ticket_id:
+            task.asks = {}
+        try:
+            yield
+        finally:
+            task.waits.pop(ticket_id, None)
+            task.asks = {}
 
 
 @dataclass(frozen=True)
@@ -138,8 +151,9 @@ class Runner:
         """Make the call, and again with the client's answers where the server asks something."""
         for turn in range(MOST_ROUNDS + 1):
             answer = await self._answer(task)
-            result = result_of(answer)
+            result, reply = result_of(answer), task.call.reply if task.call is not None else None
             if task.unknown:  # nobody can answer, or ask
+                await _give_up(reply)
                 return
             if result.get("resultType") == "task":
                 task.theirs, task.call = jsontree.as_text(result.get(TASK_ID)), None
@@ -147,7 +161,9 @@ class Runner:
             if result.get("resultType") != "input_required":
                 task.answer = answer
                 return
-            await self._asked(task, turn, result)
+            await self._asked(task, turn, result, reply)
+            if task.cancelled:
+                return
         task.answer = errors.answer(_endless(), task.message, Era.MODERN).message
 
     async def _answer(self, task: Task) -> Message:
@@ -176,17 +192,22 @@ class Runner:
             with anyio.CancelScope(shield=True):
                 await link.close()
 
-    async def _asked(self, task: Task, turn: int, result: JsonObject) -> None:
+    async def _asked(self, task: Task, turn: int, result: JsonObject, reply: Reply | None) -> None:
         """Let the client answer what the server asks, and make of it the call that goes on.
 
-        The keys are new in each round: one key may never mean two questions of one task.
+        A server that waits for answers is told when none will come. The keys are new in each round: one key may never
+        mean two questions of one task.
         """
         questions = jsontree.as_object(result.get("inputRequests"))
         task.asks = {f"{turn}/{key}": one for key, one in questions.items()}
         task.answers, task.call = {}, None
         task.changed(self.clock.now())
-        while task.asks:
-            await task.stirred.wait()
+        try:
+            while task.asks:
+                await task.stirred.wait()
+        finally:
+            if task.asks or task.cancelled:
+                await _give_up(reply)
         if not questions:
             await anyio.sleep(POLL_SECONDS)
         params = {name: one for name, one in task.message.params.items() if name not in _OF_ROUNDS}
@@ -195,6 +216,13 @@ class Runner:
         if (state := result.get("requestState")) is not None:
             params["requestState"] = state
         task.message = Message.build({**task.message.value, "params": params})
+
+
+async def _give_up(reply: Reply | None) -> None:
+    """Cancel a call that waits at the server for answers."""
+    if isinstance(reply, Suspending):
+        with anyio.CancelScope(shield=True):
+            await reply.withdraw()
 
 
 _OF_ROUNDS = ("inputResponses", "requestState")

@@ -51,7 +51,7 @@ class Task:
     id: str
     """As the client knows it: sealed (`mcp_proxy.sealing`)."""
     ticket: str
-    """What a person is asked about now."""
+    """What a person was asked about last; to rules and to the log it is the task's name."""
     link: str
     message: Message
     """The call, as it is judged and made."""
@@ -65,6 +65,10 @@ class Task:
     """When its client was last heard of (`Clock.monotonic`)."""
     asks: JsonObject = field(default_factory=dict[str, Json])
     """What the client is asked, by key; answered by `tasks/update`."""
+    asked_about: str = ""
+    """The ticket that our own question among them is about."""
+    waits: dict[str, str] = field(default_factory=dict[str, str])
+    """Tickets that are waited for now, and their pages."""
     answers: JsonObject = field(default_factory=dict[str, Json])
     """The client's answers to what the server asked."""
     answer: Message | None = None
@@ -163,9 +167,10 @@ class Task:
             return "the client cancelled it"
         if self.ended:
             return "the call was answered; the answer can be fetched once"
-        if self.sent:
+        pages = " and ".join(dict.fromkeys(self.waits.values()))
+        if self.sent and not pages:
             return "the call is being made"
-        return f"waiting for a person to approve this call at {self.link}"
+        return f"waiting for a person to approve this call at {pages or self.link}"
 
 
 def declares_tasks(message: Message) -> bool:
