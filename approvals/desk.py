@@ -9,7 +9,6 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Collection, Generator
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +16,7 @@ from typing import Protocol
 
 import anyio
 
+from approvals.attendance import UNATTENDED, Attendance
 from approvals.ticket import OPEN, Move, State, Ticket, binding
 from governance import jsontree
 from governance.clock import Clock
@@ -113,6 +113,10 @@ class TicketStore(Protocol):
         """Use an approval up. True for exactly one caller."""
         ...
 
+    async def prolong(self, ticket_id: str, *, until: datetime, now: datetime) -> bool:
+        """Let an approval be used until then; false if it is none any more, or is good for as long already."""
+        ...
+
     async def expire_due(self, now: datetime) -> list[str]:
         """Expire every open ticket whose deadline has passed; returns their ids."""
         ...
@@ -128,50 +132,6 @@ class TicketStore(Protocol):
     async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
         """The refusal of this call that no agent was told yet, settled after `since`; it counts as told from now on."""
         ...
-
-
-class Attendance(Protocol):
-    """What a proxy does for its client while a call is held, and how long it lets the client wait."""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long this call may wait now; None = `Manners.wait_seconds`. 0 asks without waiting."""
-        ...
-
-    @property
-    def present(self) -> bool:
-        """Whether the client is still there. Asked last, before an approval is used up for it."""
-        ...
-
-    async def agreed(self) -> bool:
-        """Whether nothing else stands in the way, of a call that was approved."""
-        ...
-
-    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
-        """Entered while the call waits for this ticket; it may end the waiting early by cancelling its block.
-
-        `detached` says whether the call may be made although its client has gone.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unattended:
-    """Waits as long as calls usually do, with a client that nothing is known of."""
-
-    seconds: float | None = None
-    present: bool = True
-
-    async def agreed(self) -> bool:
-        """Nothing stands in the way."""
-        return True
-
-    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
-        """Do nothing for it."""
-        return contextlib.nullcontext()
-
-
-UNATTENDED = Unattended()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +193,16 @@ class Desk:
         if held.state is not HeldState.APPROVED:
             return False
         return await self.store.consume(held.ticket, exchange_id=held.exchange_id, now=self.clock.now())
+
+    async def prolong(self, held: Held) -> None:
+        """Keep an approval that was not used, as what it waits for may take a person as long again as it did itself.
+
+        Once: it is good for twice `timeout_seconds` after it was given, and never longer.
+        """
+        ticket = await self.store.get(held.ticket)
+        if ticket is not None and ticket.state is State.APPROVED and ticket.decided_at is not None:
+            until = ticket.decided_at + timedelta(seconds=2 * self.manners.timeout_seconds)
+            await self.store.prolong(ticket.id, until=until, now=self.clock.now())
 
     # -- for people -------------------------------------------------------------------------------------------------
 

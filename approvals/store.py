@@ -109,6 +109,13 @@ class SqlTickets:
             return False
         return await self._move(ticket, Move.CONSUME, now, consumed_at=rfc3339(now), consumed_by=exchange_id)
 
+    async def prolong(self, ticket_id: str, *, until: datetime, now: datetime) -> bool:
+        """Let an approval be used until then; false if it is none any more, or is good for as long already."""
+        ticket = await self.get(ticket_id)
+        if ticket is None or not ticket.intact() or ticket.expires_at >= until:
+            return False
+        return await self._move(replace(ticket, expires_at=until), Move.PROLONG, now, expires_at=rfc3339(until))
+
     async def expire_due(self, now: datetime) -> list[str]:
         """Expire every open ticket whose deadline has passed; returns their ids."""
         query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)), col(TicketRow.expires_at) <= rfc3339(now))

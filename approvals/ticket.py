@@ -34,6 +34,7 @@ class Move(StrEnum):
     APPROVE = "approve"
     DENY = "deny"
     CONSUME = "consume"
+    PROLONG = "prolong"
     EXPIRE = "expire"
     INVALIDATE = "invalidate"
 
@@ -55,6 +56,7 @@ MOVES: Mapping[Move, Step] = MappingProxyType(
         Move.APPROVE: Step(frozenset({State.PENDING}), State.APPROVED, False, Tag.APPROVAL_GRANTED),
         Move.DENY: Step(frozenset({State.PENDING}), State.DENIED, False, Tag.APPROVAL_DENIED),
         Move.CONSUME: Step(frozenset({State.APPROVED}), State.CONSUMED, False, Tag.APPROVAL_CONSUMED),
+        Move.PROLONG: Step(frozenset({State.APPROVED}), State.APPROVED, False, Tag.APPROVAL_PROLONGED),
         Move.EXPIRE: Step(frozenset({State.PENDING, State.APPROVED}), State.EXPIRED, True, Tag.APPROVAL_EXPIRED),
         Move.INVALIDATE: Step(frozenset({State.PENDING, State.APPROVED}), State.INVALIDATED, None, Tag.APPROVAL_DENIED),
     }

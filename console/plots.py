@@ -144,6 +144,7 @@ def _meaning(event: Event) -> tuple[str, str]:
         Tag.APPROVAL_REQUESTED.value: "hold",
         Tag.APPROVAL_GRANTED.value: "allow",
         Tag.APPROVAL_CONSUMED.value: "done",
+        Tag.APPROVAL_PROLONGED.value: "hold",
         Tag.SESSION_REVIVED.value: "allow",
         Tag.SESSION_KILLED.value: "kill",
     }

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
-from approvals.desk import UNATTENDED, Attendance
+from approvals.attendance import UNATTENDED, Attendance
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.exchange import Body, Exchange, Phase, Principal, SessionRef

@@ -5,14 +5,14 @@ is an exchange of its own; one that is refused refuses the response. Each answer
 that it is, besides being part of the request. Live questions of the legacy era are `server_requests.py`.
 """
 
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
 import anyio
 
-from approvals.desk import UNATTENDED, Attendance
+from approvals.attendance import UNATTENDED, Attendance
 from governance import jsontree
 from governance.clock import Clock
 from governance.exchange import Action, Body, Exchange, Phase
@@ -62,24 +62,29 @@ class Together:
 
 
 class Party:
-    """One of them (`approvals.desk.Attendance`): enter it around the question's passage."""
+    """One of them (`approvals.attendance.Attendance`): enter it around the question's passage."""
 
-    seconds: float | None = None
-    present = True
-
-    def __init__(self, together: Together) -> None:
+    def __init__(self, together: Together, attendance: Attendance) -> None:
+        self.seconds = attendance.seconds
         self._together = together
+        self._attendance = attendance
         self._arrived = False
 
-    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
-        """Do nothing for the client; see `Attendance.waiting`."""
-        return nullcontext()
+    @property
+    def present(self) -> bool:
+        """Whether the client still waits for the response; see `Attendance.present`."""
+        return self._attendance.present
 
-    async def agreed(self) -> bool:
-        """Whether nothing stands against the others; see `Attendance.agreed`."""
-        self.arrive(well=True)
+    def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AbstractAsyncContextManager[None]:
+        """What is done for the client; see `Attendance.waiting`."""
+        return self._attendance.waiting(ticket_id, link, detached=detached)
+
+    async def objection(self) -> Verdict | None:
+        """Whether something stands against one of the others; see `Attendance.objection`."""
+        objection = await self._attendance.objection()
+        self.arrive(well=objection is None)
         await self._together.settled.wait()
-        return self._together.agreed
+        return objection or (None if self._together.agreed else _OTHERS)
 
     def arrive(self, *, well: bool) -> None:
         """It is known whether something stands against this question."""
@@ -94,15 +99,32 @@ class Party:
         self.arrive(well=error is None)
 
 
+_OTHERS = Verdict(
+    Decision.DENY,
+    by="approval",
+    rule="approval.others",
+    reason="it is approved, and waits for others that it belongs to",
+)
+
+
 def asks(message: Message) -> bool:
     """Whether questions to the client stand in a response."""
     return INPUTS in result_of(message) or bool(_pages(message))
 
 
-async def judged_inputs(gate: Gate, clock: Clock, cause: Exchange, message: Message) -> Message:
+async def judged_inputs(
+    gate: Gate, clock: Clock, cause: Exchange, message: Message, attendance: Attendance = UNATTENDED
+) -> Message:
     """A response with the questions in it that may be put to the client; the very same one where nothing changed.
 
     They stand in `inputRequests` of a result, or are the pages of an error (-32042 of 2025-11-25).
+
+    Args:
+        gate: the guard.
+        clock: the time.
+        cause: the exchange that the response answers.
+        message: the response.
+        attendance: waits with the client of each question that is held.
 
     Raises:
         RefusedError: one of them may not, so the response may not leave.
@@ -115,7 +137,7 @@ async def judged_inputs(gate: Gate, clock: Clock, cause: Exchange, message: Mess
     if len(questions) > MOST_OPEN:
         reason = f"the server asks more than {MOST_OPEN} questions at once"
         raise RefusedError(Verdict(Decision.DENY, by="guard", rule="questions.many", reason=reason), "")
-    judged = await _all_judged(gate, clock, cause, questions)
+    judged = await _all_judged(gate, clock, cause, questions, attendance)
     if all(one is question for one, question in zip(judged, questions, strict=True)):
         return message
     if asked:
@@ -127,7 +149,9 @@ async def judged_inputs(gate: Gate, clock: Clock, cause: Exchange, message: Mess
     return Message.build({**message.value, "error": {**error, "data": data}})
 
 
-async def _all_judged(gate: Gate, clock: Clock, cause: Exchange, questions: list[Json]) -> list[Json]:
+async def _all_judged(
+    gate: Gate, clock: Clock, cause: Exchange, questions: list[Json], attendance: Attendance
+) -> list[Json]:
     """The questions as they may be put to the client.
 
     Raises:
@@ -137,7 +161,7 @@ async def _all_judged(gate: Gate, clock: Clock, cause: Exchange, questions: list
 
     async def one(place: int) -> None:
         try:
-            with Party(together) as party:
+            with Party(together, attendance) as party:
                 judged[place] = await _judged_input(gate, clock, cause, questions[place], party)
         except Exception as error:  # noqa: BLE001 - raised again outside of the group, which would wrap it
             failures.append(error)
@@ -154,7 +178,7 @@ def _weight(error: Exception) -> int:
     """Which of several failures is told: what broke, then what was refused, then what waits for a person."""
     if not isinstance(error, RefusedError):
         return 0
-    if error.verdict.rule == "approval.others":
+    if error.verdict is _OTHERS:
         return 3
     return 2 if error.ticket else 1
 

@@ -81,6 +81,19 @@ class Suspending(Protocol):
         """If the call waits for its client, give it up at once when its run is killed."""
         ...
 
+    async def waits(self) -> bool:
+        """Whether the server still waits for what the client is asked, as far as that can be told at once."""
+        ...
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A link on which calls that wait for their client can be gone on with."""
+
+    async def waits(self, message: Message) -> bool:
+        """Whether the call that a request goes on with still waits. True for one that goes on with nothing."""
+        ...
+
 
 class Link(Protocol):
     """One upstream session.

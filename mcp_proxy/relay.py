@@ -14,7 +14,7 @@ from functools import partial
 
 import anyio
 
-from approvals.desk import Attendance
+from approvals.attendance import Attendance
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock
 from governance.exchange import Action, Exchange, Phase, SessionRef
@@ -22,7 +22,7 @@ from governance.pins.pins import BY as PINS
 from governance.stage import Outcome, RefusedError
 from governance.verdict import Decision, Verdict
 from mcp_proxy import errors
-from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant
+from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant, Attending, going_on, suspended
 from mcp_proxy.calls import Call, Calls
 from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
@@ -314,15 +314,15 @@ class Relay:
     # -- governed ---------------------------------------------------------------------------------------------------
 
     async def _govern(
-        self, call: Call, leg: Leg, exchange: Exchange, route: Route, attendance: Attendance | None = None
+        self, call: Call, leg: Leg, exchange: Exchange, route: Route, attendance: Attending | None = None
     ) -> Event:
         """Take one request through the guard; returns the answer that may leave, its outcome recorded."""
         message = leg.message
         if leg.choice is not None and self.delivery is not None:
             await self.delivery.decide(leg, exchange)
         every = self.delivery.progress_seconds if self.delivery is not None else PROGRESS_SECONDS
-        attendance = attendance or Attendant(call, route.outlet, leg.seconds, every)
-        async with self.gate.passage(exchange, attendance) as way:
+        attendance = attendance or Attendant(call, route.outlet, leg.seconds, self.clock, every)
+        async with self.gate.passage(exchange, going_on(attendance, message, route.link)) as way:
             sent = message_of(way.exchange.request, message)
             route = self._refitted(route, exchange.resource.server, sent, message)
             call.send()
@@ -335,7 +335,7 @@ class Relay:
                 raise
             if isinstance(reply, Suspending):
                 reply.ends_with(partial(self.kills.track, exchange.principal, exchange.session))
-            judged = await self._judged(way, call, message)
+            judged = await self._judged(way, call, message, attendance.for_questions())
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
         return replace(event, message=judged)
@@ -350,7 +350,7 @@ class Relay:
             raise UpstreamError("the server ended its answer without a response")
         return event.message, event
 
-    async def _judged(self, way: Way, call: Call, message: Message) -> Message:
+    async def _judged(self, way: Way, call: Call, message: Message, attendance: Attendance) -> Message:
         """The response to a request that may leave."""
         action, server = way.exchange.action, way.exchange.resource.server
         if action is Action.TOOL_LIST:
@@ -360,7 +360,7 @@ class Relay:
         exchange = await way.respond(response_of(message, action))
         judged = message if exchange.response is None else message_of(exchange.response, message)
         if asks(judged):
-            judged = await self._with_inputs(way, call, judged)
+            judged = await self._with_inputs(way, call, judged, attendance)
         result = judged.value.get("result")
         if isinstance(result, dict):
             changed = seen_of(self.gate, self.catalog, exchange, result) if action is Action.TOOL_LIST else result
@@ -386,10 +386,10 @@ class Relay:
                 log.warning("a response to another request was dropped")
         return None
 
-    async def _with_inputs(self, way: Way, call: Call, message: Message) -> Message:
+    async def _with_inputs(self, way: Way, call: Call, message: Message, attendance: Attendance) -> Message:
         """The response with the questions in it that may be put to the client."""
         try:
-            return await judged_inputs(self.gate, self.clock, way.exchange, message)
+            return await judged_inputs(self.gate, self.clock, way.exchange, message, suspended(attendance, call.reply))
         except RefusedError as error:
             if error.ticket:
                 call.resumes = result_of(message).get("requestState")

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
-from approvals.desk import UNATTENDED, Attendance
+from approvals.attendance import UNATTENDED, Attendance
 from governance.audit.event import AuditError, Tag
 from governance.audit.flood import BoundedByKey
 from governance.exchange import Body, Exchange, Phase

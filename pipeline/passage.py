@@ -12,7 +12,8 @@ from typing import NoReturn, Protocol
 
 import anyio
 
-from approvals.desk import UNATTENDED, Attendance, Desk, Held, HeldState
+from approvals.attendance import UNATTENDED, Attendance
+from approvals.desk import Desk, Held, HeldState
 from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase, Role
@@ -190,11 +191,9 @@ class Passage:
             await self._refuse(judged, broken("approval"))
         if held.state is not HeldState.APPROVED:
             await self._refuse(judged, not_approved(held, verdict), held)
-        if not await self._attendance.agreed():
-            others = "it is approved, and waits for others that it belongs to"
-            await self._refuse(
-                judged, Verdict(Decision.DENY, by="approval", rule="approval.others", reason=others), held
-            )
+        if (objection := await self._attendance.objection()) is not None:
+            await self._keep(held)
+            await self._refuse(judged, objection, held)
         again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
         if again.winner.decision.strength > Decision.HOLD.strength:
             await self._refuse(judged, again.winner, held)
@@ -221,6 +220,13 @@ class Passage:
             tally.waiting -= 1
             tally.hold(state)
             self._own -= self._organs.clock.monotonic() - began
+
+    async def _keep(self, held: Held) -> None:
+        """Let the approval be used later; one that could not be prolonged lasts as long as any."""
+        try:
+            await self._organs.desk.prolong(held)
+        except Exception:
+            log.exception("the approval of exchange %s could not be prolonged", self.exchange.id)
 
     async def _used_up(self, held: Held) -> bool:
         """Use the approval up for this call; what could not be used up does not count."""

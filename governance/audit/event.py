@@ -30,6 +30,7 @@ class Tag(StrEnum):
     APPROVAL_DENIED = "approval.denied"
     APPROVAL_EXPIRED = "approval.expired"
     APPROVAL_CONSUMED = "approval.consumed"
+    APPROVAL_PROLONGED = "approval.prolonged"
     SESSION_KILLED = "session.killed"
     SESSION_REVIVED = "session.revived"
     KEY_CREATED = "key.created"

@@ -104,6 +104,7 @@ class Conversation:
         self._resumed = 0
         self._numbers = 0
         self._over = False
+        self._looking = anyio.Lock()
 
     async def start(self) -> None:
         """Send the request.
@@ -139,6 +140,29 @@ class Conversation:
             return None
         if event is None:
             return None
+        return self._taken(event)
+
+    async def waits(self) -> bool:
+        """Whether the server still listens, as far as that can be told without waiting for it.
+
+        Only while nobody reads.
+        """
+        async with self._looking:
+            return not self._over and self._reader is not None and await self._listens(self._reader)
+
+    async def _listens(self, reader: Reader) -> bool:
+        try:
+            with anyio.move_on_after(0):
+                event = await reader.next()
+                if event is not None and (message := self._taken(event)) is not None:
+                    self.put_back(message)
+        except StopAsyncIteration:
+            return self._place is not None  # its stream is gone on with where it ended
+        except UpstreamError:
+            return False
+        return True
+
+    def _taken(self, event: Event) -> Message | None:
         self._place = event.event_id or self._place
         self._retry = event.retry or self._retry
         return event.message
@@ -244,6 +268,8 @@ class LegReply:
     def __init__(
         self, talk: Conversation, asked: Message, guest: Guest, suspend: Callable[[Conversation, Message], str | None]
     ) -> None:
+        self.suspends = False
+        """Whether its call waits for the client's next leg."""
         self._talk = talk
         self._asked = asked
         self._guest = guest
@@ -288,7 +314,7 @@ class LegReply:
         state = self._suspend(self._talk, self._asked)
         if state is None:
             return None
-        self._done = True
+        self._done = self.suspends = True
         asked: JsonObject = {key: question_of(question) for key, question in self._talk.questions.items()}
         return result(self._asked.id, {"resultType": "input_required", "inputRequests": asked, "requestState": state})
 

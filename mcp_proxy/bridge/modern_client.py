@@ -75,6 +75,18 @@ class StandInLink:
             return await self._resume(message, guest)
         return await self._begin(message, guest)
 
+    async def waits(self, message: Message) -> bool:
+        """Whether the call that a request goes on with still waits; see `Resuming.waits`."""
+        state = message.params.get("requestState")
+        if state is None:
+            return True
+        try:
+            guest = Guest.of(self._principal, message)
+        except MalformedMessageError:
+            return True  # it will be told what is wrong with it
+        talk = self._pool.suspensions.find(state, guest.owner, message)
+        return talk is not None and await talk.waits()
+
     async def listen(self, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
         """There is no such stream in the modern era; see `Link.listen`."""
         return EmptyReply(405)
@@ -207,6 +219,10 @@ class OpenLeg(LegReply):
         """See `Suspending.ends_with`."""
         self._suspensions.ends_with(self._talk, track)
 
+    async def waits(self) -> bool:
+        """See `Suspending.waits`. A call that was answered asks for a new one, so nothing need wait."""
+        return not self.suspends or (self._suspensions.holds(self._talk) and await self._talk.waits())
+
 
 class AskedAgain(OneReply):
     """The questions once more, to a client that did not answer all of them."""
@@ -226,6 +242,10 @@ class AskedAgain(OneReply):
     def ends_with(self, track: Track) -> None:
         """See `OpenLeg.ends_with`."""
         self._leg.ends_with(track)
+
+    async def waits(self) -> bool:
+        """See `OpenLeg.waits`."""
+        return await self._leg.waits()
 
 
 class SubscriptionReply:

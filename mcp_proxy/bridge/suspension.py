@@ -76,12 +76,20 @@ class Suspensions:
 
     def resume(self, state: Json, owner: Owner, asked: Message) -> Conversation | None:
         """Take up a call. None if the state is not for this request of this owner, was used, or has expired."""
+        talk = self.find(state, owner, asked)
+        if talk is not None:
+            self.forget(talk)
+        return talk
+
+    def find(self, state: Json, owner: Owner, asked: Message) -> Conversation | None:
+        """The call that `resume` would take up."""
         handle = self._states.open(state, owner, asked)
         waiting = self._waiting.get(handle) if handle is not None else None
-        if handle is None or waiting is None or waiting.owner != owner:
-            return None
-        self._forget(handle)
-        return waiting.talk
+        return waiting.talk if waiting is not None and waiting.owner == owner else None
+
+    def holds(self, talk: Conversation) -> bool:
+        """Whether a call waits."""
+        return any(one.talk is talk for one in self._waiting.values())
 
     def forget(self, talk: Conversation) -> bool:
         """A call is over although it waits: its session is gone, or nobody takes it up. Returns whether it waited."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from approvals.desk import UNATTENDED
+from approvals.attendance import UNATTENDED
 from governance import jsontree
 from governance.catalog.catalog import Catalog
 from governance.clock import Clock

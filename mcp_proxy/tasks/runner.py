@@ -67,7 +67,7 @@ class Listener:
 
 
 class TaskAttendant:
-    """Waits with a task (`approvals.desk.Attendance`): for as long as its ticket is open."""
+    """Waits with a task (`approvals.attendance.Attendance`): for as long as its ticket is open."""
 
     seconds: float | None = math.inf
 
@@ -87,9 +87,13 @@ class TaskAttendant:
         task = self._task
         return not task.cancelled and (task.detached or not task.silent(self._clock.monotonic()))
 
-    async def agreed(self) -> bool:
-        """Nothing else stands in the way; see `Attendance.agreed`."""
-        return True
+    async def objection(self) -> Verdict | None:
+        """Nothing else stands in the way; see `Attendance.objection`."""
+        return None
+
+    def for_questions(self) -> "TaskAttendant":
+        """See `Attending.for_questions`."""
+        return _ForQuestions(self._task, self._clock)
 
     @contextlib.asynccontextmanager
     async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
@@ -107,6 +111,24 @@ class TaskAttendant:
         finally:
             task.waits.pop(ticket_id, None)
             task.asks = {}
+
+
+class _ForQuestions(TaskAttendant):
+    """Waits with the questions of the server in a task. They are kept for its client, so that it need not be there."""
+
+    @property
+    def present(self) -> bool:
+        """Whether the task is not cancelled."""
+        return not self._task.cancelled
+
+    @contextlib.asynccontextmanager
+    async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
+        """The task goes by the ticket of its call; those of questions are only waited for."""
+        self._task.waits[ticket_id] = link
+        try:
+            yield
+        finally:
+            self._task.waits.pop(ticket_id, None)
 
 
 @dataclass(frozen=True)
@@ -172,7 +194,7 @@ class Runner:
             try:
                 return await self._made(task)
             except RefusedError as error:
-                if error.verdict.rule != CLIENT_LEFT or task.cancelled or task.unknown:
+                if error.verdict.rule != CLIENT_LEFT or task.cancelled or task.unknown or task.sent:
                     return errors.answer(error, task.message, Era.MODERN).message
             except UpstreamError as error:
                 return errors.answer(error, task.message, Era.MODERN).message

@@ -8,7 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from approvals.desk import Desk, Held, HeldState, Manners, Unattended
+from approvals.attendance import Unattended
+from approvals.desk import Desk, Held, HeldState, Manners
 from approvals.store import SqlTickets
 from approvals.ticket import State
 from governance.audit.event import Tag

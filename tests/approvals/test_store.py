@@ -96,6 +96,12 @@ class Tickets(RuleBasedStateMachine):
         expected = self.expect(ticket, Move.CONSUME)
         assert self.run(self.tickets.consume(ticket, exchange_id="exc_9", now=self.clock.now())) is expected
 
+    @rule(ticket=ids, seconds=st.sampled_from([100, 450]))
+    def prolong(self, ticket: str, seconds: int) -> None:
+        until = self.clock.now() + timedelta(seconds=seconds)
+        expected = self.model[ticket].expires_at < until and self.expect(ticket, Move.PROLONG, expires_at=until)
+        assert self.run(self.tickets.prolong(ticket, until=until, now=self.clock.now())) is expected
+
     @rule()
     def sweep(self) -> None:
         expected = {ticket for ticket in self.model if self.expect(ticket, Move.EXPIRE)}

@@ -30,6 +30,7 @@ def test_only_the_moves_of_the_table_exist() -> None:
         (Move.APPROVE, State.PENDING, False),
         (Move.DENY, State.PENDING, False),
         (Move.CONSUME, State.APPROVED, False),
+        (Move.PROLONG, State.APPROVED, False),
         (Move.EXPIRE, State.PENDING, True),
         (Move.EXPIRE, State.APPROVED, True),
         (Move.INVALIDATE, State.PENDING, False),

@@ -10,7 +10,7 @@ import aiohttp
 import anyio
 import uvicorn
 
-from approvals.desk import UNATTENDED, Attendance
+from approvals.attendance import UNATTENDED, Attendance
 from governance.catalog.catalog import Catalog, MemoryDefinitions
 from governance.clock import Clock, SystemClock
 from governance.config.models import Limits

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from approvals.desk import Unattended
+from approvals.attendance import Unattended
 from approvals.ticket import State
 from governance.exchange import Body, Exchange
 from governance.jsontree import Json, JsonObject

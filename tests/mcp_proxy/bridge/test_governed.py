@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from approvals.ticket import State
-from governance.clock import SystemClock
+from governance.clock import Clock, SystemClock
 from governance.jsontree import JsonObject
 from mcp_proxy.bridge.request_state import STATE_KEY
 from mcp_proxy.servers import open_servers
@@ -69,8 +69,10 @@ class Scene(NamedTuple):
 
 
 @asynccontextmanager
-async def scene(folder: Path, policy: JsonObject = POLICY) -> AsyncGenerator[Scene]:
-    upstream, clock = RawUpstream(), SystemClock()
+async def scene(
+    folder: Path, policy: JsonObject = POLICY, clock: Clock | None = None, **approvals: Any
+) -> AsyncGenerator[Scene]:
+    upstream, clock = RawUpstream(), clock or SystemClock()
 
     async def unknown(call: Call) -> None:
         error = {"code": -32601, "message": "no such method"}
@@ -82,7 +84,7 @@ async def scene(folder: Path, policy: JsonObject = POLICY) -> AsyncGenerator[Sce
         async with serving(upstream) as url:
             settings: dict[str, Any] = {
                 "identity": {"anonymous": True},
-                "approvals": {"wait_seconds": 0.2},
+                "approvals": {"wait_seconds": 0.2, **approvals},
                 "detect": {"engine": "re", "actions": {"pii.ssn": "redact"}},
                 "mcpServers": {"files": {"url": url, "type": "http", "pins": "off"}},
             }
