@@ -9,7 +9,8 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,7 @@ from mcp_proxy.link import Era, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
 from mcp_proxy.relay import Relay
+from mcp_proxy.tasks.borrowed import Borrowed
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.stdio_child import Command
@@ -44,6 +46,11 @@ NO_PIPES = 2
 """Exit code when our standard streams are not what an agent gives."""
 
 
+def no_tasks(_: Mapping[str, Server]) -> AbstractAsyncContextManager[None]:
+    """Nobody makes the calls of tasks, so none is given."""
+    return contextlib.nullcontext()
+
+
 @dataclass(frozen=True)
 class Organs:
     """What the wrapper acts with."""
@@ -54,6 +61,8 @@ class Organs:
     limits: Limits
     record: Callable[[MalformedMessageError], Awaitable[None]]
     """Writes into the audit log that a message was refused unread."""
+    making: Callable[[Mapping[str, Server]], AbstractAsyncContextManager[None]] = no_tasks
+    """Makes the calls of tasks while it is open (`mcp_proxy.tasks.runner.Runner.running`)."""
 
 
 def wrapped_server(name: str, command: Sequence[str], *, limits: Limits, pulse: Pulse) -> StdioServer:
@@ -128,7 +137,10 @@ async def serve(organs: Organs, server: Server, ends: Ends) -> int:
     try:
         async with open_streams(ends.source, ends.sink, organs.limits.body_bytes) as (lines, voice):
             pipe = Pipe(organs.principal, "stdio", session, voice.write, organs.record)
-            async with open_client(organs.relay, server, pipe, organs.rules) as client:
+            async with (
+                open_client(organs.relay, server, pipe, organs.rules) as client,
+                organs.making({server.name: Borrowed(server, client.link)}),
+            ):
                 return await _Run(client, server, lines, organs.limits, ends).until_ended()
     except NoPipeError as error:
         ends.say(str(error))

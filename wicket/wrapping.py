@@ -3,13 +3,19 @@
 Which of the two it is stands in `handover.py`; the relaying itself is `mcp_proxy/wrapper.py`.
 """
 
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+
 from governance.exchange import Principal
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from mcp_proxy.eras import ParamHeaders
+from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.relay import Relay
-from mcp_proxy.wrapper import Organs
+from mcp_proxy.tasks.counter import Counter
+from mcp_proxy.tasks.runner import Runner
+from mcp_proxy.wrapper import Organs, no_tasks
 from pipeline.border import BadRequestError
 from pipeline.runtime import Runtime
 from wicket.delivering import delivery_of
@@ -38,6 +44,8 @@ def organs_for(runtime: Runtime, name: str, key: str | None) -> Organs:
     async def record(error: MalformedMessageError) -> None:
         await refused(name, BadRequestError(400, "malformed", str(error)))
 
+    delivery = delivery_of(runtime)
+    counter = None if delivery.tasks is None else Counter(delivery.tasks, runtime.desk, runtime.clock)
     relay = Relay(
         runtime.guard,
         runtime.kills,
@@ -46,10 +54,17 @@ def organs_for(runtime: Runtime, name: str, key: str | None) -> Organs:
         rules,
         runtime.config.limits.upstream_seconds,
         runtime.roll.place,
-        delivery=delivery_of(runtime),
+        delivery=delivery,
         pins=Pinning(runtime.pins, runtime.catalog),
+        counter=counter,
     )
-    return Organs(relay, rules, _principal(runtime, key), runtime.config.limits, record)
+
+    def making(servers: Mapping[str, Server]) -> AbstractAsyncContextManager[None]:
+        if delivery.tasks is None:
+            return no_tasks(servers)
+        return Runner(delivery.tasks, runtime.desk, relay, servers, runtime.clock).running()
+
+    return Organs(relay, rules, _principal(runtime, key), runtime.config.limits, record, making)
 
 
 def _principal(runtime: Runtime, key: str | None) -> Principal:

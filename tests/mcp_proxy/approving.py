@@ -75,6 +75,8 @@ class House:
     world: World
     url: str
     keys: Mapping[str, str]
+    behind: str
+    """Where the server itself is."""
     marks: list[str] = field(default_factory=list[str])
     refused: list[BadRequestError] = field(default_factory=list[BadRequestError])
 
@@ -142,7 +144,7 @@ async def approving(
             urls = {"ledger": behind if upstream else f"{behind}/mcp"}
             async with fronting_http(core, urls, refused, place=core.roll.place, delivery=delivery) as url:
                 keys = {name: one.token for name, one in minted.items()}
-                yield House(world, f"{url}/mcp/ledger", keys, marks, refused)
+                yield House(world, f"{url}/mcp/ledger", keys, urls["ledger"], marks, refused)
 
 
 def capable(*kinds: str) -> JsonObject:
