@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 URIS = "resourceSubscriptions"
+TASK_IDS = "taskIds"
+"""Ids of the aggregate, which mean nothing to servers: notices of tasks are for a server's own endpoint."""
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 OPEN, CONFLICT = 200, 409
@@ -143,7 +145,7 @@ class Streams:
                 uris.setdefault(await self._lists.home(talk, jsontree.as_text(uri)), []).append(uri)
             except (NotHereError, UpstreamError):
                 log.info("a subscription to a resource that no server has was left out")
-        common: JsonObject = {name: value for name, value in asked.items() if name != URIS}
+        common: JsonObject = {name: value for name, value in asked.items() if name not in (URIS, TASK_IDS)}
         wanted: dict[str, Message] = {}
         for name in talk.servers:
             part: JsonObject = {**common, URIS: uris[name]} if name in uris else common

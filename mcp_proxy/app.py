@@ -34,6 +34,7 @@ from mcp_proxy.missed import Kept
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.protected_resource import WELL_KNOWN, ChallengeError, ProtectedResource
 from mcp_proxy.relay import Relay
+from mcp_proxy.task_notices import Notices
 from mcp_proxy.tasks.counter import Counter
 from mcp_proxy.tasks.runner import Runner
 from mcp_proxy.transports.sse_front import SseFront
@@ -120,12 +121,13 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         counter=counter,
     )
     kept = Kept()
-    http = HttpFront(relay, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
+    carrier = relay if book is None else Notices(relay, book)
+    http = HttpFront(carrier, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
 
     async def record(path: str, error: MalformedMessageError) -> None:
         await organs.record(path, _unread(error))
 
-    old = SseFront(relay, organs.clock, organs.limits, rules, record)
+    old = SseFront(carrier, organs.clock, organs.limits, rules, record)
     aggregate, cursors = Aggregate(servers, Shelf(), kept), Cursors(organs.cursor_key or secrets.token_bytes(32))
     share = 2 * organs.limits.connect_seconds
     joint = AggregateRelay(relay, aggregate, rules, organs.catalog, cursors, organs.record, share)

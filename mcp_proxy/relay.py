@@ -101,7 +101,7 @@ class Relay:
         """
         if LAST_EVENT_ID in headers:  # only a stream is resumed, and there it is judged
             headers = {name: text for name, text in headers.items() if name != LAST_EVENT_ID}
-        task = await self._task_of(message, caller)
+        task = await self.task_of(message, caller)
         if task is not None and task.theirs:  # the server made a task of its own of the call
             message, outlet = renamed(message, task.theirs), RenamingOutlet(outlet, task)
             headers = headers if self.rules is None else self.rules.rewritten(caller.server, message, headers)
@@ -151,7 +151,7 @@ class Relay:
             raise UpstreamError("the server ended its answer without a response")
         return event.message
 
-    async def _task_of(self, message: Message, caller: Caller) -> Task | None:
+    async def task_of(self, message: Message, caller: Caller) -> Task | None:
         """The task of ours that a request is about, if it is.
 
         Raises:

@@ -22,12 +22,12 @@ from governance.config.models import Limits
 from governance.exchange import Principal
 from mcp_proxy.bridge.only_child import OnlyChild
 from mcp_proxy.bridge.server import BridgedServer, Means
+from mcp_proxy.carrier import Carrier
 from mcp_proxy.gate import HeaderRules
 from mcp_proxy.handover.sender import AGAIN, FORWARDED, LOST
 from mcp_proxy.link import Era, Server, UpstreamError
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pulse import Pulse
-from mcp_proxy.relay import Relay
 from mcp_proxy.tasks.borrowed import Borrowed
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.stdio import StdioServer
@@ -55,7 +55,7 @@ def no_tasks(_: Mapping[str, Server]) -> AbstractAsyncContextManager[None]:
 class Organs:
     """What the wrapper acts with."""
 
-    relay: Relay
+    relay: Carrier
     rules: HeaderRules
     principal: Principal
     limits: Limits

@@ -13,6 +13,7 @@ from mcp_proxy.link import Server
 from mcp_proxy.message import MalformedMessageError
 from mcp_proxy.pinning import Pinning
 from mcp_proxy.relay import Relay
+from mcp_proxy.task_notices import Notices
 from mcp_proxy.tasks.counter import Counter
 from mcp_proxy.tasks.runner import Runner
 from mcp_proxy.wrapper import Organs, no_tasks
@@ -64,7 +65,8 @@ def organs_for(runtime: Runtime, name: str, key: str | None) -> Organs:
             return no_tasks(servers)
         return Runner(delivery.tasks, runtime.desk, relay, servers, runtime.clock).running()
 
-    return Organs(relay, rules, _principal(runtime, key), runtime.config.limits, record, making)
+    carrier = relay if delivery.tasks is None else Notices(relay, delivery.tasks)
+    return Organs(carrier, rules, _principal(runtime, key), runtime.config.limits, record, making)
 
 
 def _principal(runtime: Runtime, key: str | None) -> Principal:

@@ -120,6 +120,10 @@ class TaskBook:
         """Its client has what there was to have."""
         self._tasks.pop(task.id, None)
 
+    def has(self, task: Task) -> bool:
+        """Whether it is kept still."""
+        return self._tasks.get(task.id) is task
+
     def keep(self, task: Task) -> None:
         """Its client may not have got what it was sent."""
         self._tasks.setdefault(task.id, task)

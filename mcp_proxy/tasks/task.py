@@ -135,6 +135,11 @@ class Task:
         age = (now - self.created_at).total_seconds() - self._more
         return age >= (2 * self.seconds if self.sent and not self.ended else self.seconds)
 
+    @property
+    def told_apart(self) -> tuple[Status, str, tuple[str, ...]]:
+        """What changes when its client should hear of it."""
+        return self.status, self._message(), tuple(self.asks)
+
     def told(self) -> JsonObject:
         """What `tasks/get` says of it."""
         made, updated = rfc3339(self.created_at), rfc3339(self.updated_at or self.created_at)
