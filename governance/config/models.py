@@ -243,6 +243,21 @@ class Audit(Section):
     )
 
 
+class Metrics(Section):
+    """Who may read `/metrics`, besides an administrator with their token."""
+
+    token: str = Field(
+        default="",
+        repr=False,
+        description="A token that opens `/metrics` and nothing else: `${ENV}` or `file:PATH`, 32 characters or more.",
+    )
+    local: bool = Field(
+        default=False,
+        description="Let whoever asks from this machine in without a token. Not where a proxy on this machine passes "
+        "`/metrics` on: it may look like the machine itself.",
+    )
+
+
 class Config(Section):
     """The whole of `wicket.yaml`."""
 
@@ -275,4 +290,5 @@ class Config(Section):
     )
     approvals: Approvals = Approvals()
     audit: Audit = Audit()
+    metrics: Metrics = Metrics()
     limits: Limits = Limits()
