@@ -231,7 +231,7 @@ async def test_the_providers_key_is_taken_out_however_json_escapes_it(
 async def test_no_request_is_sent_into_a_connection_that_a_server_may_be_closing(
     house: House, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Servers of Python and Node close a connection that was idle for 5 seconds; what is sent into that moment is lost."""
+    """Many a server closes a connection that was idle for 5 seconds; what is sent into that moment is lost."""
     now = [1000.0]
     monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now[0])
     provider.answers(CHAT_ANSWER)
