@@ -35,7 +35,12 @@ class Limits(Section):
         default=60, gt=0, description="Longest time a request may take to arrive, its body included; longer is 408."
     )
     upstream_seconds: float = Field(default=600, gt=0, description="Longest silence of an upstream.")
-    connect_seconds: float = Field(default=10, gt=0, description="Longest wait for an upstream connection.")
+    connect_seconds: float = Field(
+        default=10,
+        gt=0,
+        description="Longest wait for an upstream connection. An MCP server on a pipe that says nothing of its "
+        "revision for so long is asked in the older way too.",
+    )
 
 
 class Provider(Section):
