@@ -154,7 +154,7 @@ def _servers(reports: Sequence[Report]) -> Iterator[Metric]:
         return
     state = GaugeMetricFamily("wicket_server_state", "1 for the state an MCP server is in.", labels=("server", "state"))
     failures = GaugeMetricFamily("wicket_server_failures", "Failures in a row up to now.", labels=("server",))
-    tools = GaugeMetricFamily("wicket_server_tools", "Tools that a server has listed.", labels=("server",))
+    tools = GaugeMetricFamily("wicket_server_tools", "Tools in the last listing of a server.", labels=("server",))
     starts = CounterMetricFamily("wicket_server_starts", "Starts and connections.", labels=("server",))
     restarts = CounterMetricFamily("wicket_server_restarts", "Starts after a failure.", labels=("server",))
     for one in reports:
