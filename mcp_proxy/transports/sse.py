@@ -148,7 +148,7 @@ class SseServer(Watched):
         try:
             async for event in stream:
                 if event.data and event.event in _MESSAGE:
-                    link.receive(event.data)
+                    await link.take(event.data)
             how = "it ended its stream"
         except StreamError as error:
             how = str(error)
