@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +17,7 @@ from governance.identity.directory import UnknownKeyError
 from governance.identity.keys import Grant, KeyRole, mint
 from governance.jsontree import JsonObject
 from governance.stage import RefusedError
+from governance.store import Work
 from mcp_proxy.errors import render
 from pipeline.border import AsgiScope, BadRequestError, Receive, Send
 from tests.mcp_proxy.harness import serving
@@ -104,6 +106,27 @@ async def test_what_was_decided_and_how_it_ended_is_counted(tmp_path: Path) -> N
     assert found[labelled("wicket_added_seconds_bucket", le="+Inf")] == 4
     assert "process_resident_memory_bytes" in answer.text
     assert "canary" not in answer.text
+
+
+async def test_a_call_whose_client_leaves_while_its_decision_is_written_is_counted_once(tmp_path: Path) -> None:
+    async with metered(tmp_path) as (world, url):
+        with anyio.CancelScope() as scope:
+            call = world.call("read")
+            sign = world.runtime.roll.sign
+
+            def leave(exchange: Exchange) -> Work[None] | None:
+                scope.cancel()
+                return sign(exchange)
+
+            world.runtime.roll.sign = leave  # pyright: ignore[reportAttributeAccessIssue] - for the moment of writing
+            await through(world, call)
+        assert scope.cancelled_caught
+        found = numbers((await scrape(url)).text)
+    decided = {
+        dict(labels)["decision"]: count for (name, labels), count in found.items() if name == "wicket_exchanges_total"
+    }
+    assert decided == {"allow": 1}
+    assert found[labelled("wicket_exchange_endings_total", action="tool.call", status="cancelled")] == 1
 
 
 async def test_the_health_of_servers_is_told(tmp_path: Path) -> None:
