@@ -24,6 +24,7 @@ from gateway.upstream import Answer, Upstream
 from governance.exchange import Body
 from governance.jsontree import MalformedError
 from governance.stage import RefusedError
+from pipeline.reading import read_apart
 
 _EVENT_STREAM = "text/event-stream"
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -82,7 +83,7 @@ class Carriage:
     async def _whole(self, passage: Passing, answer: Answer) -> None:
         raw = await answer.read()
         try:
-            body = self.dialect.answer(raw)
+            body = await read_apart(self.dialect.answer, raw)
         except MalformedError:
             raise _unreadable(answer, self.target) from None
         if answer.status == 401:

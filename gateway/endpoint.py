@@ -27,6 +27,7 @@ from governance.exchange import Action, Exchange, Principal, Resource, new_id
 from governance.jsontree import Json, as_object
 from governance.stage import RefusedError
 from pipeline.border import AsgiScope, BadRequestError, Receive, read_body
+from pipeline.reading import read_apart
 from sessions.correlate import Signs, correlate, trace_id
 
 _CLIENT = re.compile(r"[A-Za-z0-9_.\-]{1,40}(?:/[A-Za-z0-9_.\-]{1,40})?")
@@ -87,7 +88,7 @@ class Endpoint:
         visit.principal = await recognise(organs, visit.scope, visit.headers)
         query = credentials.passed(cast("bytes", visit.scope["query_string"]), self.dialect.passed_query)
         raw = await read_body(visit.scope, visit.receive, limit=organs.config.limits.body_bytes)
-        asked = self.dialect.parse(raw)
+        asked = await read_apart(self.dialect.parse, raw)
         visit.model = asked.model
         target = organs.routes.choose(self.dialect.wire, asked.model)
         exchange = self._exchange(visit, visit.principal, asked, target)

@@ -6,7 +6,7 @@ is kept for whoever settles the exchange. What is found in the text is decided b
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from gateway.dialects.dialect import Piece, Reader, Reading, Usage
 from gateway.dialects.speech import is_label
@@ -34,6 +34,10 @@ class Strand(Protocol):
 
     def close(self) -> str:
         """The text ended; returns what was still held back."""
+        ...
+
+    def stuck(self) -> NoReturn:
+        """Refuse the rest of the stream: what was found stands where it cannot be replaced."""
         ...
 
 
@@ -133,8 +137,6 @@ class StreamRelay:
         for piece in reading.pieces:
             text = self._guarded(reading, piece)
             if text != piece.text:
-                if piece.fixed:
-                    raise _not_its_wire()
                 changes[piece.pointer] = text
         before = b"".join([self._end(prefix) for prefix in reading.ends]) if reading.ends else b""
         if reading.hidden:
@@ -168,6 +170,8 @@ class StreamRelay:
         if piece.whole or (reading.ends and any(piece.channel.startswith(prefix) for prefix in reading.ends)):
             self._open.pop(piece.channel, None)
             text += strand.close()
+            if piece.fixed and text != piece.text:
+                strand.stuck()
         else:
             self._open[piece.channel] = (strand, reading, piece)
         return text

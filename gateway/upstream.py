@@ -25,6 +25,10 @@ Headers = list[tuple[bytes, bytes]]
 
 _LARGE = 1024 * 1024
 """From this size on aiohttp sends a body in pieces, so that other requests get their turn."""
+_IDLE_SECONDS = {"http": 4, "https": 30}
+"""How long an unused connection is kept. A request sent into one that is just being closed is lost, and may not be
+sent again: nobody knows if it was read. Servers on the machine or in the house (uvicorn, Node) close after 5 s, and
+opening one to them costs nothing; what stands before providers on the net waits for a minute or more."""
 _NOT_PASSED = frozenset(
     (
         b"connection",
@@ -137,7 +141,8 @@ def _escaped(secret: bytes) -> re.Pattern[bytes]:
 class Upstream:
     """The connections to every provider, shared by all requests of a process."""
 
-    session: aiohttp.ClientSession
+    sessions: Mapping[str, aiohttp.ClientSession]
+    """By the scheme of the provider's address."""
     limits: Limits
 
     @contextlib.asynccontextmanager
@@ -160,7 +165,7 @@ class Upstream:
         data = io.BytesIO(body) if len(body) >= _LARGE else body
         sent = {**headers, "content-type": "application/json", "accept-encoding": "identity", **target.headers}
         with _translated():
-            response = await self.session.post(url, data=data, headers=sent, allow_redirects=False)
+            response = await self.sessions[url.scheme].post(url, data=data, headers=sent, allow_redirects=False)
         try:
             yield Answer(response, self.limits, target.secret)
         finally:
@@ -178,7 +183,7 @@ class Upstream:
         url = _url(target.base_url + path, query)
         sent = {"accept-encoding": "identity", **target.headers}
         with _translated():
-            response = await self.session.get(url, headers=sent, allow_redirects=False)
+            response = await self.sessions[url.scheme].get(url, headers=sent, allow_redirects=False)
         async with response:
             if response.status != 200:
                 raise UpstreamError(502, "provider_error", f"the provider answered {response.status}")
@@ -187,20 +192,28 @@ class Upstream:
 
 @contextlib.asynccontextmanager
 async def open_upstream(limits: Limits) -> AsyncGenerator[Upstream]:
-    """Open the pool of connections, and close it in the end."""
+    """Open the pools of connections, and close them in the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        sessions = {
+            scheme: await stack.enter_async_context(_session(limits, seconds))
+            for scheme, seconds in _IDLE_SECONDS.items()
+        }
+        yield Upstream(sessions, limits)
+
+
+def _session(limits: Limits, idle_seconds: float) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(
         total=None, connect=None, sock_connect=limits.connect_seconds, sock_read=limits.upstream_seconds
     )
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
-    async with aiohttp.ClientSession(
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=idle_seconds)
+    return aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         read_bufsize=256 * 1024,
-    ) as session:
-        yield Upstream(session, limits)
+    )
 
 
 def _url(address: str, query: str) -> URL:

@@ -15,9 +15,9 @@ from governance.jsontree import JsonObject
 from governance.stage import Outcome
 from governance.verdict import Verdict
 from mcp_proxy.calls import Calls
-from mcp_proxy.lens import call_of_listed
+from mcp_proxy.lens import call_of_listed, listed_tools
 from mcp_proxy.link import Link, Outlet
-from mcp_proxy.message import Message
+from mcp_proxy.message import Message, result_of
 from sessions.correlate import Signs, correlate
 
 
@@ -83,6 +83,22 @@ class Route(NamedTuple):
     outlet: Outlet
     calls: Calls
     headers: Mapping[str, str]
+
+
+async def learned(catalog: Catalog, server: str, asked: Message, answer: Message) -> None:
+    """Take in what a server lists, or one page of it, as it was received.
+
+    Args:
+        catalog: takes it in.
+        server: whose it is.
+        asked: the request for `tools/list`.
+        answer: the response.
+    """
+    tools = listed_tools(answer)
+    await catalog.learn(server, tools)
+    if "result" in answer.value:
+        following = result_of(answer).get("nextCursor")
+        catalog.offered.page(server, len(tools), asked.params.get("cursor"), following)
 
 
 def seen_of(gate: Gate, catalog: Catalog, listing: Exchange, result: JsonObject) -> JsonObject:

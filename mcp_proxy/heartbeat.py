@@ -37,7 +37,7 @@ def told(servers: Mapping[str, Server], tools: Callable[[str], int]) -> list[Rep
 
     Args:
         servers: the configured servers by name.
-        tools: tells how many tools a server has listed.
+        tools: tells how many tools a server offers.
     """
     return [
         Report(

@@ -23,7 +23,8 @@ from governance.pins.pins import BY, Pins, PinsError
 from governance.stage import RefusedError
 from governance.store import StoreError
 from governance.verdict import Decision, Verdict
-from mcp_proxy.lens import Caller, listed_tools
+from mcp_proxy.gate import learned
+from mcp_proxy.lens import Caller
 from mcp_proxy.link import Era, Event, Link, UpstreamError, UpstreamTimeoutError
 from mcp_proxy.message import Message, result_of
 
@@ -181,11 +182,12 @@ class Pinning:
                 params["_meta"] = {name: value for name, value in message.meta.items() if name != "progressToken"}
             request_id = f"wicket-{method.replace('/', '-')}-{next(self._numbers)}"
             request: JsonObject = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-            answer = await _answered(link, Message.build(request), sent, came)
+            listing = Message.build(request)
+            answer = await _answered(link, listing, sent, came)
             if answer is None:
                 return
             if method == "tools/list":
-                await self.catalog.learn(caller.server, listed_tools(answer))
+                await learned(self.catalog, caller.server, listing, answer)
             await self.sifted(caller.server, method, answer)
             cursor = result_of(answer).get("nextCursor")
             if cursor is None:

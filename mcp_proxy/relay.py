@@ -26,7 +26,7 @@ from mcp_proxy.attendance import PROGRESS_SECONDS, Attendant, Attending, going_o
 from mcp_proxy.calls import Call, Calls
 from mcp_proxy.cut import Cut, Kills
 from mcp_proxy.delivery import Delivery
-from mcp_proxy.gate import Gate, HeaderRules, Place, Route, Way, by_evidence, seen_of
+from mcp_proxy.gate import Gate, HeaderRules, Place, Route, Way, by_evidence, learned, seen_of
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, placed, response_to_client, to_server
 from mcp_proxy.inputs import asks, judged_answers, judged_inputs
 from mcp_proxy.ladder import Leg
@@ -34,7 +34,6 @@ from mcp_proxy.lens import (
     ACTIONS,
     Caller,
     exchange_of,
-    listed_tools,
     message_of,
     request_of,
     response_of,
@@ -354,7 +353,7 @@ class Relay:
         """The response to a request that may leave."""
         action, server = way.exchange.action, way.exchange.resource.server
         if action is Action.TOOL_LIST:
-            await self.catalog.learn(server, listed_tools(message))
+            await learned(self.catalog, server, call.message, message)
         if self.pins is not None:
             message = await self.pins.sifted(server, call.message.method, message)
         exchange = await way.respond(response_of(message, action))

@@ -184,8 +184,7 @@ class AnyHttpServer(Watched):
     async def _choose(self, principal: Principal) -> HttpServer | SseServer:
         self.pulse.check()
         try:
-            with anyio.fail_after(self._means.limits.connect_seconds):
-                refuses = await self._refuses_posts(principal)
+            refuses = await self._refuses_posts(principal)
             is_old = refuses and await self._opens_a_stream(principal)
         except TimeoutError:
             self.pulse.failed("it does not answer in time")
@@ -204,18 +203,32 @@ class AnyHttpServer(Watched):
             "mcp-protocol-version": LATEST_MODERN_VERSION,
             "mcp-method": "server/discover",
         }
+        limits = self._means.limits
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=limits.connect_seconds, sock_read=limits.upstream_seconds
+        )
+        headers |= self._entry.headers
         async with await self._carrier.request(
-            principal, "POST", self._entry.url, data=_DISCOVER, headers={**headers, **self._entry.headers}
+            principal, "POST", self._entry.url, data=_DISCOVER, headers=headers, timeout=timeout
         ) as response:
             if response.status not in _NOT_STREAMABLE:
                 return False
             return not _is_error(await response.content.read(_PROBE_BYTES))
 
     async def _opens_a_stream(self, principal: Principal) -> bool:
-        with anyio.move_on_after(self._means.limits.connect_seconds), contextlib.suppress(StreamError):
-            stream = await Stream.open(self._carrier, principal, self._entry.url, self._entry.headers, _PROBE_BYTES)
-            stream.close()
-            return True
+        """Whether a stream is opened whose first event names an address. Once it is open, that is not long in coming.
+
+        Raises:
+            TimeoutError: nothing at all came, so nothing is known.
+        """
+        limits, entry = self._means.limits, self._entry
+        with contextlib.suppress(StreamError):
+            with anyio.fail_after(limits.upstream_seconds):
+                stream = await Stream.get(self._carrier, principal, entry.url, entry.headers, _PROBE_BYTES)
+            with anyio.move_on_after(limits.connect_seconds):
+                await stream.greet(entry.url)
+                stream.close()
+                return True
         return False
 
 

@@ -263,15 +263,15 @@ class Passage:
             utilization=self._organs.utilization(self.exchange.id),
             content=self._received if keeps else None,
         )
-        self._decided = tag
+        self._decided, decision = tag, verdict.decision
         try:
             await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))
         except AuditError as error:
-            self._decided = Tag.EXCHANGE_REFUSED
+            self._decided, decision = Tag.EXCHANGE_REFUSED, Decision.DENY
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
-            self._organs.tally.judge(self.exchange.action, Decision.DENY)
             raise RefusedError(unwritable(), self.exchange.id) from None
-        self._organs.tally.judge(self.exchange.action, verdict.decision)
+        finally:
+            self._organs.tally.judge(self.exchange.action, decision)
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from governance.detect.stage import irreplaceable
 from governance.verdict import Decision, Finding, Verdict
 from pipeline.judge import broken
 from pipeline.stream import StreamGuard
@@ -39,6 +40,15 @@ class Strand:
             RefusedError: what was found must not leave.
         """
         return self._checked(self.guard.close)
+
+    def stuck(self) -> NoReturn:
+        """What was just found stands in a name or an id, where nothing can be replaced.
+
+        Raises:
+            RefusedError: always.
+        """
+        found = self.guard.findings
+        self.withhold(irreplaceable(next(one for one in found if one.action == "redact"), found))
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 from governance.clock import Clock
+from governance.config.addresses import shown
 from governance.config.load import ConfigError, Reading, inspect
 from governance.config.models import Config, Listen
 from governance.config.secrets import SecretsError, open_secrets
@@ -129,7 +130,7 @@ def _providers(config: Config) -> Iterator[Finding]:
         yield Finding("providers", Health.NOTE, "none, so model calls are refused: add `providers`")
     for name, provider in config.providers.items():
         if provider.api_key or provider.auth == "none":
-            yield Finding(f"provider {name}", Health.WELL, f"{provider.wire} at {provider.base_url}")
+            yield Finding(f"provider {name}", Health.WELL, f"{provider.wire} at {shown(provider.base_url)}")
 
 
 def _servers(config: Config) -> Iterator[Finding]:
@@ -138,7 +139,7 @@ def _servers(config: Config) -> Iterator[Finding]:
     for name, server in config.mcp_servers.items():
         subject = f"server {name}"
         if server.url:
-            yield Finding(subject, Health.WELL, f"at {server.url.partition('?')[0]}")
+            yield Finding(subject, Health.WELL, f"at {shown(server.url)}")
         elif shutil.which(server.command, path=server.env.get("PATH", os.environ.get("PATH"))):
             yield Finding(subject, Health.WELL, f"runs `{server.command}`")
         else:

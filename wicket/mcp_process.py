@@ -72,7 +72,7 @@ async def open_front(runtime: Runtime, *, terms: Terms) -> AsyncGenerator[AsgiAp
         health = SqlHealth(runtime.store, runtime.clock)
 
         def look() -> list[Report]:
-            return told(servers, runtime.catalog.count)
+            return told(servers, runtime.catalog.offered.count)
 
         heart = Heartbeat(secrets.token_hex(8), health, runtime.clock, look)
         async with anyio.create_task_group() as tasks:

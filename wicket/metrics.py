@@ -1,10 +1,11 @@
 """`/metrics`: what a serving process counts, in the text format of Prometheus. Both processes have it.
 
 Nothing is measured here: the counts are integers of `pipeline/tally.py`, the health is that of the servers; both are
-read when somebody asks. The page is for the machine itself and for administrators: a label names servers and rules of
-the configuration, never content, keys or people.
+read when somebody asks. The page is for administrators and for who holds its own token, and for this machine where the
+configuration says so. A label names servers of the configuration, never content, keys or people.
 """
 
+import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import cast
@@ -84,26 +85,30 @@ class _Page:
         if scope["method"] not in ("GET", "HEAD"):
             return BadRequestError(405, "method", "only GET is answered here")
         headers = cast("Headers", scope["headers"])
+        settings = self._runtime.config.metrics
         sent = [value.decode("latin-1") for name, value in headers if name in (b"authorization", b"x-api-key")]
         if not sent:
-            return None if _is_local(scope, headers) else _STRANGER
+            return None if settings.local and _is_local(scope, headers) else _STRANGER
+        if len(sent) > 1:
+            return _STRANGER
         kind, _, token = sent[0].partition(" ")
+        token = token.strip() if kind.lower() == "bearer" else sent[0]
+        if settings.token and hmac.compare_digest(token.encode(), settings.token.encode()):
+            return None
         try:
-            key = self._runtime.identity.person(token.strip() if kind.lower() == "bearer" else sent[0])
+            key = self._runtime.identity.person(token)
         except UnknownKeyError:
             return _STRANGER
         except IdentityStaleError as error:
             return BadRequestError(503, "identity", str(error))
-        return None if len(sent) == 1 and key.grant.role is KeyRole.ADMIN else _STRANGER
+        return None if key.grant.role is KeyRole.ADMIN else _STRANGER
 
 
-_STRANGER = BadRequestError(
-    401, "unauthenticated", "metrics are for this machine, or for the token of an administrator as a bearer"
-)
+_STRANGER = BadRequestError(401, "unauthenticated", "send `metrics.token` or the token of an administrator as a bearer")
 
 
 def _is_local(scope: AsgiScope, headers: Headers) -> bool:
-    """Whether a request was made on this machine, by whoever sits at it and not through a proxy."""
+    """Whether a request was made on this machine, as far as can be told: a proxy need not say that it is one."""
     peer = cast("tuple[str, int] | None", scope.get("client"))
     host = next((value for name, value in headers if name == b"host"), b"").decode("latin-1")
     name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
@@ -149,7 +154,7 @@ def _servers(reports: Sequence[Report]) -> Iterator[Metric]:
         return
     state = GaugeMetricFamily("wicket_server_state", "1 for the state an MCP server is in.", labels=("server", "state"))
     failures = GaugeMetricFamily("wicket_server_failures", "Failures in a row up to now.", labels=("server",))
-    tools = GaugeMetricFamily("wicket_server_tools", "Tools that a server has listed.", labels=("server",))
+    tools = GaugeMetricFamily("wicket_server_tools", "Tools in the last listing of a server.", labels=("server",))
     starts = CounterMetricFamily("wicket_server_starts", "Starts and connections.", labels=("server",))
     restarts = CounterMetricFamily("wicket_server_restarts", "Starts after a failure.", labels=("server",))
     for one in reports:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from governance import jsontree
+from governance.catalog.offered import Offered
 from governance.exchange import nothing
 from governance.jsontree import Json, JsonObject
 
@@ -70,6 +71,8 @@ class Catalog:
     def __init__(self, store: DefinitionStore) -> None:
         self._store = store
         self._servers: dict[str, dict[str, Known]] = {}
+        self.offered = Offered()
+        """How many tools each server offers now, which may be fewer than it ever listed."""
 
     async def restore(self) -> None:
         """Take up what the store has kept."""
@@ -104,10 +107,6 @@ class Catalog:
         """The digest and the annotations of a tool; empty where its server never listed it."""
         known = self.seen(server, tool)
         return known.definition, known.annotations
-
-    def count(self, server: str) -> int:
-        """How many tools a server has ever listed."""
-        return len(self._servers.get(server, ()))
 
     def tools(self) -> Mapping[str, frozenset[str]]:
         """The names of the tools of each server that has listed any."""

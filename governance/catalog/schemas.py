@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 import jsonschema
-from anyio import Lock, to_thread
+from anyio import CapacityLimiter, Lock, to_thread
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError
 from jsonschema.protocols import Validator
@@ -35,6 +35,8 @@ MAX_PARTS = 2_000
 take many seconds. Schemas of tools in the wild have some hundred at most."""
 SMALL_BYTES = 2 * 1024
 """A larger schema is compiled in a thread: that takes up to a millisecond for each of its members."""
+COMPILED_AT_ONCE = 2
+"""Most large schemas that are compiled at the same time. A small one waits for none of them."""
 MAX_STEPS = 1_000_000
 """Most keywords that are looked at for one value, about a second's worth: a schema of a few hundred bytes can ask for
 2^100 of them."""
@@ -62,7 +64,9 @@ class Schemas:
 
     def __init__(self, most: int = MAX_KEPT) -> None:
         self._most = most
-        self._compiling = Lock()
+        self._compiling: dict[tuple[str, str, bool], Lock] = {}
+        """Of the schemas that are being compiled: many calls of one tool must not compile its schema as often."""
+        self._threads = CapacityLimiter(COMPILED_AT_ONCE)
         self._kept: OrderedDict[tuple[str, str, bool], Compiled | str] = OrderedDict()
 
     async def compiled(
@@ -82,8 +86,13 @@ class Schemas:
         key = (definition, part, strict)
         kept = self._kept.get(key)
         if kept is None:
-            async with self._compiling:  # one at a time: many calls of one tool must not compile its schema as often
-                kept = self._kept.get(key) or await self._make(key, dict(schema))
+            lock = self._compiling.setdefault(key, Lock())
+            try:
+                async with lock:
+                    kept = self._kept.get(key) or await self._make(key, dict(schema))
+            finally:
+                if not lock.locked():
+                    self._compiling.pop(key, None)
         self._kept.move_to_end(key)
         if isinstance(kept, str):
             raise UnusableSchemaError(kept)
@@ -93,7 +102,7 @@ class Schemas:
         definition, part, strict = key
         compile_ = partial(_compiled, schema, strict=strict)
         is_small = len(jsontree.dump(schema)) <= SMALL_BYTES
-        made = compile_() if is_small else await to_thread.run_sync(compile_)
+        made = compile_() if is_small else await to_thread.run_sync(compile_, limiter=self._threads)
         if isinstance(made, str):
             log.warning("the `%s` of definition %s cannot be used: %s", part, definition[:12], made)
         self._kept[key] = made

@@ -12,6 +12,12 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def shown(url: str) -> str:
+    """An address as it may be shown: its host. A secret may be part of the path as well as of the query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def bad_address(url: str) -> str:
     """What is wrong with an HTTP address, or nothing."""
     try:

@@ -16,6 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME_MEND = "use up to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
 _ADDRESS_MEND = "write `https://HOST/PATH`"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]")
+_SHORTEST_TOKEN = 32
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 
 
@@ -83,6 +84,8 @@ def _fronts(config: Config) -> Iterator[Complaint]:
 def _rest(config: Config) -> Iterator[Complaint]:
     if not config.database.startswith(_DATABASES):
         yield ("database",), "must be `sqlite:///PATH` or `postgresql://...`", "leave it out for SQLite in `state`"
+    if 0 < len(config.metrics.token) < _SHORTEST_TOKEN:
+        yield ("metrics", "token"), "is too short to be secret", "write 32 random characters or more into it"
     for index, budget in enumerate(config.budgets):
         if budget.usd is None and budget.tokens is None and budget.calls is None:
             yield ("budgets", index), "sets no ceiling", "add `usd`, `tokens` or `calls`"

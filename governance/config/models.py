@@ -35,7 +35,12 @@ class Limits(Section):
         default=60, gt=0, description="Longest time a request may take to arrive, its body included; longer is 408."
     )
     upstream_seconds: float = Field(default=600, gt=0, description="Longest silence of an upstream.")
-    connect_seconds: float = Field(default=10, gt=0, description="Longest wait for an upstream connection.")
+    connect_seconds: float = Field(
+        default=10,
+        gt=0,
+        description="Longest wait for an upstream connection. An MCP server on a pipe that says nothing of its "
+        "revision for so long is asked in the older way too.",
+    )
 
 
 class Provider(Section):
@@ -243,6 +248,21 @@ class Audit(Section):
     )
 
 
+class Metrics(Section):
+    """Who may read `/metrics`, besides an administrator with their token."""
+
+    token: str = Field(
+        default="",
+        repr=False,
+        description="A token that opens `/metrics` and nothing else: `${ENV}` or `file:PATH`, 32 characters or more.",
+    )
+    local: bool = Field(
+        default=False,
+        description="Let whoever asks from this machine in without a token. Not where a proxy on this machine passes "
+        "`/metrics` on: it may look like the machine itself.",
+    )
+
+
 class Config(Section):
     """The whole of `wicket.yaml`."""
 
@@ -275,4 +295,5 @@ class Config(Section):
     )
     approvals: Approvals = Approvals()
     audit: Audit = Audit()
+    metrics: Metrics = Metrics()
     limits: Limits = Limits()

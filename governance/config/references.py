@@ -24,6 +24,7 @@ FROM_FILE: tuple[Place, ...] = (
     ("mcpServers", "*", "headers", "*"),
     ("mcpServers", "*", "auth", "client_secret"),
     ("approvals", "webhooks", "*", "secret"),
+    ("metrics", "token"),
 )
 """Settings that may say `file:PATH`. Not the environment of a server: there `file:` begins ordinary values."""
 
@@ -32,6 +33,7 @@ NEVER_LITERAL: tuple[Place, ...] = (
     ("providers", "*", "api_key"),
     ("mcpServers", "*", "auth", "client_secret"),
     ("approvals", "webhooks", "*", "secret"),
+    ("metrics", "token"),
 )
 """Settings that must not stand in the file itself, because the file is shared and committed."""
 

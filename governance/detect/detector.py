@@ -14,7 +14,8 @@ from governance.detect.engine import Choice, Engine, Fired, Gate, characters, op
 from governance.detect.families import all_families
 from governance.detect.reading import Applicable, Reading
 from governance.detect.rule import SEPARATOR, Rule
-from governance.detect.views import ESCAPE_GATES, RUN_GATES, Span, View, encoded, plain, plain_text
+from governance.detect.runs import RUN_GATES
+from governance.detect.views import ESCAPE_GATES, Span, View, encoded, plain, plain_text
 from governance.exchange import Role, Segment
 from governance.verdict import Finding
 

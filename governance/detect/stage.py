@@ -121,10 +121,15 @@ def _verdict(findings: Sequence[Finding]) -> Verdict:
     wanted = [one for one in findings if one.action == "redact"]
     stuck = next((one for one in wanted if one.fixed), None)
     if stuck is not None:
-        reason = f"found `{stuck.kind}` in a name, where it cannot be replaced: use another name"
-        return Verdict(Decision.DENY, by=NAME, rule=stuck.rule, reason=reason, findings=tuple(findings))
+        return irreplaceable(stuck, findings)
     edits = tuple(Edit(one.pointer, one.start, one.end, replacement(one.kind)) for one in wanted)
     return replace(summary(findings), edits=edits)
+
+
+def irreplaceable(stuck: Finding, findings: Sequence[Finding]) -> Verdict:
+    """The verdict where one of the findings would have to be replaced and cannot be."""
+    reason = f"found `{stuck.kind}` in a name, where it cannot be replaced: use another name"
+    return Verdict(Decision.DENY, by=NAME, rule=stuck.rule, reason=reason, findings=tuple(findings))
 
 
 def _editable(pointers: AbstractSet[str], segments: Sequence[Segment], body: Body) -> frozenset[int]:

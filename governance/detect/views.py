@@ -7,16 +7,18 @@ belongs to the whole run. Pure functions of the text; what is looked for is not 
 
 # ruff: noqa: RUF001 - look-alike characters are what this file is about
 
-import base64
 import html
 import re
 import unicodedata
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
-from governance.detect.stretches import STRETCH, between_escapes
+from governance.detect.runs import RUNS, find_runs
+from governance.detect.stretches import between_escapes
 
 ESCAPE_GATES = (
     r"%[0-7][0-9a-fA-F]",
@@ -25,14 +27,6 @@ ESCAPE_GATES = (
     r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]",
 )
 """Prefilter patterns of a text with escapes: where none matches, only what is not ASCII can read otherwise."""
-
-# Base64 of ASCII text has a shape of its own: the high bit of each byte is 0, so in each group of four the first three
-# characters come from half of the alphabet only, and `+` and `/` stand last if anywhere. Paths, identifiers, hashes
-# and media therefore hardly ever look like it.
-_QUAD = r"[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
-_BYTE = r"(?:2[0-9a-fA-F]|[3-6][0-9a-fA-F]|7[0-9a-eA-E]|0[9adAD])"
-RUN_GATES = (rf"(?:{_QUAD}){{5}}", rf"{_BYTE}{{12}}")
-"""Prefilter patterns of a text that holds encoded text."""
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
@@ -47,10 +41,13 @@ _ODD_PATTERN = (
     r"%[0-7][0-9a-fA-F]|&#\d{1,7};?|&#[xX][0-9a-fA-F]{1,6};?|&[a-zA-Z]{2,8};"
     r"|\\u[0-9a-fA-F]{4}|\\x[0-7][0-9a-fA-F]|\\/|\\[nrt](?=[A-Za-z0-9_+(\\-])|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|[^\x00-\x7f]"
 )
-_ODD = re.compile(_ODD_PATTERN)
-_ODD_RUNS = re.compile(_ODD_PATTERN + "+")
-_FOREIGN = re.compile(r"[^\x00-\x7f]")
-_FOREIGN_RUNS = re.compile(r"[^\x00-\x7f]+")
+# With a group around all of it, `split` gives what stands between and what is odd, by turns.
+_ODD = re.compile(f"({_ODD_PATTERN})")
+_ODD_RUNS = re.compile(f"({_ODD_PATTERN}+)")
+_FOREIGN = re.compile(r"([^\x00-\x7f])")
+_FOREIGN_RUNS = re.compile(r"([^\x00-\x7f]+)")
+MOST_READINGS = 65_536
+"""So many escapes are remembered with their meaning: a number can be written with any number of zeros before it."""
 _RUN_REST = re.compile(r"[A-Za-z0-9+/_-]{0,4096}={0,2}")
 _RUN_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _RUN_MARGIN = 4096
@@ -125,89 +122,64 @@ class _FoldedCodes(dict[int, str]):
         return folded
 
 
+class _Readings(dict[str, str]):
+    """What escapes and foreign runs stand for, so that a text full of them costs a look-up for each."""
+
+    def __missing__(self, odd: str) -> str:
+        if len(odd) > 1 and odd[0] >= "\x80":
+            return odd.translate(_FOLDED_CODES)  # somebody's words, which are not to be remembered
+        meant = _read(odd)
+        if len(self) < MOST_READINGS:
+            self[odd] = meant
+        return meant
+
+
 _FOLDED = _Folded()
 _FOLDED_CODES = _FoldedCodes()
+READINGS = _Readings()
 
 
 def plain_text(text: str, *, escapes: bool = True) -> str:
     """The plain reading of a text, without a map back: for a first look. Without `escapes` there are none in it."""
-    runs = _ODD_RUNS if escapes else _FOREIGN_RUNS
-    if len(text) <= 2 * STRETCH:
-        return runs.sub(_read_run, text)
-    return "".join([runs.sub(_read_run, text[start:end]) for start, end in between_escapes(text)])
-
-
-def _read_run(odd: re.Match[str]) -> str:
-    run = odd[0]
-    return run.translate(_FOLDED_CODES) if run[0] >= "\x80" else _read(run)
+    pieces = _pieces(_ODD_RUNS if escapes else _FOREIGN_RUNS, text)
+    return "".join(["".join(meant) for _, meant in pieces])
 
 
 def plain(text: str, *, escapes: bool = True) -> View | None:
     """The plain reading of a text with its map back, or nothing if it reads as it is written."""
-    pieces: list[str] = []
-    starts: list[int] = []
-    """View offset at which each piece starts."""
-    raws: list[Span] = []
-    """For each piece where it came from; a piece as long as its origin maps character by character."""
-    done = length = 0
-    for odd in _finds(_ODD if escapes else _FOREIGN, text):
-        meant = _read(odd[0])
-        if meant == odd[0]:
-            continue
-        for piece, start, end in ((text[done : odd.start()], done, odd.start()), (meant, odd.start(), odd.end())):
-            if piece:
-                pieces.append(piece)
-                starts.append(length)
-                raws.append(Span(start, end))
-                length += len(piece)
-        done = odd.end()
-    if not done:
+    out: list[str] = []
+    ends, raw_ends = array("q"), array("q")
+    """Where each piece ends in the view, and in the text; one as long in both maps character by character."""
+    length = raw_length = 0
+    for raw, meant in _pieces(_ODD if escapes else _FOREIGN, text):
+        out.append("".join(meant))
+        ends.extend(accumulate(map(len, meant[1:]), initial=length + len(meant[0])))
+        raw_ends.extend(accumulate(map(len, raw[1:]), initial=raw_length + len(raw[0])))
+        length, raw_length = ends[-1], raw_ends[-1]
+    reading = "".join(out)
+    if reading == text:
         return None
-    pieces.append(text[done:])
-    starts.append(length)
-    raws.append(Span(done, len(text)))
 
     def origin(start: int, end: int) -> Span:
         return Span(_raw_offset(start).start, _raw_offset(end - 1).end)
 
     def _raw_offset(offset: int) -> Span:
-        index = bisect_right(starts, offset) - 1
-        raw, inside = raws[index], offset - starts[index]
-        if len(pieces[index]) == raw.end - raw.start:
-            return Span(raw.start + inside, raw.start + inside + 1)
-        return raw
+        index = bisect_right(ends, offset)
+        start, raw_start = (ends[index - 1], raw_ends[index - 1]) if index else (0, 0)
+        if raw_ends[index] - raw_start == ends[index] - start:
+            return Span(raw_start + offset - start, raw_start + offset - start + 1)
+        return Span(raw_start, raw_ends[index])
 
-    return View("plain", "".join(pieces), origin)
+    return View("plain", reading, origin)
 
 
-def _finds(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[tuple[list[str], list[str]]]:
+    """A text, stretch by stretch, in pieces as they are written and as they read."""
     for start, end in between_escapes(text):
-        yield from pattern.finditer(text, start, end)
-
-
-class _Run(NamedTuple):
-    name: str
-    pattern: re.Pattern[str]
-    least: int
-    """How many characters the run's gate matches."""
-    decode: Callable[[str], str]
-
-
-def _from_base64(run: str) -> str:
-    whole = run[: len(run) // 4 * 4]
-    rest = run[len(whole) :]
-    padded = whole + (rest + "=" * (4 - len(rest)) if len(rest) > 1 else "")
-    return base64.b64decode(padded.replace("-", "+").replace("_", "/")).decode("ascii", "ignore")
-
-
-def _from_hex(run: str) -> str:
-    return bytes.fromhex(run).decode("ascii", "ignore")
-
-
-_RUNS = (
-    _Run("base64", re.compile(rf"(?:{_QUAD}){{5,}}[A-Za-z0-9+/_-]{{0,3}}"), 20, _from_base64),
-    _Run("hex", re.compile(rf"{_BYTE}{{12,}}"), 24, _from_hex),
-)
+        raw = pattern.split(text[start:end])
+        meant = raw.copy()
+        meant[1::2] = map(READINGS.__getitem__, raw[1::2])
+        yield raw, meant
 
 
 def encoded(text: str, ends: Sequence[Sequence[int] | None] = ((), ())) -> Iterator[View]:
@@ -216,23 +188,13 @@ def encoded(text: str, ends: Sequence[Sequence[int] | None] = ((), ())) -> Itera
     `ends` are the offsets at which matches of each of `RUN_GATES` end: nothing where there are none, and an empty
     sequence where they are not known.
     """
-    for run, known in zip(_RUNS, ends, strict=True):
+    for run, known in zip(RUNS, ends, strict=True):
         if known is None:
             continue
-        for match in _matches(run, text, known) if known else run.pattern.finditer(text):
-            meant = plain_text(run.decode(match[0])).replace("\x00", " ")
-            span = _whole_run(text, match.start(), match.end())
+        for start, end in find_runs(run, text, known):
+            meant = plain_text(run.decoded(text, start, end)).replace("\x00", " ")
+            span = _whole_run(text, start, end)
             yield View(run.name, meant, lambda _start, _end, span=span: span)
-
-
-def _matches(run: _Run, text: str, ends: Sequence[int]) -> Iterator[re.Match[str]]:
-    """What `finditer` would find: as a gate's matches are all equally long, their ends say where runs start."""
-    done = 0
-    for end in sorted(ends):
-        match = run.pattern.match(text, end - run.least) if end - run.least >= done else None
-        if match:
-            done = match.end()
-            yield match
 
 
 def _whole_run(text: str, start: int, end: int) -> Span:

@@ -39,7 +39,7 @@ class Report:
     """How it failed last, in our own words, even where it is well again."""
     last_error_at: str = ""
     tools: int = 0
-    """How many tools it has ever listed."""
+    """How many tools stood in its last listing that came to an end; 0 before the first one."""
     seen_at: str = ""
     """When the process said so last."""
 

@@ -149,7 +149,7 @@ class BridgedServer:
             if self.inner.transport == "http":
                 await self._ask(principal)
             else:
-                modern = await probe.link_is_modern(link, self._means.limits.connect_seconds, silent=False)
+                modern = await probe.link_is_modern(link, self._means.limits.connect_seconds)
                 self._remember(modern=modern)
             self._is_legacy = False if self._is_modern else None
         return bool(self._is_modern)
@@ -205,7 +205,7 @@ class BridgedServer:
             raise UpstreamUnreachableError(f"server `{self.name}` cannot be used: {_UNSHARABLE}")
 
     async def _ask(self, principal: Principal) -> None:
-        self._remember(modern=await probe.is_modern(self.inner, principal, self._means.limits.connect_seconds))
+        self._remember(modern=await probe.is_modern(self.inner, principal, self._means.limits))
 
     def _remember(self, *, modern: bool) -> None:
         self._is_modern = modern

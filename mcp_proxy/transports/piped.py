@@ -17,6 +17,7 @@ from mcp_proxy.message import MalformedMessageError, Message, RequestId
 from mcp_proxy.sdk import PROTOCOL_VERSION_META_KEY
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.switchboard import CANCELLED, Call, Switchboard
+from pipeline.reading import read_apart
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +146,18 @@ class PipedLink:
     def receive(self, raw: bytes) -> None:
         """The server sent this. What is no message is dropped, and the call that it should have answered fails."""
         try:
-            message = Message.parse_upstream(raw)
+            self._arrived(Message.parse_upstream(raw))
         except MalformedMessageError as error:
             self._blame(raw, error)
-            return
+
+    async def take(self, raw: bytes) -> None:
+        """As `receive`, for a transport that can wait until a large message is read."""
+        try:
+            self._arrived(await read_apart(Message.parse_upstream, raw))
+        except MalformedMessageError as error:
+            self._blame(raw, error)
+
+    def _arrived(self, message: Message) -> None:
         told = self._board.arrive(message)
         if told is not None:
             self._post(told)

@@ -26,6 +26,7 @@ from mcp_proxy.link import NO_HEADERS, Era, Event, Link, LinkLostError, Server, 
 from mcp_proxy.message import MalformedMessageError, Message, result_of
 from mcp_proxy.sdk import PROTOCOL_VERSION_META_KEY, inbound
 from mcp_proxy.transports.stdio import StdioServer
+from pipeline.reading import read_apart
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class PipedClient:
     async def take(self, raw: bytes) -> None:
         """Take one message of the client; it is carried while the next is read. A bad one is answered and recorded."""
         try:
-            message = Message.parse(raw)
+            message = await read_apart(Message.parse, raw)
         except MalformedMessageError as error:
             await self.refuse(error)
             return

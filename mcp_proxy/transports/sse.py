@@ -148,7 +148,7 @@ class SseServer(Watched):
         try:
             async for event in stream:
                 if event.data and event.event in _MESSAGE:
-                    link.receive(event.data)
+                    await link.take(event.data)
             how = "it ended its stream"
         except StreamError as error:
             how = str(error)
@@ -209,6 +209,19 @@ class Stream:
         Raises:
             StreamError: it is not the stream of such a server.
         """
+        stream = await cls.get(carrier, principal, url, headers, max_bytes)
+        await stream.greet(url)
+        return stream
+
+    @classmethod
+    async def get(
+        cls, carrier: Carrier, principal: Principal, url: str, headers: Mapping[str, str], max_bytes: int
+    ) -> "Stream":
+        """GET the stream; `greet` must follow.
+
+        Raises:
+            StreamError: no connection could be made.
+        """
         try:
             response = await carrier.request(
                 principal,
@@ -219,13 +232,19 @@ class Stream:
             )
         except (aiohttp.ClientError, OSError):
             raise StreamError("no connection could be made") from None
-        stream = cls(response, max_bytes)
+        return cls(response, max_bytes)
+
+    async def greet(self, url: str) -> None:
+        """Wait for the first event; closes the stream where it does not come.
+
+        Raises:
+            StreamError: it is not the stream of such a server.
+        """
         try:
-            stream.endpoint = await stream._first(url)
+            self.endpoint = await self._first(url)
         except BaseException:
-            stream.close()
+            self.close()
             raise
-        return stream
 
     def __aiter__(self) -> "Stream":
         return self

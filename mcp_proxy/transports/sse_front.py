@@ -22,6 +22,7 @@ from mcp_proxy.message import MalformedMessageError, Message
 from mcp_proxy.transports.piped_front import Pipe, PipedClient, open_client
 from mcp_proxy.transports.streamable_http_front import Incoming
 from pipeline.border import BadRequestError, Receive, Send, read_body
+from pipeline.reading import read_apart
 
 KEEP_ALIVE_SECONDS = 15.0
 MOST = 10_000
@@ -115,8 +116,9 @@ class SseFront:
         session = given[0] if len(given) == 1 else ""
         self._seat(session, incoming)
         body = await read_body(incoming.scope, incoming.receive, limit=self._limits.body_bytes)
+        message = await read_apart(Message.parse, body)
         seat = self._seat(session, incoming)  # again: its stream may have ended while the body came
-        await seat.client.carry(Message.parse(body))
+        await seat.client.carry(message)
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(_ACCEPTED))]
         await incoming.send({"type": "http.response.start", "status": 202, "headers": headers})
         await incoming.send({"type": "http.response.body", "body": _ACCEPTED})

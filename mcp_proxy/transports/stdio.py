@@ -367,9 +367,9 @@ class SharedLink:
         """There is no such stream in the modern era; see `Link.listen`."""
         return await (await self._shared.running()).listen(headers)
 
-    def retire(self) -> None:
+    def retire(self, why: str) -> None:
         """The child turned out to be of no use; it ends."""
-        self._shared.retire("it does not speak the modern revision")
+        self._shared.retire(why)
 
     async def close(self) -> None:
         """Give the share back; see `Link.close`."""

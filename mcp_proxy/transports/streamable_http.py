@@ -30,6 +30,7 @@ from mcp_proxy.link import (
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
 from mcp_proxy.pulse import Pulse, Watched
 from mcp_proxy.transports.piped import Nothing, One
+from pipeline.reading import read_apart
 
 SESSION = "mcp-session-id"
 END_TO_END: Mapping[Era, tuple[frozenset[str], tuple[str, ...]]] = {
@@ -275,7 +276,7 @@ class HttpReply:
         body = await self._body()
         await self.aclose()
         if kind == "application/json" and body.strip() and (wanted or self.status >= 400):
-            self.events = One(_parse(body))
+            self.events = One(await _parse(body))
         elif wanted:
             raise UpstreamError(f"the server answered HTTP {self.status} without a message")
 
@@ -346,39 +347,43 @@ class _Stream:
         self._request_id = request_id
         self._limit = limit
         self._parser = SseParser(limit)
-        self._ready: deque[Event] = deque()
+        self._blocks: deque[SseEvent] = deque()
+        """What came and is not read yet. A reader that is woken meanwhile loses nothing."""
         self._ended = False
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        while not self._ready:
+        event: Event | None = None
+        while event is None:
+            if self._blocks:
+                event = await _event(self._blocks[0])
+                self._blocks.popleft()
+                continue
             if self._ended:
                 raise StopAsyncIteration
             chunk = await self._reply.chunk()
             self._ended = not chunk
             try:
-                blocks = self._parser.feed(chunk) if chunk else self._parser.close()
+                self._blocks.extend(self._parser.feed(chunk) if chunk else self._parser.close())
             except EventTooLargeError:
                 raise _too_large(self._limit) from None
-            self._ready.extend(event for block in blocks if (event := _event(block)))
-        event = self._ready.popleft()
         if self._request_id is not None and event.message is not None:
             self._reply.answered |= event.message.is_response and event.message.id == self._request_id
         return event
 
 
-def _event(block: SseEvent) -> Event | None:
-    message = _parse(block.data) if block.data else None
+async def _event(block: SseEvent) -> Event | None:
+    message = await _parse(block.data) if block.data else None
     if message is None and block.id is None and block.retry is None:
         return None
     return Event(message, block.id, block.retry)
 
 
-def _parse(raw: bytes) -> Message:
+async def _parse(raw: bytes) -> Message:
     try:
-        return Message.parse_upstream(raw)
+        return await read_apart(Message.parse_upstream, raw)
     except MalformedMessageError as error:
         raise UpstreamError(f"the server sent a malformed message: {error}") from None
 

@@ -26,6 +26,7 @@ from mcp_proxy.message import Message
 from mcp_proxy.transports.streamable_http_outlet import HttpOutlet
 from mcp_proxy.transports.streamable_http_sessions import Session, Sessions
 from pipeline.border import AsgiScope, BadRequestError, Receive, Send, read_body
+from pipeline.reading import read_apart
 
 SESSION = "mcp-session-id"
 _BEAT_SECONDS = 0.25
@@ -87,7 +88,7 @@ class HttpFront:
         if verb == "POST":
             _check_accept(incoming.headers, _JSON, _STREAM)
             body = await read_body(incoming.scope, incoming.receive, limit=self._limits.body_bytes)
-            message = Message.parse(body)
+            message = await read_apart(Message.parse, body)
             if era is Era.MODERN:
                 await self._modern(incoming, message)
             else:

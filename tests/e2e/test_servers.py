@@ -34,9 +34,9 @@ async def seen(stack: Stack, name: str) -> dict[str, Any]:
     return next(one for one in servers if one["server"] == name)
 
 
-async def metrics(url: str) -> dict[tuple[str, str], float]:
+async def metrics(stack: Stack, url: str) -> dict[tuple[str, str], float]:
     """What a process counts, by name and labels."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {stack.admin}"}) as http:
         answer = await http.get(f"{url}/metrics")
     assert answer.status_code == 200
     families = text_string_to_metric_families(answer.text)
@@ -87,17 +87,17 @@ async def test_a_call_that_its_server_died_over_is_an_error_an_unknown_outcome_a
     assert told["subject"] == "server crashing"
     assert "last error" in told["text"]
     assert told["server"]["last_error"] == "it exited with 7"
-    found = await metrics(stack.mcp)
+    found = await metrics(stack, stack.mcp)
     assert found["wicket_server_restarts_total", "server=crashing"] == 1
     assert found["wicket_server_state", "server=crashing,state=ready"] == 1
     assert found["wicket_exchange_endings_total", "action=tool.call,status=unknown"] == 1
     assert found["wicket_added_seconds_count", ""] > 0
-    assert not any(name.startswith("wicket_server") for name, _ in await metrics(stack.gateway))
+    assert not any(name.startswith("wicket_server") for name, _ in await metrics(stack, stack.gateway))
 
 
 async def test_nothing_that_arrives_names_a_command(stack: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    before = await metrics(stack.mcp)
+    before = await metrics(stack, stack.mcp)
     words = {"command": "/usr/bin/touch", "args": [str(mark)], "url": "http://127.0.0.1:9/", "env": {"A": "b"}}
     line = f"/usr/bin/touch {mark}"
     headers = {
@@ -129,6 +129,6 @@ async def test_nothing_that_arrives_names_a_command(stack: Stack, tmp_path: Path
                 posted = await http.post(f"{stack.gateway}{path}", headers=bearer, params=query, **cast("Any", kind))
                 assert posted.status_code in (403, 404, 405)
     assert not mark.exists()
-    after = await metrics(stack.mcp)
+    after = await metrics(stack, stack.mcp)
     names = {labels for name, labels in after if name == "wicket_server_starts_total"}
     assert names == {labels for name, labels in before if name == "wicket_server_starts_total"}

@@ -10,7 +10,7 @@ import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NoReturn
 
 import anyio
 import uvicorn
@@ -25,7 +25,7 @@ from governance.config.models import Config
 from governance.exchange import Body, Exchange, Principal, Role
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.stage import Outcome, RefusedError
-from governance.verdict import Edit, Verdict
+from governance.verdict import Decision, Edit, Verdict
 from pipeline.border import AsgiApp
 
 KEY = "wk_the_key_of_the_client"
@@ -46,6 +46,9 @@ class SsnStrand:
         cut = kept.start() if kept else len(text)
         self._held = text[cut:]
         return text[:cut]
+
+    def stuck(self) -> NoReturn:
+        raise RefusedError(Verdict(Decision.DENY, by="detect", rule="pii.ssn", reason="in a name"), "")
 
     def close(self) -> str:
         rest, self._held = SSN.sub(MASK, self._held), ""

@@ -228,6 +228,19 @@ async def test_the_providers_key_is_taken_out_however_json_escapes_it(
     assert answer.json()["error"]["message"] == "key [provider key] is over quota"
 
 
+async def test_no_request_is_sent_into_a_connection_that_a_server_may_be_closing(
+    house: House, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many a server closes a connection that was idle for 5 seconds; what is sent into that moment is lost."""
+    now = [1000.0]
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now[0])
+    provider.answers(CHAT_ANSWER)
+    for seconds, connections in ((0, 1), (3.5, 1), (4.5, 2), (1, 2)):
+        now[0] += seconds
+        assert (await post(house, CHAT)).status_code == 200
+        assert provider.connections == connections
+
+
 async def test_a_provider_that_cannot_be_reached_is_a_502(house: House, provider: Provider) -> None:
     async def play(request: Received, wire: Wire) -> None:
         await wire.cut()

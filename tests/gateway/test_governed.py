@@ -119,6 +119,20 @@ async def test_a_number_cut_across_chunks_is_redacted_in_both_wires(governed: Go
     assert block.text.startswith("the ssn is [")
 
 
+async def test_what_is_found_in_an_id_of_a_stream_refuses_it_by_its_rule(
+    governed: Governed, provider: Provider
+) -> None:
+    chunk = chat_chunk({"content": "words"}).replace(b"chatcmpl-1", b"ssn 536-22-8726")
+    provider.streams(chunk, *chat_stream())
+    async with governed.openai() as client:
+        stream = await client.chat.completions.create(model="gpt-4o", messages=[], stream=True)
+        with pytest.raises(openai.APIError, match=r"refused by rule `pii.ssn`: found `pii.ssn` in a name"):
+            _ = [chunk async for chunk in stream]
+    ended = await governed.one("exchange.withheld")
+    assert (ended["status"], ended["decided_by"], ended["rule"]) == ("refused", "detect", "pii.ssn")
+    assert ended["classification"] == ["pii.ssn"]
+
+
 async def test_dangerous_arguments_are_found_in_a_stream_too(governed: Governed, provider: Provider) -> None:
     call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "sh", "arguments": '{"c":"rm -rf'}}
     rest = {"index": 0, "function": {"arguments": ' /"}'}}

@@ -1,7 +1,7 @@
 """Streams on their way: bytes in, bytes out."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import pytest
@@ -28,6 +28,9 @@ class Open:
 
     def close(self) -> str:
         return ""
+
+    def stuck(self) -> NoReturn:
+        raise AssertionError("nothing is ever found")
 
 
 def relay(dialect: Dialect, strand: type[Strand] = Open, *, adds_usage: bool = False) -> StreamRelay:

@@ -5,9 +5,9 @@ import pytest
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.dialect import Asked, Dialect
-from gateway.errors import UpstreamError
 from gateway.relay import Strand, StreamRelay
 from governance.exchange import Body, Role
+from governance.stage import RefusedError
 from tests.gateway.house import SsnStrand
 from tests.gateway.samples import CHAT_DONE, chat_chunk, message_event
 from tests.gateway.test_relay import Open, data, relay, through
@@ -125,7 +125,7 @@ FIXED = {
 
 @pytest.mark.parametrize(("dialect", "event"), FIXED.values(), ids=FIXED)
 def test_what_cannot_be_replaced_ends_the_stream(dialect: Dialect, event: bytes) -> None:
-    with pytest.raises(UpstreamError):
+    with pytest.raises(RefusedError, match="in a name"):
         relay(dialect, SsnStrand).feed(event.replace(b"event: 123-45-6789\n", b""))
 
 
@@ -152,5 +152,5 @@ def test_probabilities_that_say_something_else_are_dropped(token: object) -> Non
 
 
 def test_a_token_that_could_have_stood_there_is_judged() -> None:
-    with pytest.raises(UpstreamError):
+    with pytest.raises(RefusedError, match="in a name"):
         relay(OPENAI, SsnStrand).feed(probable([{"token": "hi", "top_logprobs": [{"token": SSN}]}], "hi"))

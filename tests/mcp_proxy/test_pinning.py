@@ -313,3 +313,23 @@ async def test_two_definitions_that_only_python_calls_equal_are_two(tmp_path: Pa
     async with staged(tmp_path) as stage:
         stage.lists({**READ, "annotations": {"destructiveHint": 1}}, {**READ, "annotations": {"destructiveHint": True}})
         assert await stage.seen() == []
+
+
+async def test_the_number_of_tools_that_a_server_offers_falls_when_it_lists_fewer(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        offered = stage.world.runtime.catalog.offered
+        stage.answers("tools/list", {"tools": [READ], "nextCursor": "1"}, {"tools": [WRITE]})
+        await stage.seen()
+        assert offered.count("files") == 0
+        await stage.client.call("tools/list", {"cursor": "1"})
+        assert offered.count("files") == 2
+        stage.lists(READ)
+        await stage.seen()
+        assert offered.count("files") == 1
+
+
+async def test_a_listing_of_our_own_is_counted_as_well(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.answers("tools/list", {"tools": [READ], "nextCursor": "1"}, {"tools": [WRITE]})
+        assert await stage.text("write") == "done"
+        assert stage.world.runtime.catalog.offered.count("files") == 2

@@ -23,6 +23,7 @@ from mcp_proxy.servers import AnyHttpServer, open_servers, reports
 from mcp_proxy.transports.sse import SseServer
 from mcp_proxy.transports.stdio import StdioServer
 from mcp_proxy.transports.streamable_http import HttpServer
+from pipeline.border import AsgiScope, Receive, Send
 from tests.mcp_proxy.harness import OpenGate, OpenKills, SeenTools, TwoKeys, serving
 from tests.mcp_proxy.transports.stage_props import ANN, PLAIN_SERVER
 
@@ -167,3 +168,31 @@ async def test_the_configuration_chooses_the_transport() -> None:
         }
         assert {one.name: one.condition.health for one in reports(servers)} == dict.fromkeys(servers, Health.UNKNOWN)
     assert {one.condition.health for one in reports(servers)} == {Health.STOPPED}
+
+
+async def test_an_old_server_that_is_only_slow_is_still_found_out() -> None:
+    """What is found out is never asked again, so a server that needs longer than a connection must not be mistaken."""
+    slow = {"POST", "GET"}
+
+    async def app(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method in slow:
+            slow.discard(method)
+            with anyio.move_on_after(0.6):
+                await anyio.sleep_forever()
+        stream = method == "GET"
+        headers = [(b"content-type", b"text/event-stream" if stream else b"text/plain")]
+        await send({"type": "http.response.start", "status": 200 if stream else 405, "headers": headers})
+        body = b"event: endpoint\ndata: /messages\n\n" if stream else b""
+        await send({"type": "http.response.body", "body": body, "more_body": stream})
+        while stream and (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(app) as url:
+        entries = {"old": {"url": f"{url}/sse"}}
+        config = Config.model_validate({"mcpServers": entries, "limits": {"connect_seconds": 0.3}})
+        async with open_servers(config, SystemClock(), lambda: 0.0) as servers:
+            link = await servers["old"].inner.open(ANN, Era.LEGACY)
+            assert servers["old"].transport == "sse"
+            await link.close()
+    assert not slow

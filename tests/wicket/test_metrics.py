@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,9 +13,11 @@ from governance.audit.event import AuditError, Draft, Tag
 from governance.clock import SystemClock
 from governance.exchange import Body, Exchange
 from governance.health.report import Report
+from governance.identity.directory import UnknownKeyError
 from governance.identity.keys import Grant, KeyRole, mint
 from governance.jsontree import JsonObject
 from governance.stage import RefusedError
+from governance.store import Work
 from mcp_proxy.errors import render
 from pipeline.border import AsgiScope, BadRequestError, Receive, Send
 from tests.mcp_proxy.harness import serving
@@ -30,11 +33,14 @@ RULES: JsonObject = {
     ],
 }
 FILES = Report("files", transport="stdio", state="failing", starts=3, restarts=2, failures=1, tools=7)
+LOCAL: JsonObject = {"local": True}
 Numbers = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @contextlib.asynccontextmanager
-async def metered(folder: Path, refused: list[BadRequestError] | None = None) -> AsyncGenerator[tuple[World, str]]:
+async def metered(
+    folder: Path, refused: list[BadRequestError] | None = None, metrics: JsonObject = LOCAL
+) -> AsyncGenerator[tuple[World, str]]:
     """A world whose front answers nothing but `/metrics`, on a port of its own."""
 
     async def front(scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -45,7 +51,7 @@ async def metered(folder: Path, refused: list[BadRequestError] | None = None) ->
         if refused is not None:
             refused.append(problem)
 
-    settings: JsonObject = {"approvals": {"wait_seconds": 0}}
+    settings: JsonObject = {"approvals": {"wait_seconds": 0}, "metrics": metrics}
     async with open_world(f"sqlite:///{folder}/wicket.db", folder, SystemClock(), RULES, **settings) as world:
         app = with_metrics(front, world.runtime, render, record, lambda: [FILES])
         async with serving(app) as url:
@@ -102,6 +108,27 @@ async def test_what_was_decided_and_how_it_ended_is_counted(tmp_path: Path) -> N
     assert "canary" not in answer.text
 
 
+async def test_a_call_whose_client_leaves_while_its_decision_is_written_is_counted_once(tmp_path: Path) -> None:
+    async with metered(tmp_path) as (world, url):
+        with anyio.CancelScope() as scope:
+            call = world.call("read")
+            sign = world.runtime.roll.sign
+
+            def leave(exchange: Exchange) -> Work[None] | None:
+                scope.cancel()
+                return sign(exchange)
+
+            world.runtime.roll.sign = leave  # pyright: ignore[reportAttributeAccessIssue] - for the moment of writing
+            await through(world, call)
+        assert scope.cancelled_caught
+        found = numbers((await scrape(url)).text)
+    decided = {
+        dict(labels)["decision"]: count for (name, labels), count in found.items() if name == "wicket_exchanges_total"
+    }
+    assert decided == {"allow": 1}
+    assert found[labelled("wicket_exchange_endings_total", action="tool.call", status="cancelled")] == 1
+
+
 async def test_the_health_of_servers_is_told(tmp_path: Path) -> None:
     async with metered(tmp_path) as (_, url):
         found = numbers((await scrape(url)).text)
@@ -126,6 +153,33 @@ async def test_every_other_path_is_the_fronts(tmp_path: Path) -> None:
         for path in ("/", "/metrics/", "/metricsx", "/v1/metrics"):
             assert (await client.get(url + path)).status_code == 418
         assert (await client.post(f"{url}/metrics")).status_code == 405
+
+
+async def test_a_token_is_needed_even_on_this_machine_because_a_proxy_on_it_may_look_like_it(tmp_path: Path) -> None:
+    refused: list[BadRequestError] = []
+    async with metered(tmp_path, refused, metrics={}) as (_, url):
+        assert (await scrape(url)).status_code == 401
+        assert (await scrape(url, authorization=f"Bearer {SECRETS.admin_token}")).status_code == 200
+    assert [problem.code for problem in refused] == ["unauthenticated"]
+
+
+async def test_the_token_of_the_metrics_opens_them_and_nothing_else(tmp_path: Path) -> None:
+    token = "m" * 40
+    async with metered(tmp_path, metrics={"token": token}) as (world, url):
+        assert (await scrape(url, authorization=f"Bearer {token}")).status_code == 200
+        assert (await scrape(url, authorization=f"bearer  {token}", x_forwarded_for="203.0.113.9")).status_code == 200
+        for wrong in (f"Bearer {token}x", f"Bearer {token[:-1]}", "Bearer", "", f"Basic {token}"):
+            assert (await scrape(url, authorization=wrong)).status_code == 401
+        assert (await scrape(url, authorization=f"Bearer {token}", x_api_key=token)).status_code == 401
+        for ask in (world.runtime.identity.key, world.runtime.identity.person):
+            with pytest.raises(UnknownKeyError):
+                ask(token)
+
+
+async def test_without_a_token_of_the_metrics_an_empty_one_opens_nothing(tmp_path: Path) -> None:
+    async with metered(tmp_path, metrics={}) as (_, url):
+        for empty in ("", "Bearer", "Bearer,"):
+            assert (await scrape(url, authorization=empty)).status_code == 401
 
 
 async def test_what_comes_through_a_proxy_needs_the_token_of_an_administrator(tmp_path: Path) -> None:

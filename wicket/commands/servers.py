@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 
 from governance.audit.event import AuditError
+from governance.config.addresses import shown
 from governance.config.load import load
 from governance.config.models import Config, McpServer
 from governance.jsontree import Json
@@ -29,7 +30,7 @@ def list_servers(situation: Situation) -> Exit:
 
     async def work(office: Office) -> list[dict[str, Json]]:
         return [
-            {"name": name, "reached_by": entry.command or entry.url.partition("?")[0], "auth": _auth(entry),
+            {"name": name, "reached_by": entry.command or shown(entry.url), "auth": _auth(entry),
              "state": (await sign_of(office, name, entry)).value}
             for name, entry in office.config.mcp_servers.items()
         ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Values held to schemas: what fits, what does not, and what a hostile schema cannot do."""
 
+from collections.abc import Callable
 from time import process_time
 
 import anyio
@@ -198,6 +199,46 @@ async def test_many_calls_at_once_compile_a_schema_once() -> None:
         for _ in range(5):
             group.start_soon(one)
     assert len({id(compiled) for compiled in found}) == 1
+
+
+async def test_a_schema_waits_for_no_other_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas, going, may_end = Schemas(), anyio.Event(), anyio.Event()
+
+    async def slowly(work: Callable[[], Compiled], **more: object) -> Compiled:
+        going.set()
+        await may_end.wait()
+        return work()
+
+    monkeypatch.setattr("governance.catalog.schemas.to_thread.run_sync", slowly)
+    large: JsonObject = {"properties": {f"a{number}": {"type": "string"} for number in range(500)}}
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(schemas.compiled, "large", "inputSchema", large)
+            await going.wait()
+            await schemas.compiled("small", "inputSchema", SCHEMA)
+            may_end.set()
+    assert await schemas.compiled("large", "inputSchema", large)
+
+
+async def test_a_call_that_leaves_while_its_schema_is_compiled_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schemas, going = Schemas(), anyio.Event()
+
+    async def never(work: Callable[[], Compiled], **more: object) -> Compiled:
+        going.set()
+        await anyio.sleep_forever()
+        return work()
+
+    large: JsonObject = {"properties": {f"a{number}": {"type": "string"} for number in range(500)}}
+    with monkeypatch.context() as patched:
+        patched.setattr("governance.catalog.schemas.to_thread.run_sync", never)
+        async with anyio.create_task_group() as group:
+            group.start_soon(schemas.compiled, "large", "inputSchema", large)
+            await going.wait()
+            group.cancel_scope.cancel()
+    with anyio.fail_after(30):
+        assert await schemas.compiled("large", "inputSchema", large)
 
 
 def test_an_anchor_is_found_without_looking_through_the_schema_again() -> None:

@@ -166,6 +166,8 @@ def test_a_section_whose_lines_are_all_commented_out_is_not_set(tmp_path: Path):
             "wicket.yaml:3: `providers.a.api_key` must not hold the secret itself: write `${NAME}` or `file:PATH`",
         ),
         ("secrets: {master_key: aaaa}", "wicket.yaml:1: `secrets.master_key` must not hold the secret itself: "),
+        ("metrics: {token: aaaa}", "wicket.yaml:1: `metrics.token` must not hold the secret itself: "),
+        ("metrics: {token: '${NONE:-short}'}", "wicket.yaml:1: `metrics.token` is too short to be secret: "),
         (
             "identity: {anonymous: true}\nmcp: {port: 1, host: 0.0.0.0}",
             "wicket.yaml:2: `mcp.host` must be a loopback address while `identity.anonymous` is on: ",

@@ -9,8 +9,8 @@ from governance.detect.families import all_families
 
 ROOM = Path(families.__file__).parent
 FRAME = {
-    "__init__", "actions", "compiled", "detector", "engine", "families", "memory", "reading", "rule", "stage",
-    "stretches", "views",
+    "__init__", "actions", "compiled", "detector", "engine", "families", "memory", "reading", "rule", "runs",
+    "stage", "stretches", "views",
 }  # fmt: skip
 DOCS = Path(__file__).parents[3] / "docs" / "detect.md"
 

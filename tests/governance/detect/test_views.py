@@ -4,12 +4,13 @@
 
 import base64
 import hashlib
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.detect.views import Span, encoded, plain, plain_text
+from governance.detect.views import READINGS, Span, encoded, plain, plain_text
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,31 @@ def test_every_stretch_of_a_reading_maps_back_to_what_reads_so(text: str) -> Non
             span = view.origin(start, end)
             assert 0 <= span.start < span.end <= len(text)
             assert view.text[start:end] in plain_text(text[span.start : span.end])
+
+
+def test_a_text_of_nothing_but_escapes_costs_a_few_bytes_for_each_and_maps_back() -> None:
+    text = "%41 " * 250_000
+    tracemalloc.start()
+    try:
+        view = plain(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert view is not None
+    assert most < 20 * len(text)
+    assert [view.origin(at, at + 3) for at in (0, 250_000)] == [Span(0, 7), Span(500_000, 500_007)]
+
+
+def test_words_of_a_foreign_language_are_not_remembered() -> None:
+    size = len(READINGS)
+    assert plain_text("тайна") == "тaйнa"
+    assert len(READINGS) == size
+
+
+def test_escapes_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("governance.detect.views.MOST_READINGS", len(READINGS))
+    assert plain_text("&#0000067;&#0000068;") == "CD"
+    assert "&#0000067;" not in READINGS
 
 
 @pytest.mark.parametrize(

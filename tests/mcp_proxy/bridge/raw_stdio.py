@@ -1,6 +1,9 @@
 """A stdio server without any SDK that speaks one era: `legacy`, `modern`, or `silent` (legacy, and never says no).
 
-Tools: `change` (the list of tools changes), `slow` (never answers), `cancelled` (how many calls were), `pid`, `ask`.
+Or both: `late` answers what is asked by `server/discover` only when `initialize` has come, too.
+
+Tools: `change` (the list of tools changes), `slow` (never answers), `cancelled` (how many calls were), `pid`, `ask`,
+`era` (that of the call).
 """
 
 import os
@@ -15,6 +18,7 @@ SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 listening: list[Any] = []
 cancelled: list[Any] = []
 asking: dict[Any, Any] = {}
+held: list[dict[str, Any]] = []
 
 
 def say(value: dict[str, Any]) -> None:
@@ -24,7 +28,7 @@ def say(value: dict[str, Any]) -> None:
 
 def text(request_id: Any, words: str) -> None:
     result = {"content": [{"type": "text", "text": words}], "isError": False}
-    say({"id": request_id, "result": {**result, "resultType": "complete"} if ERA == "modern" else result})
+    say({"id": request_id, "result": {**result, "resultType": "complete"} if ERA in ("modern", "late") else result})
 
 
 def call(message: dict[str, Any]) -> None:
@@ -40,6 +44,8 @@ def call(message: dict[str, Any]) -> None:
         text(request_id, str(len(cancelled)))
     elif name == "pid":
         text(request_id, str(os.getpid()))
+    elif name == "era":
+        text(request_id, "modern" if VERSION in message["params"].get("_meta", {}) else "legacy")
     elif name == "ask":
         asking[len(asking)] = request_id
         schema = {"type": "object", "properties": {"word": {"type": "string"}}}
@@ -58,7 +64,13 @@ def handle(message: dict[str, Any]) -> None:
         cancelled.append(params["requestId"])
     elif request_id is None:
         return
-    elif (VERSION in params.get("_meta", {})) != (ERA == "modern"):
+    elif ERA == "late" and method == "server/discover" and not held:
+        held.append(message)
+    elif ERA == "late" and method == "initialize" and held:
+        handle(held[0])
+        held.clear()
+        handle(message)
+    elif ERA != "late" and (VERSION in params.get("_meta", {})) != (ERA == "modern"):
         if ERA != "silent":
             say({"id": request_id, "error": {"code": -32601, "message": "no such method"}})
     elif method == "initialize":

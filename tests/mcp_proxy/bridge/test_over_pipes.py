@@ -99,6 +99,13 @@ async def test_a_server_that_is_silent_about_what_it_does_not_know_is_a_legacy_o
         assert int(await text(client, "pid")) > 0
 
 
+async def test_a_server_of_both_eras_that_is_only_slow_is_not_a_legacy_one() -> None:
+    limits = Limits(connect_seconds=0.2)
+    command = {"command": sys.executable, "args": [RAW, "late"]}
+    async with bridged(command, limits=limits) as stage, connected(stage, MODERN) as client:
+        assert await text(client, "era") == "modern"
+
+
 async def reached(stage: Stage) -> Any:
     async with raw_client() as http:
         return await RawClient(http, stage.url).initialize()

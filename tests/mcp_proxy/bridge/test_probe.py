@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import anyio
 import pytest
 
-from mcp_proxy.bridge.probe import is_modern_answer, link_is_modern
+from mcp_proxy.bridge.probe import Found, is_modern_answer, link_is_modern, pipe_is_modern
 from mcp_proxy.bridge.replies import OneReply, failure, result
 from mcp_proxy.link import NO_HEADERS, Event, Reply, UpstreamError, UpstreamTimeoutError, UpstreamUnreachableError
 from mcp_proxy.message import Message
@@ -51,6 +52,22 @@ class Scripted:
         """Nothing to close."""
 
 
+class Slow(Scripted):
+    """A link whose server, of both eras, answers in its order and only once the second question is there."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__(**answers)
+        self.first = Mailbox(max_bytes=10_000)
+
+    async def send(self, message: Message, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+        reply = await super().send(message, headers)
+        if message.method == "initialize":
+            self.first.put(result("wicket-discover", {"supportedVersions": [MODERN]}))
+        elif isinstance(reply, Silent):
+            reply.events = self.first
+        return reply
+
+
 def unsupported(*versions: str) -> Message:
     return failure(1, -32022, "no", {"supported": list(versions), "requested": "x"})
 
@@ -77,24 +94,37 @@ def test_an_answer_shows_the_era(answer: Message, modern: bool) -> None:
 
 
 async def test_what_is_no_message_is_no_modern_answer() -> None:
-    assert not await link_is_modern(Scripted(discover=UpstreamError("not JSON")), 1, silent=False)
+    assert not await link_is_modern(Scripted(discover=UpstreamError("not JSON")), 1)
+    assert await pipe_is_modern(Scripted(discover=UpstreamError("not JSON")), 1) == Found(modern=False)
 
 
 @pytest.mark.parametrize("error", [UpstreamUnreachableError("gone"), UpstreamTimeoutError("slow")])
 async def test_a_server_that_cannot_be_reached_has_no_era(error: UpstreamError) -> None:
-    with pytest.raises(type(error)):
-        await link_is_modern(Scripted(discover=error), 1, silent=True)
+    for answers in ({"discover": error}, {"initialize": error}):
+        with pytest.raises(type(error)):
+            await pipe_is_modern(Scripted(**answers), 0.01)
 
 
 @pytest.mark.parametrize(
     ("answer", "modern"), [(result(1, {"protocolVersion": "2025-11-25"}), False), (unsupported(MODERN), True)]
 )
-async def test_a_pipe_that_stays_silent_is_asked_by_a_handshake(answer: Message, modern: bool) -> None:
+async def test_a_pipe_that_stays_silent_is_asked_by_a_handshake(
+    answer: Message, modern: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_proxy.bridge.probe.GRACE_SECONDS", 0.01)
     link = Scripted(initialize=answer)
-    assert await link_is_modern(link, 0.01, silent=True) is modern
+    assert await pipe_is_modern(link, 0.01) == Found(modern, fresh=False)
+    assert link.asked == ["server/discover", "initialize"]
+
+
+@pytest.mark.parametrize("handshake", [result(1, {"protocolVersion": "2025-11-25"}), failure(1, -32601, "no"), None])
+async def test_a_pipe_that_is_only_slow_is_heard_on_the_first_question(handshake: Message | None) -> None:
+    link = Slow(initialize=handshake)
+    with anyio.fail_after(30):
+        assert await pipe_is_modern(link, 0.01) == Found(modern=True, fresh=False)
     assert link.asked == ["server/discover", "initialize"]
 
 
 async def test_silence_over_http_is_no_answer_at_all() -> None:
     with pytest.raises(UpstreamTimeoutError):
-        await link_is_modern(Scripted(), 0.01, silent=False)
+        await link_is_modern(Scripted(), 0.01)

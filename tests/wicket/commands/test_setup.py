@@ -114,15 +114,17 @@ def test_doctor_says_what_is_not_well(wicket: Wicket, installed: Path):
     (installed / "policy.yaml").write_text("version: 2")
     (installed / ".wicket" / "admin.token").chmod(0o644)
     with (installed / "wicket.yaml").open("a") as file:
-        file.write("mcpServers: {files: {command: no-such-program}, far: {url: 'http://h/mcp?key=canary'}}\n")
-        file.write("providers: {open: {wire: openai-chat, base_url: 'http://h', auth: none}}\n")
+        file.write("mcpServers: {files: {command: no-such-program}, far: {url: 'http://h/canary/mcp?key=canary'}}\n")
+        file.write("providers: {open: {wire: openai-chat, base_url: 'http://h/canary', auth: none}}\n")
     ran = wicket("doctor", "--json")
     assert ran.code == 1
     bad = {one["subject"]: one["text"] for one in ran.json if one["health"] == "BAD"}
     assert set(bad) == {"policy", "secrets", "database", "server files"}
     assert "chmod 600" in bad["secrets"]
     assert "no-such-program" in bad["server files"]
+    assert next(one["text"] for one in ran.json if one["subject"] == "server far") == "at http://h"
     assert "canary" not in ran.out
+    assert "canary" not in wicket("servers", "list").out
 
 
 def test_doctor_says_how_the_servers_of_a_running_proxy_are(wicket: Wicket, installed: Path):
