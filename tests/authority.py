@@ -62,6 +62,8 @@ class Authority:
     registered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     breaks: bool = False
     """Whether the token endpoint fails."""
+    garbles: bool = False
+    """Whether the token endpoint refuses with bytes that are no text."""
     refusal: str = ""
     """OAuth error that the token endpoint answers with."""
     answer: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -151,6 +153,8 @@ class Authority:
         self.forms.append({**form, "auth": base64.b64decode(sent).decode() if scheme == "Basic" else ""})
         if self.breaks:
             return Response(status_code=503)
+        if self.garbles:
+            return Response(b"\xff\xfe", status_code=400)
         if self.refusal:
             return JSONResponse({"error": self.refusal}, status_code=400)
         grant, answer = form.get("grant_type", ""), dict[str, Any]()

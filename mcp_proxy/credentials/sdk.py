@@ -23,7 +23,7 @@ from mcp.shared.auth import (
     OAuthToken,
     ProtectedResourceMetadata,
 )
-from pydantic import AnyUrl, ValidationError
+from pydantic import AnyUrl
 
 from governance import jsontree
 from governance.config.addresses import open_address
@@ -37,6 +37,11 @@ from mcp_proxy.credentials.person import Nobody, Person
 from mcp_proxy.sdk import LATEST_HANDSHAKE_VERSION
 
 CLIENT_NAME = "Wicket"
+_SPOILT = (
+    OAuthFlowError, OAuthRegistrationError, OAuthTokenError, ValueError, ArithmeticError, httpx.InvalidURL,
+    httpx2.InvalidURL,
+)  # fmt: skip
+"""What the SDK raises over what servers said: its own errors, and those of bad addresses, numbers and bytes."""
 _REFUSED_FOR_GOOD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 
 
@@ -101,7 +106,7 @@ class Client:
                 raise flow.why_not_renewed()
         except StopAsyncIteration:
             raise CredentialError(f"server `{self._name}` refuses in a way that no sign-in mends") from None
-        except (OAuthFlowError, OAuthRegistrationError, OAuthTokenError, ValidationError) as error:
+        except _SPOILT as error:
             raise flow.why_not(error) from None
         finally:
             await steps.aclose()
@@ -202,6 +207,8 @@ class _Flow:
         tokens, client = context.current_tokens, context.client_info
         if tokens is None or client is None:
             raise CredentialError(f"the authorization server of `{self.name}` gave no token")
+        if not tokens.access_token.isascii() or not tokens.access_token.isprintable():
+            raise CredentialError(f"the authorization server of `{self.name}` gave a token that no header can carry")
         token = _plain(tokens)
         ends_at, renew_at = times(token, now)
         # A client of the configuration stays there, with its secret.

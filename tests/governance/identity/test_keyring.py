@@ -1,5 +1,6 @@
 """Keys of an issuer: which of those that it publishes are used, and answers that are not read."""
 
+import gzip
 from typing import Any
 
 import anyio
@@ -62,13 +63,22 @@ async def test_answers_that_are_not_plain_json_objects_are_not_read():
     async def listed(_: Any) -> Response:
         return JSONResponse([])
 
+    async def packed(_: Any) -> Response:
+        return Response(gzip.compress(gzip.compress(b"{}")), headers={"content-encoding": "gzip, gzip"})
+
     async def doubled(_: Any) -> Response:
         return Response(b'{"keys": [], "keys": []}')
 
-    routes = [Route("/large", large), Route("/away", away), Route("/list", listed), Route("/doubled", doubled)]
+    routes = [
+        Route("/large", large),
+        Route("/away", away),
+        Route("/list", listed),
+        Route("/doubled", doubled),
+        Route("/packed", packed),
+    ]
     with anyio.fail_after(20):
         async with serving(Starlette(routes=routes)) as url, keyring.client() as client:
-            for path in ("large", "away", "list", "doubled", "none"):
+            for path in ("large", "away", "list", "doubled", "packed", "none"):
                 with pytest.raises(MetadataError):
                     await fetch(client, f"{url}/{path}")
             with pytest.raises(MetadataError, match="cannot be reached"):
