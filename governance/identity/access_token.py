@@ -31,6 +31,8 @@ FITTING: Mapping[str, tuple[str, str]] = {
 """The kind and curve of the key that an algorithm is used with. What is not here is never accepted: `none`, `HS*`."""
 
 _TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+_OF_OTHERS = frozenset({"at_hash", "c_hash", "events"})
+"""Claims of ID tokens (OpenID Connect Core section 3.3.2.11) and of security events (RFC 8417)."""
 _NOWHERE = TokenError("the access token is not valid here")
 _JWS = jwt.PyJWS()
 
@@ -78,6 +80,8 @@ def peek(token: str) -> Unverified:
     # Extensions that must be understood (RFC 7515 section 4.1.11): we understand none.
     if "crit" in header or "b64" in header or not isinstance(algorithm, str) or algorithm not in FITTING:
         raise _NOWHERE
+    if not kind.lower().endswith("at+jwt") and _OF_OTHERS & claims.keys():
+        raise TokenError("this is another kind of token than an access token")
     issuer = claims.get("iss")
     if not isinstance(kid, str) or not isinstance(issuer, str) or not issuer:
         raise _NOWHERE

@@ -22,7 +22,7 @@ from governance.identity import access_token, keyring
 from governance.identity.keyring import Keyring
 from governance.identity.keys import Grant, digest
 from governance.identity.metadata import MetadataError
-from governance.identity.refusals import InsufficientScopeError, TokenError, UnknownKeyError
+from governance.identity.refusals import IdentityStaleError, InsufficientScopeError, TokenError, UnknownKeyError
 from governance.identity.shapes import PREFIX
 from governance.jsontree import Json, JsonObject
 
@@ -55,6 +55,13 @@ class _Known:
             raise TokenError("the access token has expired")
         if not self.ring.holds(self.thumbprint):
             raise TokenError("the access token is not valid here")
+
+    def is_good(self, now: float) -> bool:
+        try:
+            self.refuse_unless_good(now)
+        except (TokenError, IdentityStaleError):
+            return False
+        return True
 
 
 class Tokens:
@@ -97,7 +104,7 @@ class Tokens:
         known.refuse_unless_good(now)
         whose = reach(known.principal)
         held = self._by_principal.get(whose)
-        if held is None or held.ends < known.ends:
+        if held is None or held.ends < known.ends or not held.is_good(now):
             _remember(self._by_principal, whose, known)
         return known.principal
 
@@ -174,8 +181,10 @@ class Tokens:
         audience = access_token.listed(claims, "aud")
         if self._everything.intersection(audience):
             return ("*",), ("*",)
-        prefix = f"{self._settings.resource}/mcp/"
-        named = [one.removeprefix(prefix) for one in audience if one.startswith(prefix)]
+        whole = f"{self._settings.resource}/mcp"
+        if whole in audience:
+            return (), ("*",)
+        named = [one.removeprefix(f"{whole}/") for one in audience if one.startswith(f"{whole}/")]
         servers = tuple(name for name in named if _SERVER.fullmatch(name))
         if not servers:
             raise TokenError("the access token is meant for another resource (`aud`)")
@@ -195,7 +204,7 @@ async def open_tokens(settings: OAuth, clock: Clock, *, keep: bool = False) -> A
 
 def reach(principal: Principal) -> str:
     """Tells a principal's tokens apart by what they are for: one for everything must not stand in for a lesser one."""
-    return f"{principal.key_id} {' '.join(principal.servers)}"
+    return f"{principal.key_id} {' '.join(principal.servers)} {' '.join(principal.models)}"
 
 
 def _principal(issuer: Issuer, claims: JsonObject, models: tuple[str, ...], servers: tuple[str, ...]) -> Principal:

@@ -48,6 +48,15 @@ async def test_anybody_may_ask_whose_tokens_are_believed(tmp_path: Path, path: s
         assert (await http.get(f"{house.url}{WELL_KNOWN}/other{path}")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [("/mcp/sse", "/mcp"), ("/mcp/messages", "/mcp"), ("/mcp/up/sse", "/mcp/up"), ("/mcp/sse/sse", "/mcp/sse")],
+)
+async def test_an_old_endpoint_is_the_same_resource_as_the_new_one(tmp_path: Path, path: str, resource: str):
+    async with housed(tmp_path) as house, httpx2.AsyncClient() as http:
+        assert (await http.get(f"{house.url}{WELL_KNOWN}{path}")).json()["resource"] == f"{house.url}{resource}"
+
+
 async def test_a_stranger_is_told_where_to_get_a_token(tmp_path: Path):
     async with housed(tmp_path) as house, httpx2.AsyncClient() as http:
         answer = await http.post(house.at(), content=PING, headers={"content-type": "application/json"})
@@ -116,6 +125,26 @@ async def test_the_official_client_signs_in_through_the_front(tmp_path: Path):
         assert house.upstream.calls
         for call in house.upstream.calls:
             assert shelf.tokens.access_token not in str(call.headers)
+
+
+async def test_the_official_client_signs_in_at_the_endpoint_of_all_servers(tmp_path: Path):
+    async with housed(tmp_path) as house:
+        authority, shelf = house.authority, Shelf()
+
+        async def tools(call: Call) -> None:
+            await call.reply(call.result({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}))
+
+        def mint(form: dict[str, str]) -> str:
+            return authority.token(SystemClock().now(), aud=form["resource"], scope="mcp:use")
+
+        authority.mint, house.upstream.handlers["tools/list"] = mint, tools
+        url = f"{house.url}/mcp"
+        async with (
+            httpx2.AsyncClient(auth=sdk_sign_in(url, shelf)) as http,
+            Client(streamable_http_client(url, http_client=http), mode="legacy") as client,
+        ):
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["up__echo"]
+        assert authority.authorized[0]["resource"] == url
 
 
 async def test_the_token_never_goes_upstream(tmp_path: Path):

@@ -86,6 +86,15 @@ async def test_a_token_for_the_whole_resource_is_good_for_everything(clock: Manu
     assert (found.models, found.servers) == (("*",), ("*",))
 
 
+async def test_a_token_for_the_endpoint_of_all_servers_is_good_for_every_server_and_no_model(clock: ManualClock):
+    async with opened(clock, keep=True) as door:
+        little, much = door.token(aud=f"{RESOURCE}/mcp"), door.token(exp=int(clock.now().timestamp()) + 900)
+        found, wide = await door.tokens.recognise(little), await door.tokens.recognise(much)
+        assert (found.models, found.servers) == ((), ("*",))
+        assert door.tokens.subject_token(found) == little
+        assert door.tokens.subject_token(wide) == much
+
+
 async def test_a_token_for_one_server_is_good_for_that_server_only(clock: ManualClock):
     async with opened(clock) as door:
         found = await door.tokens.recognise(door.token(aud=[f"{RESOURCE}/mcp/files", f"{RESOURCE}/mcp/*"]))
@@ -120,6 +129,9 @@ async def test_a_token_for_one_server_is_good_for_that_server_only(clock: Manual
         {"sub": "x" * 300},
         {"sub": "a\nb"},
         {"cnf": {"jkt": "x"}},
+        {"head": {"typ": "JWT"}, "at_hash": "x"},
+        {"head": {"typ": None}, "c_hash": "x"},
+        {"head": {"typ": "JWT"}, "events": {}},
     ],
 )
 async def test_a_token_that_says_the_wrong_thing_is_refused(clock: ManualClock, claims: dict[str, Any]):
@@ -284,6 +296,17 @@ async def test_a_withdrawn_key_ends_the_tokens_it_signed(clock: ManualClock):
             door.tokens.grant(principal)
 
 
+async def test_a_new_token_counts_although_one_of_a_withdrawn_key_would_last_longer(clock: ManualClock):
+    async with opened(clock, keep=True) as door:
+        await door.tokens.recognise(door.token(exp=int(clock.now().timestamp()) + 9000))
+        door.authority.keys[:] = [new_key("second")]
+        await ring(door).refresh()
+        token = door.token()
+        principal = await door.tokens.recognise(token)
+        door.tokens.grant(principal)
+        assert door.tokens.subject_token(principal) == token
+
+
 def ring(door: Door) -> Keyring:
     return door.tokens.rings[door.authority.url]
 
@@ -313,7 +336,13 @@ async def test_an_issuer_that_cannot_be_reached_is_said_to_be_so(clock: ManualCl
 
 
 @pytest.mark.parametrize(
-    "metadata", [{"issuer": "https://evil.example"}, {"jwks_uri": "http://keys.example/jwks"}, {"jwks_uri": None}]
+    "metadata",
+    [
+        {"issuer": "https://evil.example"},
+        {"jwks_uri": "http://keys.example/jwks"},
+        {"jwks_uri": "https://keys.example/\x01"},
+        {"jwks_uri": None},
+    ],
 )
 async def test_metadata_that_must_not_be_used_is_not_used(clock: ManualClock, metadata: dict[str, Any]):
     async with opened(clock, Authority(metadata=metadata)) as door:
