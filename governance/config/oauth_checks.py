@@ -1,11 +1,12 @@
 """What must hold between the settings of OAuth, beyond the type of each one."""
 
+import importlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from governance.config.addresses import open_address
-from governance.config.authorization import OAuth, UpstreamAuth
+from governance.config.authorization import Client, OAuth, UpstreamAuth
 from governance.config.document import Place
 
 Complaint: TypeAlias = tuple[Place, str, str]
@@ -75,19 +76,37 @@ def upstream(
     if auth.client_metadata_url and (metadata.scheme != "https" or metadata.path in ("", "/")):
         yield (*place, "client_metadata_url"), "must be an `https://` address with a path", _ADDRESS_MEND
     yield from _scopes(auth.scopes, place)
-    yield from _client(auth, place)
+    needs_proof = auth.grant in ("client_credentials", "token_exchange")
+    yield from _client(auth, place, needs_proof=needs_proof)
+    if (needs_proof or auth.client_secret or auth.client_key) and not auth.issuer:
+        yield (*place, "issuer"), "is missing", "name the authorization server that the client shows itself to"
     if auth.grant == "token_exchange" and not has_issuers:
         yield (*place, "grant"), "needs callers with access tokens", "set `identity.oauth`"
 
 
-def _client(auth: UpstreamAuth, place: Place) -> Iterator[Complaint]:
-    needs_secret = auth.grant in ("client_credentials", "token_exchange")
-    if needs_secret and not auth.client_secret:
-        yield (*place, "client_secret"), "is missing", "write `${NAME}` or `file:PATH`"
-    if (needs_secret or auth.client_secret) and not auth.client_id:
+def _client(client: Client, place: Place, *, needs_proof: bool) -> Iterator[Complaint]:
+    if (needs_proof or client.client_secret or client.client_key) and not client.client_id:
         yield (*place, "client_id"), "is missing", "write the id of the client that was registered for Wicket"
-    if (needs_secret or auth.client_secret) and not auth.issuer:
-        yield (*place, "issuer"), "is missing", "name the authorization server that may see the client's secret"
+    if client.client_auth == "private_key_jwt":
+        yield from _key(client, place)
+    elif client.client_key:
+        yield (*place, "client_auth"), "does not use `client_key`", "set it to `private_key_jwt`"
+    elif needs_proof and not client.client_secret:
+        yield (*place, "client_secret"), "is missing", "write `${NAME}` or `file:PATH`, or sign by `private_key_jwt`"
+
+
+def _key(client: Client, place: Place) -> Iterator[Complaint]:
+    if client.client_secret:
+        yield (*place, "client_secret"), "cannot stand beside `private_key_jwt`", "keep one of them"
+    if not client.client_key:
+        yield (*place, "client_key"), "is missing", "write `${NAME}` or `file:PATH` with a private key"
+        return
+    # Loaded here, because only whoever signs needs the libraries of cryptography.
+    reading = importlib.import_module("governance.config.signing_key")
+    try:
+        reading.read_signing_key(client.client_key, client.client_key_id)
+    except ValueError as error:
+        yield (*place, "client_key"), str(error), "write a private key in PEM, or a JSON Web Key"
 
 
 def _scopes(scopes: Sequence[str], place: Place) -> Iterator[Complaint]:

@@ -23,6 +23,7 @@ FROM_FILE: tuple[Place, ...] = (
     ("mcpServers", "*", "url"),
     ("mcpServers", "*", "headers", "*"),
     ("mcpServers", "*", "auth", "client_secret"),
+    ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
 )
 """Settings that may say `file:PATH`. Not the environment of a server: there `file:` begins ordinary values."""
@@ -31,6 +32,7 @@ NEVER_LITERAL: tuple[Place, ...] = (
     ("secrets", "*"),
     ("providers", "*", "api_key"),
     ("mcpServers", "*", "auth", "client_secret"),
+    ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
 )
 """Settings that must not stand in the file itself, because the file is shared and committed."""

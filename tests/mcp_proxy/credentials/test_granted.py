@@ -18,7 +18,7 @@ from mcp_proxy.credentials.granted import AGAIN_SECONDS, Granted
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.servers import open_servers
 from tests.conftest import ManualClock
-from tests.mcp_proxy.credentials.stage import ANN, SECRET, ask, staged
+from tests.mcp_proxy.credentials.stage import ANN, SECRET, SIGNING, ask, signed_by, staged
 
 PERSON: Mapping[str, Any] = {"grant": "authorization_code"}
 OURSELVES: Mapping[str, Any] = {
@@ -306,6 +306,17 @@ async def test_wicket_gets_and_renews_a_token_of_its_own(tmp_path: Path, clock: 
         stage.guarded.revoked.add(stage.authority.issued[-1])
         assert await stage.ask()
         assert len(stage.authority.issued) == 3
+
+
+async def test_wicket_may_sign_that_it_is_wicket(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**SIGNING, "grant": "client_credentials"}) as stage:
+        assert await stage.ask()
+        clock.advance(3600)
+        assert await stage.ask()
+        first, second = stage.authority.forms
+        assert [signed_by(form, stage.authority.url) for form in (first, second)] == ["wicket", "wicket"]
+        assert first["client_assertion"] != second["client_assertion"]
+        assert (first["grant_type"], first["resource"]) == ("client_credentials", stage.guarded.url)
 
 
 async def test_the_secret_may_go_in_the_body_and_scopes_may_be_configured(tmp_path: Path, clock: ManualClock):

@@ -8,7 +8,7 @@ import pytest
 
 from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInError
 from tests.conftest import ManualClock
-from tests.mcp_proxy.credentials.stage import SECRET, Stage, staged
+from tests.mcp_proxy.credentials.stage import SECRET, SIGNING, Stage, signed_by, staged
 
 PERSON: Mapping[str, Any] = {"grant": "authorization_code"}
 
@@ -125,6 +125,26 @@ async def test_a_registered_client_is_used_and_its_secret_is_not_kept(tmp_path: 
         clock.advance(3600)
         assert await stage.ask()
         assert stage.authority.forms[1]["auth"] == f"mine:{SECRET}"
+
+
+async def test_a_client_with_a_key_signs_for_the_code_and_for_each_renewal(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**PERSON, **SIGNING}) as stage:
+        grant = await stage.sign_in()
+        clock.advance(3600)
+        assert await stage.ask()
+        code, renewal = stage.authority.forms
+        assert (code["grant_type"], renewal["grant_type"]) == ("authorization_code", "refresh_token")
+        for form in (code, renewal):
+            assert signed_by(form, stage.authority.url) == form["client_id"] == "wicket"
+        assert code["client_assertion"] != renewal["client_assertion"]
+        assert (stage.authority.registered, grant.client) == ([], {})
+        assert "PRIVATE" not in str(grant.as_bytes()) + repr(stage.entry)
+
+
+async def test_nothing_is_signed_for_an_issuer_that_only_the_server_names(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**PERSON, **SIGNING, "issuer": "http://localhost:9"}) as stage:
+        assert "another authorization server" in await refused(stage)
+        assert (stage.person.visited, stage.authority.forms) == ([], [])
 
 
 async def test_a_secret_is_kept_from_an_issuer_that_only_the_server_names(tmp_path: Path, clock: ManualClock):
