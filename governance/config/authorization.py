@@ -38,10 +38,24 @@ class Client(Section):
     )
 
 
+class Introspection(Client):
+    """Asking the issuer about each token (RFC 7662), as a client of its own."""
+
+    endpoint: str = Field(default="", description="Where to ask; default: found through the issuer's metadata.")
+    cache_seconds: float = Field(
+        default=30, ge=0, le=300, description="How long an answer is believed: a token that is revoked works so long."
+    )
+
+
 class Issuer(Section):
-    """An authorization server whose access tokens (JWT, RFC 9068) are believed."""
+    """An authorization server whose access tokens are believed."""
 
     issuer: str = Field(description="Its identifier, exactly as the `iss` of its tokens; `https://`, or loopback.")
+    check: Literal["signature", "introspection"] = Field(
+        default="signature",
+        description="How its tokens are checked: by their signature (JWT, RFC 9068), or by asking it about each "
+        "(RFC 7662). One issuer at most is asked.",
+    )
     jwks_url: str = Field(
         default="", description="Where its keys are; default: found through its metadata (RFC 8414, OpenID Connect)."
     )
@@ -53,6 +67,7 @@ class Issuer(Section):
         description="Claim that names each of `tenant`, `team`, `agent`, `user`. A token without a claim that is "
         "named here is refused. Default: `agent` is the client, `user` is `sub`.",
     )
+    introspection: Introspection = Introspection()
 
 
 class OAuth(Section):

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from governance.config.addresses import open_address
-from governance.config.authorization import Client, OAuth, UpstreamAuth
+from governance.config.authorization import Client, Issuer, OAuth, UpstreamAuth
 from governance.config.document import Place
 
 Complaint: TypeAlias = tuple[Place, str, str]
@@ -44,8 +44,25 @@ def _issuers(oauth: OAuth) -> Iterator[Complaint]:
         seen.add(one.issuer)
         if one.jwks_url and (what := open_address(one.jwks_url)):
             yield (*place, "jwks_url"), what, _ADDRESS_MEND
+        yield from _asking(one, place)
         if not one.algorithms:
             yield (*place, "algorithms"), "must not be empty", "leave it out for the usual ones"
+
+    asked = [index for index, one in enumerate(oauth.issuers) if one.check == "introspection"]
+    for index in asked[1:]:
+        what = "is a second issuer that is asked, and a token does not say whose it is"
+        yield (*_PLACE, "issuers", index, "check"), what, "let one issuer be asked"
+
+
+def _asking(issuer: Issuer, place: Place) -> Iterator[Complaint]:
+    """What is wrong with how an issuer is asked about tokens."""
+    asking, below = issuer.introspection, (*place, "introspection")
+    if issuer.check == "introspection":
+        yield from _client(asking, below, needs_proof=True)
+        if asking.endpoint and (what := open_address(asking.endpoint)):
+            yield (*below, "endpoint"), what, _ADDRESS_MEND
+    elif asking.model_fields_set:
+        yield (*place, "check"), "does not ask the issuer", "set it to `introspection`, or remove that section"
 
 
 def upstream(

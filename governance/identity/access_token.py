@@ -4,6 +4,7 @@ Pure: keys and time are handed in. Where keys come from is `keyring.py`; whom a 
 """
 
 import binascii
+import math
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from governance import jsontree
 from governance.identity.refusals import TokenError
+from governance.identity.shapes import is_jwt
 from governance.jsontree import Json, JsonObject, MalformedError
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
@@ -88,6 +90,16 @@ def peek(token: str) -> Unverified:
     return Unverified(issuer, algorithm, kid)
 
 
+def named_issuer(token: str) -> str:
+    """Who a token says that it is of, before anything is believed; empty where it says nothing that can be read."""
+    if not is_jwt(token):
+        return ""
+    try:
+        return jsontree.as_text(_object(token.split(".")[1]).get("iss"))
+    except TokenError:
+        return ""
+
+
 def verified(token: str, algorithm: str, keys: Sequence[VerifyingKey]) -> tuple[JsonObject, VerifyingKey]:
     """The claims of a token whose signature one of `keys` made, and that key.
 
@@ -105,20 +117,22 @@ def verified(token: str, algorithm: str, keys: Sequence[VerifyingKey]) -> tuple[
     raise _NOWHERE
 
 
-def expiry(claims: Mapping[str, Json], now: float, leeway: float) -> float:
+def expiry(claims: Mapping[str, Json], now: float, leeway: float, *, is_needed: bool = True) -> float:
     """When a token that is in time ends, in seconds since 1970.
 
     Args:
         claims: what it says.
         now: the time, in the same unit.
         leeway: how far clocks may differ, in seconds.
+        is_needed: whether a token must say so; if not, one that does not say never ends.
 
     Raises:
         TokenError: it has expired, or is from the future, or does not say.
     """
     ends = _moment(claims, "exp")
-    if ends is None:
+    if ends is None and is_needed:
         raise TokenError("the access token has no end (`exp`)")
+    ends = math.inf if ends is None else ends
     if ends + leeway <= now:
         raise TokenError("the access token has expired")
     for name in ("nbf", "iat"):

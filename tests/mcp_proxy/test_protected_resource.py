@@ -173,6 +173,38 @@ async def test_a_token_that_came_in_goes_out_as_another_one(tmp_path: Path, capl
         assert secret.encode() not in on_disk
 
 
+async def test_a_token_that_only_its_issuer_can_read_gets_in_until_it_is_revoked(tmp_path: Path, caplog: Any):
+    async with housed(tmp_path, asks=True, exchanges=True) as house:
+        said = {"sub": "ann", "client_id": "agent-7", "aud": house.at(), "scope": "mcp:use"}
+        house.authority.opaque = {"opaque-1": said, "opaque-2": {**said, "sub": "eve"}}
+        assert (await asked(house, "opaque-1"))[0] == 200
+        assert house.authority.forms[0]["subject_token"] == "opaque-1"
+        async with raw_client() as http:
+            client = RawClient(http, house.at())
+            http.headers["authorization"] = "Bearer opaque-1"
+            await client.initialize()
+            async with client.send(PING, authorization="Bearer opaque-2") as response:
+                assert response.status == 404
+        house.authority.opaque.clear()
+        status, challenge, body = await asked(house, "opaque-1")
+        assert (status, 'error="invalid_token"' in challenge) == (401, True)
+        house.authority.is_down = True
+        assert (await asked(house, "opaque-3"))[0] == 503
+        told = f"{caplog.text} {challenge} {body} {house.refused!r} {await house.world.events()}"
+    on_disk = b"".join([await path.read_bytes() async for path in anyio.Path(tmp_path).glob("wicket.db*")])
+    assert ("opaque-" in told, b"opaque-" in on_disk) == (False, False)
+
+
+async def test_no_issuer_is_asked_about_what_is_a_key_of_wicket_or_looks_like_one(tmp_path: Path):
+    async with housed(tmp_path, asks=True) as house:
+        assert (await asked(house, house.key))[0] == 200
+        for credential in (house.world.runtime.identity.admin_token, "wk_mistyped", "wka_mistyped", "two words"):
+            assert (await asked(house, credential))[0] == 401
+        assert house.authority.questions == []
+        assert (await asked(house, "opaque-1"))[0] == 401
+        assert len(house.authority.questions) == 1
+
+
 async def test_a_session_is_found_by_later_tokens_of_its_principal_and_by_nobody_else(tmp_path: Path):
     async with housed(tmp_path) as house, raw_client() as http:
         client = RawClient(http, house.at())

@@ -13,10 +13,13 @@ from governance.config.load import ConfigError, load
 def told(folder: Path, oauth: dict[str, object]) -> str:
     (folder / "wicket.yaml").write_text(yaml.safe_dump({"identity": {"oauth": oauth}}))
     with pytest.raises(ConfigError) as caught:
-        load(folder / "wicket.yaml", {})
+        load(folder / "wicket.yaml", {"S": "secret-canary"})
+    assert "canary" not in str(caught.value)
     return str(caught.value)
 
 
+ASKING: dict[str, object] = {"client_id": "w", "client_secret": "${S}"}
+ASKED: dict[str, object] = {"issuer": "https://i", "check": "introspection", "introspection": ASKING}
 MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"resource": "https://w.example"}, "`identity.oauth.issuers` names nobody"),
     ({"resource": "", "issuers": [{"issuer": "https://i"}]}, "`identity.oauth.resource` must be an `http://` or"),
@@ -37,6 +40,19 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"issuers": [{"issuer": "https://i", "algorithms": ["none"]}]}, "must be one of `RS256`"),
     ({"issuers": [{"issuer": "https://i"}], "scopes": ["a b"]}, "`identity.oauth.scopes[0]` is not one scope"),
     ({"issuers": [{"issuer": "https://i"}], "scopes": ['"']}, "`identity.oauth.scopes[0]` is not one scope"),
+    ({"issuers": [ASKED, {**ASKED, "issuer": "https://j"}]}, "issuers[1].check` is a second issuer that is asked"),
+    ({"issuers": [{**ASKED, "introspection": {}}]}, "issuers[0].introspection.client_id` is missing"),
+    ({"issuers": [{**ASKED, "introspection": {"client_id": "w"}}]}, "introspection.client_secret` is missing"),
+    (
+        {"issuers": [{**ASKED, "introspection": {**ASKING, "client_secret": "plain"}}]},
+        "must not hold the secret itself",
+    ),
+    ({"issuers": [{**ASKED, "introspection": {**ASKING, "client_key": "${S}"}}]}, "client_auth` does not use"),
+    (
+        {"issuers": [{**ASKED, "introspection": {**ASKING, "endpoint": "http://i.example"}}]},
+        "endpoint` must be an `https",
+    ),
+    ({"issuers": [{**ASKED, "check": "signature"}]}, "issuers[0].check` does not ask the issuer"),
     ({"issuers": [{"issuer": "https://i"}], "audiences": [" "]}, "`identity.oauth.audiences[0]` must not be empty"),
 ]
 
