@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
+from governance.identity.keys import PREFIX
 from pipeline.border import BadRequestError
 
 _HEADERS = ("x-api-key", "x-goog-api-key")
@@ -55,9 +56,11 @@ def passed(query: bytes, known: frozenset[str]) -> str:
 
 
 def _from_query(query: bytes) -> str | None:
+    """A gateway key, as some SDKs send it. An access token never belongs into an address (RFC 9700 section 4.3.2)."""
     for pair in query.split(b"&"):
         if _is_key(pair):
-            return unquote_to_bytes(pair.partition(b"=")[2]).decode("latin-1")
+            found = unquote_to_bytes(pair.partition(b"=")[2]).decode("latin-1")
+            return found if found.startswith(PREFIX) else ""
     return None
 
 

@@ -12,7 +12,7 @@ from governance.jsontree import Json
 from pipeline.border import BadRequestError
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
-_SERVER_PATH = re.compile(r"(/mcp(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?)(?:/(?:sse|messages))?")
+_SERVER_PATH = re.compile(r"(/mcp(?:/(?!(?:sse|messages)$)[A-Za-z0-9][A-Za-z0-9._-]{0,63})?)(?:/(?:sse|messages))?")
 
 
 class ChallengeError(BadRequestError):

@@ -57,11 +57,17 @@ class Authority:
     """Paths, in order."""
     forms: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """What the token endpoint was sent, with the client's authentication as `auth`."""
+    opaque: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What is said of tokens that only this server can read, besides that they are active."""
+    questions: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """What the introspection endpoint was sent, with the client's authentication as `auth`."""
     authorized: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """What the authorization endpoint was sent."""
     registered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     breaks: bool = False
     """Whether the token endpoint fails."""
+    garbles: bool = False
+    """Whether the token endpoint refuses with bytes that are no text."""
     refusal: str = ""
     """OAuth error that the token endpoint answers with."""
     answer: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -100,6 +106,7 @@ class Authority:
                 Route("/register", self._register, methods=["POST"]),
                 Route("/authorize", self._authorize),
                 Route("/token", self._issue, methods=["POST"]),
+                Route("/introspect", self._tell, methods=["POST"]),
             ]
         )
 
@@ -116,6 +123,7 @@ class Authority:
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
             "registration_endpoint": f"{self.url}/register",
+            "introspection_endpoint": f"{self.url}/introspect",
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "code_challenge_methods_supported": ["S256"],
@@ -146,11 +154,12 @@ class Authority:
 
     async def _issue(self, request: Request) -> Response:
         self._note(request)
-        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
-        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
-        self.forms.append({**form, "auth": base64.b64decode(sent).decode() if scheme == "Basic" else ""})
+        form = await _form(request)
+        self.forms.append(form)
         if self.breaks:
             return Response(status_code=503)
+        if self.garbles:
+            return Response(b"\xff\xfe", status_code=400)
         if self.refusal:
             return JSONResponse({"error": self.refusal}, status_code=400)
         grant, answer = form.get("grant_type", ""), dict[str, Any]()
@@ -182,10 +191,27 @@ class Authority:
             }
         )
 
+    async def _tell(self, request: Request) -> Response:
+        """What is known of a token (RFC 7662)."""
+        self._note(request)
+        form = await _form(request)
+        self.questions.append(form)
+        if self.is_down:
+            return Response(status_code=503)
+        said = self.opaque.get(form.get("token", ""), {"active": False})
+        return JSONResponse({"active": True, **said} if isinstance(said, dict) else said)
+
     def _with_refresh(self) -> dict[str, Any]:
         refresh = f"re-{secrets.token_urlsafe(12)}"
         self.refresh_tokens.add(refresh)
         return {"refresh_token": refresh}
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The form of a request, with the client's authentication as `auth`."""
+    form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    return {**form, "auth": base64.b64decode(sent).decode() if scheme == "Basic" else ""}
 
 
 def forged(token: str, **claims: Any) -> str:

@@ -69,9 +69,9 @@ class Browser:
 
     def _take(self, line: str) -> tuple[str, str]:
         verb, _, rest = line.partition(" ")
-        target = urlsplit(rest.partition(" ")[0])
-        found = {name: values[0] for name, values in parse_qs(target.query).items() if len(values) == 1}
-        if verb != "GET" or target.path != PATH or not ("code" in found or "error" in found):
+        path, _, query = rest.partition(" ")[0].partition("?")
+        found = {name: values[0] for name, values in parse_qs(query).items() if len(values) == 1}
+        if verb != "GET" or path != PATH or not ("code" in found or "error" in found):
             return "404 Not Found", "There is nothing here."
         # Any page in the browser, and any program here, can call this address: only who knows the state is heard.
         if not self._state or not compare_digest(found.get("state", "").encode(), self._state.encode()):

@@ -16,10 +16,46 @@ Algorithm = Literal[
 """Signatures that a token may carry: those with a public key only (RFC 8725 section 3.1)."""
 
 
+class Client(Section):
+    """A client that was registered for Wicket at an authorization server, and how Wicket shows that it is it."""
+
+    client_id: str = Field(default="", description="Id of the client that was registered for Wicket.")
+    client_secret: str = Field(
+        default="", repr=False, description="Its secret: `${ENV}` or `file:PATH`, never the secret itself."
+    )
+    client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] = Field(
+        default="client_secret_basic",
+        description="What is shown: the secret, in a header or in the body, or a signature by `client_key` (RFC 7523).",
+    )
+    client_key: str = Field(
+        default="",
+        repr=False,
+        description="Private key of `private_key_jwt`, instead of a secret: `${ENV}` or `file:PATH` with PEM or a JWK. "
+        "RSA signs by RS256 unless a JWK says otherwise, P-256 by ES256, Ed25519 by EdDSA.",
+    )
+    client_key_id: str = Field(
+        default="", description="Name (`kid`) under which the public key was registered, if any."
+    )
+
+
+class Introspection(Client):
+    """Asking the issuer about each token (RFC 7662), as a client of its own."""
+
+    endpoint: str = Field(default="", description="Where to ask; default: found through the issuer's metadata.")
+    cache_seconds: float = Field(
+        default=30, ge=0, le=300, description="How long an answer is believed: a token that is revoked works so long."
+    )
+
+
 class Issuer(Section):
-    """An authorization server whose access tokens (JWT, RFC 9068) are believed."""
+    """An authorization server whose access tokens are believed."""
 
     issuer: str = Field(description="Its identifier, exactly as the `iss` of its tokens; `https://`, or loopback.")
+    check: Literal["signature", "introspection"] = Field(
+        default="signature",
+        description="How its tokens are checked: by their signature (JWT, RFC 9068), or by asking it about each "
+        "(RFC 7662). One issuer at most is asked.",
+    )
     jwks_url: str = Field(
         default="", description="Where its keys are; default: found through its metadata (RFC 8414, OpenID Connect)."
     )
@@ -31,6 +67,7 @@ class Issuer(Section):
         description="Claim that names each of `tenant`, `team`, `agent`, `user`. A token without a claim that is "
         "named here is refused. Default: `agent` is the client, `user` is `sub`.",
     )
+    introspection: Introspection = Introspection()
 
 
 class OAuth(Section):
@@ -53,7 +90,7 @@ class OAuth(Section):
     )
 
 
-class UpstreamAuth(Section):
+class UpstreamAuth(Client):
     """How Wicket itself signs in at an MCP server. A client's own token is never sent there."""
 
     grant: Literal["authorization_code", "client_credentials", "token_exchange"] | None = Field(
@@ -64,17 +101,11 @@ class UpstreamAuth(Section):
     )
     issuer: str = Field(
         default="",
-        description="The authorization server, and the only one that gets the client's secret. Needed with a secret "
-        "and for `token_exchange`; otherwise the MCP server names it.",
+        description="The authorization server, and the only one to which the client shows itself. Needed with a secret "
+        "or key and for `token_exchange`; otherwise the MCP server names it.",
     )
     client_id: str = Field(
         default="", description="Id of the client that was registered for Wicket; default: it registers itself."
-    )
-    client_secret: str = Field(
-        default="", repr=False, description="Its secret: `${ENV}` or `file:PATH`, never the secret itself."
-    )
-    client_auth: Literal["client_secret_basic", "client_secret_post"] = Field(
-        default="client_secret_basic", description="How the secret is sent."
     )
     client_metadata_url: str = Field(
         default="",

@@ -1,11 +1,12 @@
 """What must hold between the settings of OAuth, beyond the type of each one."""
 
+import importlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from governance.config.addresses import open_address
-from governance.config.authorization import OAuth, UpstreamAuth
+from governance.config.authorization import Client, Issuer, OAuth, UpstreamAuth
 from governance.config.document import Place
 
 Complaint: TypeAlias = tuple[Place, str, str]
@@ -43,8 +44,25 @@ def _issuers(oauth: OAuth) -> Iterator[Complaint]:
         seen.add(one.issuer)
         if one.jwks_url and (what := open_address(one.jwks_url)):
             yield (*place, "jwks_url"), what, _ADDRESS_MEND
+        yield from _asking(one, place)
         if not one.algorithms:
             yield (*place, "algorithms"), "must not be empty", "leave it out for the usual ones"
+
+    asked = [index for index, one in enumerate(oauth.issuers) if one.check == "introspection"]
+    for index in asked[1:]:
+        what = "is a second issuer that is asked, and a token does not say whose it is"
+        yield (*_PLACE, "issuers", index, "check"), what, "let one issuer be asked"
+
+
+def _asking(issuer: Issuer, place: Place) -> Iterator[Complaint]:
+    """What is wrong with how an issuer is asked about tokens."""
+    asking, below = issuer.introspection, (*place, "introspection")
+    if issuer.check == "introspection":
+        yield from _client(asking, below, needs_proof=True)
+        if asking.endpoint and (what := open_address(asking.endpoint)):
+            yield (*below, "endpoint"), what, _ADDRESS_MEND
+    elif asking.model_fields_set:
+        yield (*place, "check"), "does not ask the issuer", "set it to `introspection`, or remove that section"
 
 
 def upstream(
@@ -75,19 +93,37 @@ def upstream(
     if auth.client_metadata_url and (metadata.scheme != "https" or metadata.path in ("", "/")):
         yield (*place, "client_metadata_url"), "must be an `https://` address with a path", _ADDRESS_MEND
     yield from _scopes(auth.scopes, place)
-    yield from _client(auth, place)
+    needs_proof = auth.grant in ("client_credentials", "token_exchange")
+    yield from _client(auth, place, needs_proof=needs_proof)
+    if (needs_proof or auth.client_secret or auth.client_key) and not auth.issuer:
+        yield (*place, "issuer"), "is missing", "name the authorization server that the client shows itself to"
     if auth.grant == "token_exchange" and not has_issuers:
         yield (*place, "grant"), "needs callers with access tokens", "set `identity.oauth`"
 
 
-def _client(auth: UpstreamAuth, place: Place) -> Iterator[Complaint]:
-    needs_secret = auth.grant in ("client_credentials", "token_exchange")
-    if needs_secret and not auth.client_secret:
-        yield (*place, "client_secret"), "is missing", "write `${NAME}` or `file:PATH`"
-    if (needs_secret or auth.client_secret) and not auth.client_id:
+def _client(client: Client, place: Place, *, needs_proof: bool) -> Iterator[Complaint]:
+    if (needs_proof or client.client_secret or client.client_key) and not client.client_id:
         yield (*place, "client_id"), "is missing", "write the id of the client that was registered for Wicket"
-    if (needs_secret or auth.client_secret) and not auth.issuer:
-        yield (*place, "issuer"), "is missing", "name the authorization server that may see the client's secret"
+    if client.client_auth == "private_key_jwt":
+        yield from _key(client, place)
+    elif client.client_key:
+        yield (*place, "client_auth"), "does not use `client_key`", "set it to `private_key_jwt`"
+    elif needs_proof and not client.client_secret:
+        yield (*place, "client_secret"), "is missing", "write `${NAME}` or `file:PATH`, or sign by `private_key_jwt`"
+
+
+def _key(client: Client, place: Place) -> Iterator[Complaint]:
+    if client.client_secret:
+        yield (*place, "client_secret"), "cannot stand beside `private_key_jwt`", "keep one of them"
+    if not client.client_key:
+        yield (*place, "client_key"), "is missing", "write `${NAME}` or `file:PATH` with a private key"
+        return
+    # Loaded here, because only whoever signs needs the libraries of cryptography.
+    reading = importlib.import_module("governance.config.signing_key")
+    try:
+        reading.read_signing_key(client.client_key, client.client_key_id)
+    except ValueError as error:
+        yield (*place, "client_key"), str(error), "write a private key in PEM, or a JSON Web Key"
 
 
 def _scopes(scopes: Sequence[str], place: Place) -> Iterator[Complaint]:

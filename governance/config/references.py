@@ -22,7 +22,10 @@ FROM_FILE: tuple[Place, ...] = (
     ("providers", "*", "headers", "*"),
     ("mcpServers", "*", "url"),
     ("mcpServers", "*", "headers", "*"),
+    ("identity", "oauth", "issuers", "*", "introspection", "client_secret"),
+    ("identity", "oauth", "issuers", "*", "introspection", "client_key"),
     ("mcpServers", "*", "auth", "client_secret"),
+    ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
     ("metrics", "token"),
 )
@@ -31,7 +34,10 @@ FROM_FILE: tuple[Place, ...] = (
 NEVER_LITERAL: tuple[Place, ...] = (
     ("secrets", "*"),
     ("providers", "*", "api_key"),
+    ("identity", "oauth", "issuers", "*", "introspection", "client_secret"),
+    ("identity", "oauth", "issuers", "*", "introspection", "client_key"),
     ("mcpServers", "*", "auth", "client_secret"),
+    ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
     ("metrics", "token"),
 )

@@ -4,6 +4,7 @@ Pure: keys and time are handed in. Where keys come from is `keyring.py`; whom a 
 """
 
 import binascii
+import math
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from governance import jsontree
 from governance.identity.refusals import TokenError
+from governance.identity.shapes import is_jwt
 from governance.jsontree import Json, JsonObject, MalformedError
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
@@ -31,6 +33,8 @@ FITTING: Mapping[str, tuple[str, str]] = {
 """The kind and curve of the key that an algorithm is used with. What is not here is never accepted: `none`, `HS*`."""
 
 _TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+_OF_OTHERS = frozenset({"at_hash", "c_hash", "events"})
+"""Claims of ID tokens (OpenID Connect Core section 3.3.2.11) and of security events (RFC 8417)."""
 _NOWHERE = TokenError("the access token is not valid here")
 _JWS = jwt.PyJWS()
 
@@ -78,10 +82,22 @@ def peek(token: str) -> Unverified:
     # Extensions that must be understood (RFC 7515 section 4.1.11): we understand none.
     if "crit" in header or "b64" in header or not isinstance(algorithm, str) or algorithm not in FITTING:
         raise _NOWHERE
+    if not kind.lower().endswith("at+jwt") and _OF_OTHERS & claims.keys():
+        raise TokenError("this is another kind of token than an access token")
     issuer = claims.get("iss")
     if not isinstance(kid, str) or not isinstance(issuer, str) or not issuer:
         raise _NOWHERE
     return Unverified(issuer, algorithm, kid)
+
+
+def named_issuer(token: str) -> str:
+    """Who a token says that it is of, before anything is believed; empty where it says nothing that can be read."""
+    if not is_jwt(token):
+        return ""
+    try:
+        return jsontree.as_text(_object(token.split(".")[1]).get("iss"))
+    except TokenError:
+        return ""
 
 
 def verified(token: str, algorithm: str, keys: Sequence[VerifyingKey]) -> tuple[JsonObject, VerifyingKey]:
@@ -101,20 +117,22 @@ def verified(token: str, algorithm: str, keys: Sequence[VerifyingKey]) -> tuple[
     raise _NOWHERE
 
 
-def expiry(claims: Mapping[str, Json], now: float, leeway: float) -> float:
+def expiry(claims: Mapping[str, Json], now: float, leeway: float, *, is_needed: bool = True) -> float:
     """When a token that is in time ends, in seconds since 1970.
 
     Args:
         claims: what it says.
         now: the time, in the same unit.
         leeway: how far clocks may differ, in seconds.
+        is_needed: whether a token must say so; if not, one that does not say never ends.
 
     Raises:
         TokenError: it has expired, or is from the future, or does not say.
     """
     ends = _moment(claims, "exp")
-    if ends is None:
+    if ends is None and is_needed:
         raise TokenError("the access token has no end (`exp`)")
+    ends = math.inf if ends is None else ends
     if ends + leeway <= now:
         raise TokenError("the access token has expired")
     for name in ("nbf", "iat"):

@@ -18,7 +18,7 @@ from governance.config.models import Identity as Settings
 from governance.exchange import Principal
 from governance.identity.keys import LONGEST_TOKEN, Grant, Key, KeyRole, KeyStore, digest
 from governance.identity.refusals import IdentityStaleError, InsufficientScopeError, TokenError, UnknownKeyError
-from governance.identity.shapes import PREFIX, is_jwt
+from governance.identity.shapes import OURS, PREFIX
 
 __all__ = [
     "ADMINISTRATOR", "ANONYMOUS", "Identity", "IdentityStaleError", "InsufficientScopeError", "TokenError",
@@ -43,8 +43,16 @@ _UNVERIFIED: Mapping[str, str] = MappingProxyType(dict.fromkeys(_VERIFIED, "clie
 class AccessTokens(Protocol):
     """The access tokens that are believed (`tokens.py`, loaded where the configuration names an issuer)."""
 
+    def takes(self, token: str) -> bool:
+        """Whether a credential that is no gateway key may be a token."""
+        ...
+
     async def recognise(self, token: str) -> Principal:
         """The principal of a token."""
+        ...
+
+    async def renew(self, principal: Principal) -> None:
+        """Make sure that what is known of a principal's token is not too old."""
         ...
 
     def grant(self, principal: Principal) -> Grant:
@@ -142,9 +150,18 @@ class Identity:
         Raises:
             UnknownKeyError, IdentityStaleError: as `principal`, or as `AccessTokens.recognise`.
         """
-        if token is not None and self.tokens is not None and is_jwt(token):
+        if token is not None and self.tokens is not None and not self._is_ours(token) and self.tokens.takes(token):
             return await self.tokens.recognise(token)
         return self.principal(token, peer=peer, user=user)
+
+    async def renew(self, principal: Principal) -> None:
+        """Make sure that what is known of the credential behind a principal is not too old; ask before `grant`.
+
+        Raises:
+            UnknownKeyError, IdentityStaleError: as `AccessTokens.recognise`.
+        """
+        if self.tokens is not None and principal.key_id.startswith(PREFIX):
+            await self.tokens.renew(principal)
 
     def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:
         """The principal of a gateway key.
@@ -195,6 +212,10 @@ class Identity:
         if known is None or refusal:
             raise UnknownKeyError(refusal)
         return known.grant
+
+    def _is_ours(self, token: str) -> bool:
+        """Whether a credential is, or looks like, a key or token of Wicket: no issuer is ever asked about one."""
+        return token.startswith(OURS) or digest(token) in self._by_digest
 
     def _refuse_stale(self) -> None:
         if self._read_at is None or self.clock.monotonic() - self._read_at > self.settings.stale_seconds:

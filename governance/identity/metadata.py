@@ -52,7 +52,11 @@ async def fetch(client: httpx.AsyncClient, url: str) -> JsonObject:
     Raises:
         MetadataError: there is none.
     """
-    status, body = await ask(client, client.build_request("GET", url, headers={"accept": "application/json"}))
+    try:
+        request = client.build_request("GET", url, headers={"accept": "application/json"})
+    except httpx.InvalidURL:
+        raise MetadataError("it names no address that could be asked") from None
+    status, body = await ask(client, request)
     if status != 200:
         raise MetadataError(f"it answered HTTP {status}")
     return as_document(body)
@@ -61,15 +65,20 @@ async def fetch(client: httpx.AsyncClient, url: str) -> JsonObject:
 async def ask(client: httpx.AsyncClient, request: httpx.Request) -> tuple[int, bytes]:
     """The status and the body that a request is answered with.
 
+    Nothing is unpacked: a small answer, packed several times over, would be gigabytes before anybody could count them.
+
     Raises:
         MetadataError: no answer came, or none that may be held.
     """
+    request.headers["accept-encoding"] = "identity"
     body = bytearray()
     try:
         with anyio.fail_after(ASK_SECONDS):
             response = await client.send(request, stream=True)
             try:
-                async for chunk in response.aiter_bytes():
+                if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+                    raise MetadataError("it answered with something packed, which nobody asked for")
+                async for chunk in response.aiter_raw():
                     body += chunk
                     if len(body) > _MOST_BYTES:
                         raise MetadataError(f"it answered with more than {_MOST_BYTES} bytes")

@@ -2,6 +2,8 @@
 
 PREFIX = "oauth_"
 """How the key id of a principal begins who came with a token. Those of gateway keys begin with `key_`."""
+OURS = ("wk_", "wka_")
+"""How gateway keys and generated admin tokens begin; no issuer is asked about such a text."""
 LONGEST_JWT = 16 * 1024
 """A longer text is not read as a token."""
 

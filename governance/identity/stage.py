@@ -24,6 +24,7 @@ class IdentityStage:
         if phase is not Phase.REQUEST:
             return ALLOWED
         try:
+            await self.identity.renew(exchange.principal)
             grant = self.identity.grant(exchange.principal)
         except UnknownKeyError as error:
             return self._deny("identity.key", str(error))

@@ -1,7 +1,8 @@
 """Whom an access token stands for, and which tokens were seen to be good.
 
-A token is verified once and remembered until it ends, by its digest. What makes it good is `access_token.py`, whose
-keys it is held against `keyring.py`. The token itself is kept only where an upstream exchanges it (RFC 8693).
+A token is verified once and remembered by its digest: until it ends, or, where its issuer is asked about each, for a
+few seconds. What makes one good is `access_token.py`, whose keys it is held against `keyring.py`; asking is
+`introspection.py`. The token itself is kept only where an upstream exchanges it (RFC 8693) or it is asked about again.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -19,11 +21,12 @@ from governance.clock import Clock
 from governance.config.authorization import Issuer, OAuth
 from governance.exchange import Principal
 from governance.identity import access_token, keyring
+from governance.identity.introspection import Introspection, is_opaque
 from governance.identity.keyring import Keyring
 from governance.identity.keys import Grant, digest
 from governance.identity.metadata import MetadataError
-from governance.identity.refusals import InsufficientScopeError, TokenError, UnknownKeyError
-from governance.identity.shapes import PREFIX
+from governance.identity.refusals import IdentityStaleError, InsufficientScopeError, TokenError, UnknownKeyError
+from governance.identity.shapes import PREFIX, is_jwt
 from governance.jsontree import Json, JsonObject
 
 log = logging.getLogger(__name__)
@@ -42,19 +45,31 @@ _VERIFIED: Mapping[str, str] = MappingProxyType(
 class _Known:
     """A token that was verified."""
 
+    name: str
+    """Its digest."""
     principal: Principal
     ends: float
     """Seconds since 1970, leeway included."""
-    ring: Keyring
-    thumbprint: str
+    ring: Keyring | None = None
+    """The keys it was held against; none, if its issuer was asked."""
+    thumbprint: str = ""
     """The key that signed it: once the issuer withdraws it, its tokens are good no more."""
+    asked_until: float | None = None
+    """When its issuer has to be asked again, by the monotonic clock; `None` = never."""
     token: str = field(default="", repr=False)
 
     def refuse_unless_good(self, now: float) -> None:
         if self.ends <= now:
             raise TokenError("the access token has expired")
-        if not self.ring.holds(self.thumbprint):
+        if self.ring is not None and not self.ring.holds(self.thumbprint):
             raise TokenError("the access token is not valid here")
+
+    def is_good(self, now: float) -> bool:
+        try:
+            self.refuse_unless_good(now)
+        except (TokenError, IdentityStaleError):
+            return False
+        return True
 
 
 class Tokens:
@@ -62,24 +77,34 @@ class Tokens:
 
     Args:
         settings: whose tokens are believed, for what.
-        rings: the keys of each issuer, by its identifier.
+        rings: the keys of each issuer whose tokens are signed, by its identifier.
         clock: says what has expired.
-        keep: whether tokens themselves are kept, because an upstream exchanges them.
+        asked: the issuer that is asked about tokens, if one is.
+        keep: whether signed tokens themselves are kept, because an upstream exchanges them.
     """
 
-    def __init__(self, settings: OAuth, rings: Mapping[str, Keyring], clock: Clock, *, keep: bool = False) -> None:
+    def __init__(
+        self, settings: OAuth, rings: Mapping[str, Keyring], clock: Clock, *,
+        asked: Introspection | None = None, keep: bool = False,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self.rings = rings
         self._clock = clock
+        self._asked = asked
         self._keep = keep
         self._scopes = frozenset(settings.scopes)
         self._everything = frozenset((settings.resource, f"{settings.resource}/", *settings.audiences)) - {"", "/"}
         self._by_digest: dict[str, _Known] = {}
         self._by_principal: dict[str, _Known] = {}
+        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     def __len__(self) -> int:
         """How many tokens are remembered."""
         return len(self._by_digest)
+
+    def takes(self, token: str) -> bool:
+        """Whether a credential that is no gateway key may be an access token."""
+        return is_jwt(token) or (self._asked is not None and is_opaque(token))
 
     async def recognise(self, token: str) -> Principal:
         """The principal of an access token.
@@ -87,19 +112,29 @@ class Tokens:
         Raises:
             TokenError: it is not good here.
             InsufficientScopeError: it is, but lacks a scope that is asked of every token.
-            IdentityStaleError: the keys of its issuer cannot be read.
+            IdentityStaleError: the keys of its issuer cannot be read, or the issuer cannot be asked.
         """
         name, now = digest(token), self._clock.now().timestamp()
         known = self._by_digest.get(name)
-        if known is None:
-            known = await self._verify(token, now)
-            _remember(self._by_digest, name, known)
+        if known is None or self._is_old(known):
+            known = await self._seen(name, token, now)
         known.refuse_unless_good(now)
         whose = reach(known.principal)
         held = self._by_principal.get(whose)
-        if held is None or held.ends < known.ends:
+        if held is None or held.name == name or held.ends < known.ends or not held.is_good(now):
             _remember(self._by_principal, whose, known)
         return known.principal
+
+    async def renew(self, principal: Principal) -> None:
+        """Ask again about the token of a principal, where its issuer is asked and was not for too long.
+
+        Raises:
+            UnknownKeyError: it is good no more.
+            IdentityStaleError: the issuer cannot be asked.
+        """
+        known = self._by_principal.get(reach(principal))
+        if known is not None and self._is_old(known):
+            await self.recognise(known.token)
 
     def grant(self, principal: Principal) -> Grant:
         """What a principal who came with a token may do right now.
@@ -144,21 +179,68 @@ class Tokens:
                 failing = False
             await anyio.sleep(keyring.RETRY_SECONDS if failing else self._settings.refresh_seconds)
 
+    def _is_old(self, known: _Known) -> bool:
+        return known.asked_until is not None and known.asked_until <= self._clock.monotonic()
+
     def _standing(self, principal: Principal) -> _Known:
         known = self._by_principal.get(reach(principal))
         if known is None:
             raise UnknownKeyError("no access token of this principal is known")
         return known
 
-    async def _verify(self, token: str, now: float) -> _Known:
-        unverified = access_token.peek(token)
-        ring = self.rings.get(unverified.issuer)
-        if ring is None:
+    async def _seen(self, name: str, token: str, now: float) -> _Known:
+        """A token that is not known, or not any longer, by its signature or by what its issuer says."""
+        issuer = access_token.named_issuer(token)
+        ring, asked = self.rings.get(issuer), self._asked
+        if ring is not None:
+            known = await self._verified(name, ring, token, now)
+        elif asked is None or issuer not in ("", asked.issuer.issuer):
             raise TokenError("the access token is not valid here")
+        else:
+            # Many calls with one token ask once.
+            async with self._turns.setdefault(name, anyio.Lock()):
+                found = self._by_digest.get(name)
+                if found is not None and not self._is_old(found):
+                    return found
+                try:
+                    known = await self._told(name, asked, token, now)
+                except TokenError:
+                    asked.refuse(name)
+                    self._forget(name)
+                    raise
+                except InsufficientScopeError:
+                    self._forget(name)
+                    raise
+                self._forget(name)
+        _remember(self._by_digest, name, known)
+        return known
+
+    async def _verified(self, name: str, ring: Keyring, token: str, now: float) -> _Known:
+        unverified = access_token.peek(token)
         keys = await ring.candidates(unverified)
         claims, key = access_token.verified(token, unverified.algorithm, keys)
         leeway = self._settings.leeway_seconds
         ends = access_token.expiry(claims, now, leeway) + leeway
+        principal = self._principal(ring.issuer, claims)
+        return _Known(name, principal, ends, ring, key.thumbprint, token=token if self._keep else "")
+
+    async def _told(self, name: str, asked: Introspection, token: str, now: float) -> _Known:
+        until = self._clock.monotonic() + asked.cache_seconds
+        claims = await asked.claims(token)
+        leeway = self._settings.leeway_seconds
+        ends = access_token.expiry(claims, now, leeway, is_needed=False) + leeway
+        return _Known(name, self._principal(asked.issuer, claims), ends, asked_until=until, token=token)
+
+    def _forget(self, name: str) -> None:
+        known = self._by_digest.pop(name, None)
+        if known is not None:
+            whose = reach(known.principal)
+            held = self._by_principal.get(whose)
+            if held is not None and held.name == name:
+                del self._by_principal[whose]
+
+    def _principal(self, issuer: Issuer, claims: JsonObject) -> Principal:
+        """Whom the claims of a token stand for, once all that is asked of them holds."""
         if claims.get("cnf") is not None:
             # Whoever stole such a token must not be able to use it (RFC 8705, RFC 9449), and no proof is read here.
             raise TokenError("the access token is bound to a key, and no proof of it is taken here")
@@ -166,16 +248,17 @@ class Tokens:
         if missing := self._scopes - access_token.scopes(claims):
             told = ", ".join(f"`{scope}`" for scope in sorted(missing))
             raise InsufficientScopeError(f"the access token lacks the scope {told}")
-        principal = _principal(ring.issuer, claims, models, servers)
-        return _Known(principal, ends, ring, key.thumbprint, token if self._keep else "")
+        return _principal(issuer, claims, models, servers)
 
     def _reach(self, claims: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The models and servers that a token is meant for (RFC 8707, RFC 9068 section 4): its audience, always."""
         audience = access_token.listed(claims, "aud")
         if self._everything.intersection(audience):
             return ("*",), ("*",)
-        prefix = f"{self._settings.resource}/mcp/"
-        named = [one.removeprefix(prefix) for one in audience if one.startswith(prefix)]
+        whole = f"{self._settings.resource}/mcp"
+        if whole in audience:
+            return (), ("*",)
+        named = [one.removeprefix(f"{whole}/") for one in audience if one.startswith(f"{whole}/")]
         servers = tuple(name for name in named if _SERVER.fullmatch(name))
         if not servers:
             raise TokenError("the access token is meant for another resource (`aud`)")
@@ -189,13 +272,15 @@ async def open_tokens(settings: OAuth, clock: Clock, *, keep: bool = False) -> A
         yield None
         return
     async with keyring.client() as client:
-        rings = {one.issuer: Keyring(one, client, clock, settings.stale_seconds) for one in settings.issuers}
-        yield Tokens(settings, rings, clock, keep=keep)
+        signing = [one for one in settings.issuers if one.check == "signature"]
+        rings = {one.issuer: Keyring(one, client, clock, settings.stale_seconds) for one in signing}
+        asked = [Introspection(one, client, clock) for one in settings.issuers if one.check == "introspection"]
+        yield Tokens(settings, rings, clock, asked=asked[0] if asked else None, keep=keep)
 
 
 def reach(principal: Principal) -> str:
     """Tells a principal's tokens apart by what they are for: one for everything must not stand in for a lesser one."""
-    return f"{principal.key_id} {' '.join(principal.servers)}"
+    return f"{principal.key_id} {' '.join(principal.servers)} {' '.join(principal.models)}"
 
 
 def _principal(issuer: Issuer, claims: JsonObject, models: tuple[str, ...], servers: tuple[str, ...]) -> Principal:

@@ -72,16 +72,18 @@ class SqlVault:
         )
         return await self._store.write(lambda session: session.exec(change).rowcount == 1)
 
-    async def claim(self, server: str, until: datetime) -> str:
-        """Take the renewal of a server for this process alone, until it is renewed or `until`.
+    async def claim(self, server: str, until: datetime, *, after: str) -> str:
+        """Take the renewal of the version `after` for this process alone, until it is renewed or `until`.
 
-        Returns what `release` wants to see; nothing if it is taken. It begins with the time, by which it ends.
+        Returns what `release` wants to see; nothing if it is taken, or something else is kept by now: a refresh token
+        that another process used up must not be used again. It begins with the time, by which it ends.
         """
         claim = f"{rfc3339(until)} {secrets.token_hex(8)}"
         change = (
             update(GrantRow)
             .where(
                 col(GrantRow.server) == server,
+                col(GrantRow.sealed) == after,
                 or_(col(GrantRow.claimed_until) == "", col(GrantRow.claimed_until) < rfc3339(self._clock.now())),
             )
             .values(claimed_until=claim)

@@ -3,19 +3,19 @@
 The caller's token goes to the authorization server that the configuration names, and nowhere else.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import quote
 
 import anyio
 import httpx
 
 from governance import jsontree
 from governance.clock import Clock
+from governance.config.addresses import open_address
 from governance.config.models import McpServer
 from governance.exchange import Principal
+from governance.identity.client_auth import Prover
 from governance.identity.metadata import MetadataError, as_document, discover
 from governance.identity.refusals import IdentityStaleError, UnknownKeyError
 from governance.identity.tokens import reach
@@ -70,6 +70,7 @@ class Exchanged:
         self._clock = clock
         self._seats: dict[str, _Seat] = {}
         self._endpoint = ""
+        self._prover = Prover(entry.auth, clock.now)
 
     async def headers(self, principal: Principal) -> Mapping[str, str]:
         """The caller's token for the server.
@@ -158,7 +159,12 @@ class Exchanged:
                 metadata: JsonObject = await discover(self._http, self._entry.auth.issuer)
             except (MetadataError, authority.BlockedError) as error:
                 raise SignInError(f"the authorization server of `{self._name}` cannot be asked: {error}") from None
-            self._endpoint = jsontree.as_text(metadata.get("token_endpoint"))
+            endpoint = jsontree.as_text(metadata.get("token_endpoint"))
+            if what := open_address(endpoint):
+                raise SignInError(
+                    f"the authorization server of `{self._name}` has a token endpoint whose address {what}"
+                )
+            self._endpoint = endpoint
         return self._endpoint
 
     def _request(self, endpoint: str, subject: str) -> httpx.Request:
@@ -169,15 +175,14 @@ class Exchanged:
             "subject_token_type": ACCESS_TOKEN,
             "requested_token_type": ACCESS_TOKEN,
             "resource": self._entry.url,
+            **self._prover.form(auth.issuer),
         }
         if auth.audience:
             form["audience"] = auth.audience
         if auth.scopes:
             form["scope"] = " ".join(auth.scopes)
-        headers = {"content-type": _FORM, "accept": "application/json"}
-        if auth.client_auth == "client_secret_post":
-            form |= {"client_id": auth.client_id, "client_secret": auth.client_secret}
-        else:
-            pair = f"{quote(auth.client_id, safe='')}:{quote(auth.client_secret, safe='')}"
-            headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        return self._http.build_request("POST", endpoint, data=form, headers=headers)
+        headers = {"content-type": _FORM, "accept": "application/json", **self._prover.headers()}
+        try:
+            return self._http.build_request("POST", endpoint, data=form, headers=headers)
+        except httpx.InvalidURL:
+            raise SignInError(f"the authorization server of `{self._name}` names no usable token endpoint") from None

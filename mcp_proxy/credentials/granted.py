@@ -41,8 +41,8 @@ class Vault(Protocol):
         """Keep the successor of the version `after`."""
         ...
 
-    async def claim(self, server: str, until: datetime) -> str:
-        """Take the renewal of a server for this process alone; nothing if it is taken."""
+    async def claim(self, server: str, until: datetime, *, after: str) -> str:
+        """Take the renewal of the version `after` for this process alone; nothing if it is taken, or renewed."""
         ...
 
     async def release(self, server: str, claim: str) -> None:
@@ -124,7 +124,8 @@ class Granted:
                 if self._grant is not None and self._grant is not seen:
                     return
                 now = self._clock.now()
-                still_good = seen is not None and not forced and not seen.has_ended(now)
+                # What the server refused meanwhile is not good, however long it would last.
+                still_good = seen is not None and seen is self._grant and not forced and not seen.has_ended(now)
                 if still_good and self._clock.monotonic() < self._not_before:
                     return
                 try:
@@ -205,7 +206,7 @@ class OfPerson:
                 return grant
             if not grant.can_be_renewed:
                 raise self._nobody()
-            if claim := await self._claimed():
+            if claim := await self._claimed(version):
                 return await self._renew(grant, version, claim)
             await anyio.sleep(_LOOK_SECONDS)
         raise SignInError(f"the sign-in at `{self._name}` is being renewed by another process: try again")
@@ -238,9 +239,10 @@ class OfPerson:
             raise SignInError(f"the renewed sign-in at `{self._name}` could not be kept: try again") from None
         self._unkept = None
 
-    async def _claimed(self) -> str:
+    async def _claimed(self, version: str) -> str:
+        until = self._clock.now() + timedelta(seconds=CLAIM_SECONDS)
         try:
-            return await self._vault.claim(self._name, self._clock.now() + timedelta(seconds=CLAIM_SECONDS))
+            return await self._vault.claim(self._name, until, after=version)
         except StoreError:
             raise SignInError("kept sign-ins cannot be read: try again later") from None
 

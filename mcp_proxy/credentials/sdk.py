@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import httpx
 import httpx2
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError, OAuthRegistrationError, OAuthTokenError
-from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider, PrivateKeyJWTOAuthProvider
 from mcp.client.auth.utils import extract_field_from_www_auth, issuers_match
 from mcp.shared.auth import (
     AuthorizationCodeResult,
@@ -23,11 +24,12 @@ from mcp.shared.auth import (
     OAuthToken,
     ProtectedResourceMetadata,
 )
-from pydantic import AnyUrl, ValidationError
+from pydantic import AnyUrl
 
 from governance import jsontree
 from governance.config.addresses import open_address
 from governance.config.models import McpServer
+from governance.identity.client_auth import Prover
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.credentials import authority
 from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInError
@@ -37,6 +39,11 @@ from mcp_proxy.credentials.person import Nobody, Person
 from mcp_proxy.sdk import LATEST_HANDSHAKE_VERSION
 
 CLIENT_NAME = "Wicket"
+_SPOILT = (
+    OAuthFlowError, OAuthRegistrationError, OAuthTokenError, ValueError, ArithmeticError, httpx.InvalidURL,
+    httpx2.InvalidURL,
+)  # fmt: skip
+"""What the SDK raises over what servers said: its own errors, and those of bad addresses, numbers and bytes."""
 _REFUSED_FOR_GOOD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 
 
@@ -55,6 +62,7 @@ class Client:
         self._entry = entry
         self._http = http
         self._now = now
+        self._prover = Prover(entry.auth, now)
 
     async def obtain(
         self, person: Person | None = None, refusal: Refusal | None = None, old: Grant | None = None
@@ -70,7 +78,7 @@ class Client:
             SignInError: it cannot be got now.
             CredentialError: it cannot be got as things are configured.
         """
-        return await self._run(_Flow(self._name, self._entry, person or Nobody(), old), refusal, renew=False)
+        return await self._run(self._flow(person or Nobody(), old), refusal, renew=False)
 
     async def renew(self, old: Grant) -> Grant:
         """The successor of a grant, by its refresh token.
@@ -79,7 +87,10 @@ class Client:
             CredentialError: the authorization server refused for good: somebody has to sign in again.
             SignInError: it cannot be got now.
         """
-        return await self._run(_Flow(self._name, self._entry, Nobody(), old), None, renew=True)
+        return await self._run(self._flow(Nobody(), old), None, renew=True)
+
+    def _flow(self, person: Person, old: Grant | None) -> "_Flow":
+        return _Flow(self._name, self._entry, person, old, self._prover)
 
     async def _run(self, flow: "_Flow", refusal: Refusal | None, *, renew: bool) -> Grant:
         # Never sent: it stands for whatever is sent to the server with the token.
@@ -101,7 +112,7 @@ class Client:
                 raise flow.why_not_renewed()
         except StopAsyncIteration:
             raise CredentialError(f"server `{self._name}` refuses in a way that no sign-in mends") from None
-        except (OAuthFlowError, OAuthRegistrationError, OAuthTokenError, ValidationError) as error:
+        except _SPOILT as error:
             raise flow.why_not(error) from None
         finally:
             await steps.aclose()
@@ -122,11 +133,12 @@ class Client:
         return httpx2.Response(refusal.status, headers=told, request=request)
 
     async def _send(self, flow: "_Flow", outgoing: httpx2.Request) -> httpx2.Response:
+        content = await outgoing.aread()
         if outgoing.method == "POST":
             flow.refuse_other_issuer()
-        sent = self._http.build_request(
-            outgoing.method, str(outgoing.url), content=await outgoing.aread(), headers=dict(outgoing.headers)
-        )
+            content += flow.proof()
+        headers = {name: value for name, value in outgoing.headers.items() if name.lower() != "content-length"}
+        sent = self._http.build_request(outgoing.method, str(outgoing.url), content=content, headers=headers)
         status, body = await authority.send(self._http, self._name, sent)
         flow.error, flow.failed_with = (_error_of(body), status) if status >= 400 else ("", 0)
         return httpx2.Response(status, content=body, headers={"content-type": "application/json"}, request=outgoing)
@@ -135,7 +147,7 @@ class Client:
 class _Flow:
     """One use of the SDK's provider, with what it is given and what it learns."""
 
-    def __init__(self, name: str, entry: McpServer, person: Person, old: Grant | None) -> None:
+    def __init__(self, name: str, entry: McpServer, person: Person, old: Grant | None, prover: Prover) -> None:
         self.name = name
         self.error = ""
         """OAuth error that an authorization server answered with last, if it is one we know the words of."""
@@ -145,6 +157,7 @@ class _Flow:
         self._entry = entry
         self._person = person
         self._old = old
+        self._prover = prover
         self._tokens: OAuthToken | None = None
         self._client: OAuthClientInformationFull | None = None
         self.provider = self._provider()
@@ -172,6 +185,21 @@ class _Flow:
         wanted, found = self._entry.auth.issuer, self.provider.context.oauth_metadata
         if wanted and (found is None or not issuers_match(str(found.issuer), wanted)):
             raise CredentialError(f"server `{self.name}` names another authorization server than `auth.issuer`")
+
+    def proof(self) -> bytes:
+        """What a form for the token endpoint needs besides, to show which client sends it.
+
+        The SDK signs where Wicket comes as itself. Where a person signs in it has no key, so that is done here; the
+        audience is the issuer that the configuration names, as `refuse_other_issuer` made sure of.
+        """
+        found = self.provider.context.oauth_metadata
+        if not self._prover.signs or self._entry.auth.grant == "client_credentials" or found is None:
+            return b""
+        return b"&" + urlencode(self._prover.assertion_form(str(found.issuer))).encode()
+
+    async def signed(self, audience: str) -> str:
+        """For the provider: an assertion for an issuer."""
+        return self._prover.assertion(audience)
 
     def why_not_renewed(self) -> CredentialError | SignInError:
         """What to tell when a refresh token was not taken."""
@@ -202,6 +230,8 @@ class _Flow:
         tokens, client = context.current_tokens, context.client_info
         if tokens is None or client is None:
             raise CredentialError(f"the authorization server of `{self.name}` gave no token")
+        if not tokens.access_token.isascii() or not tokens.access_token.isprintable():
+            raise CredentialError(f"the authorization server of `{self.name}` gave a token that no header can carry")
         token = _plain(tokens)
         ends_at, renew_at = times(token, now)
         # A client of the configuration stays there, with its secret.
@@ -230,11 +260,14 @@ class _Flow:
         logging.getLogger("mcp.client.auth").setLevel(logging.CRITICAL + 1)
         auth = self._entry.auth
         scope = " ".join(auth.scopes) or None
-        if auth.grant == "client_credentials":
+        url, issuer = self._entry.url, auth.issuer or None
+        if auth.grant == "client_credentials" and auth.client_auth == "private_key_jwt":
+            return PrivateKeyJWTOAuthProvider(url, self, auth.client_id, self.signed, scope, issuer)
+        if auth.grant == "client_credentials" and auth.client_auth != "private_key_jwt":
             return ClientCredentialsOAuthProvider(
-                self._entry.url, self, auth.client_id, auth.client_secret, auth.client_auth, scope, auth.issuer or None
+                url, self, auth.client_id, auth.client_secret, auth.client_auth, scope, issuer
             )
-        method = auth.client_auth if auth.client_secret else "none"
+        method = auth.client_auth if auth.client_secret or auth.client_key else "none"
         redirects = [AnyUrl(self._person.redirect_uri)]
         if auth.client_id:
             self._client = OAuthClientInformationFull(

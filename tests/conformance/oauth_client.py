@@ -104,6 +104,8 @@ def entry_of(url: str, scenario: str) -> McpServer:
         "client_metadata_url": "https://conformance-test.local/client-metadata.json",
         **{name: context[name] for name in ("client_id", "client_secret") if name in context},
     }
+    if "private_key_pem" in context:
+        auth |= {"client_auth": "private_key_jwt", "client_key": context["private_key_pem"]}
     return McpServer.model_validate({"url": url, "type": "http", "auth": auth})
 
 

@@ -11,7 +11,9 @@ from pipeline.border import BadRequestError
     [
         ({}, b"", None),
         ({}, b"beta=true", None),
-        ({}, b"beta=true&key=a%2Fb", "a/b"),
+        ({}, b"beta=true&key=wk_a%2Fb", "wk_a/b"),
+        ({}, b"key=eyJ.eyJ.sig", ""),
+        ({}, b"key=opaque&key=wk_a", ""),
         ({"authorization": "Bearer a"}, b"key=b", "a"),
         ({"authorization": "BEARER  a "}, b"", "a"),
         ({"authorization": "a"}, b"", "a"),

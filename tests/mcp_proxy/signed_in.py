@@ -51,12 +51,13 @@ class House(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def housed(folder: Path, *, exchanges: bool = False, **oauth: Any) -> AsyncGenerator[House]:
+async def housed(folder: Path, *, exchanges: bool = False, asks: bool = False, **oauth: Any) -> AsyncGenerator[House]:
     """Everything, for one test, which must be over within 30 seconds.
 
     Args:
         folder: where the database lies.
         exchanges: whether the server wants tokens, which callers' tokens are exchanged for.
+        asks: whether the authorization server is asked about tokens.
         oauth: further settings of `identity.oauth`.
     """
     authority, upstream, gate, refused = Authority(), RawUpstream(), OpenGate(), list[BadRequestError]()
@@ -73,9 +74,11 @@ async def housed(folder: Path, *, exchanges: bool = False, **oauth: Any) -> Asyn
             guarded = GuardedUpstream(authority, upstream)
             guarded.url = f"{await stack.enter_async_context(serving(guarded if exchanges else upstream))}/mcp"
             url = await stack.enter_async_context(serving(app))
-            believed = {"resource": url, "scopes": ["mcp:use"], "issuers": [{"issuer": authority.url}], **oauth}
-            client = {"client_id": "wicket", "client_secret": "s", "issuer": authority.url}
-            auth = {"auth": {"grant": "token_exchange", **client}} if exchanges else {}
+            client = {"client_id": "wicket", "client_secret": "s"}
+            asking = {"check": "introspection", "introspection": {**client, "cache_seconds": 0}} if asks else {}
+            issuer = {"issuer": authority.url, **asking}
+            believed = {"resource": url, "scopes": ["mcp:use"], "issuers": [issuer], **oauth}
+            auth = {"auth": {"grant": "token_exchange", "issuer": authority.url, **client}} if exchanges else {}
             servers = {"up": {"url": guarded.url, "type": "http", **auth}}
             settings: dict[str, Any] = {"identity": {"oauth": believed}, "mcpServers": servers}
             world = await stack.enter_async_context(

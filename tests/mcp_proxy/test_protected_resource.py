@@ -48,6 +48,15 @@ async def test_anybody_may_ask_whose_tokens_are_believed(tmp_path: Path, path: s
         assert (await http.get(f"{house.url}{WELL_KNOWN}/other{path}")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [("/mcp/sse", "/mcp"), ("/mcp/messages", "/mcp"), ("/mcp/up/sse", "/mcp/up"), ("/mcp/sse/sse", "/mcp/sse")],
+)
+async def test_an_old_endpoint_is_the_same_resource_as_the_new_one(tmp_path: Path, path: str, resource: str):
+    async with housed(tmp_path) as house, httpx2.AsyncClient() as http:
+        assert (await http.get(f"{house.url}{WELL_KNOWN}{path}")).json()["resource"] == f"{house.url}{resource}"
+
+
 async def test_a_stranger_is_told_where_to_get_a_token(tmp_path: Path):
     async with housed(tmp_path) as house, httpx2.AsyncClient() as http:
         answer = await http.post(house.at(), content=PING, headers={"content-type": "application/json"})
@@ -118,6 +127,26 @@ async def test_the_official_client_signs_in_through_the_front(tmp_path: Path):
             assert shelf.tokens.access_token not in str(call.headers)
 
 
+async def test_the_official_client_signs_in_at_the_endpoint_of_all_servers(tmp_path: Path):
+    async with housed(tmp_path) as house:
+        authority, shelf = house.authority, Shelf()
+
+        async def tools(call: Call) -> None:
+            await call.reply(call.result({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}))
+
+        def mint(form: dict[str, str]) -> str:
+            return authority.token(SystemClock().now(), aud=form["resource"], scope="mcp:use")
+
+        authority.mint, house.upstream.handlers["tools/list"] = mint, tools
+        url = f"{house.url}/mcp"
+        async with (
+            httpx2.AsyncClient(auth=sdk_sign_in(url, shelf)) as http,
+            Client(streamable_http_client(url, http_client=http), mode="legacy") as client,
+        ):
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["up__echo"]
+        assert authority.authorized[0]["resource"] == url
+
+
 async def test_the_token_never_goes_upstream(tmp_path: Path):
     async with housed(tmp_path) as house:
         token = house.token()
@@ -142,6 +171,38 @@ async def test_a_token_that_came_in_goes_out_as_another_one(tmp_path: Path, capl
     for secret in (token, later, *house.authority.issued):
         assert secret not in told
         assert secret.encode() not in on_disk
+
+
+async def test_a_token_that_only_its_issuer_can_read_gets_in_until_it_is_revoked(tmp_path: Path, caplog: Any):
+    async with housed(tmp_path, asks=True, exchanges=True) as house:
+        said = {"sub": "ann", "client_id": "agent-7", "aud": house.at(), "scope": "mcp:use"}
+        house.authority.opaque = {"opaque-1": said, "opaque-2": {**said, "sub": "eve"}}
+        assert (await asked(house, "opaque-1"))[0] == 200
+        assert house.authority.forms[0]["subject_token"] == "opaque-1"
+        async with raw_client() as http:
+            client = RawClient(http, house.at())
+            http.headers["authorization"] = "Bearer opaque-1"
+            await client.initialize()
+            async with client.send(PING, authorization="Bearer opaque-2") as response:
+                assert response.status == 404
+        house.authority.opaque.clear()
+        status, challenge, body = await asked(house, "opaque-1")
+        assert (status, 'error="invalid_token"' in challenge) == (401, True)
+        house.authority.is_down = True
+        assert (await asked(house, "opaque-3"))[0] == 503
+        told = f"{caplog.text} {challenge} {body} {house.refused!r} {await house.world.events()}"
+    on_disk = b"".join([await path.read_bytes() async for path in anyio.Path(tmp_path).glob("wicket.db*")])
+    assert ("opaque-" in told, b"opaque-" in on_disk) == (False, False)
+
+
+async def test_no_issuer_is_asked_about_what_is_a_key_of_wicket_or_looks_like_one(tmp_path: Path):
+    async with housed(tmp_path, asks=True) as house:
+        assert (await asked(house, house.key))[0] == 200
+        for credential in (house.world.runtime.identity.admin_token, "wk_mistyped", "wka_mistyped", "two words"):
+            assert (await asked(house, credential))[0] == 401
+        assert house.authority.questions == []
+        assert (await asked(house, "opaque-1"))[0] == 401
+        assert len(house.authority.questions) == 1
 
 
 async def test_a_session_is_found_by_later_tokens_of_its_principal_and_by_nobody_else(tmp_path: Path):

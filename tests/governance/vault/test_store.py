@@ -75,32 +75,39 @@ async def test_a_renewal_succeeds_only_what_it_renewed(database_url: str, clock:
         assert kept.secret == b"two"
 
 
+async def claimed(place: Place, clock: ManualClock, after: str = "") -> str:
+    """A claim for a minute, on what is kept unless another version is named."""
+    kept = await place.vault.load("files")
+    version = after or (kept.version if kept is not None else "none")
+    return await place.vault.claim("files", clock.now() + timedelta(seconds=60), after=version)
+
+
 async def test_one_process_renews_at_a_time(database_url: str, clock: ManualClock):
     async with opened(database_url, clock) as one, opened(database_url, clock) as other:
-        until = clock.now() + timedelta(seconds=60)
-        assert not await one.vault.claim("files", until)
+        assert not await claimed(one, clock)
         await one.vault.sign_in("files", SECRET, actor="ann")
-        claim = await one.vault.claim("files", until)
+        claim = await claimed(one, clock)
         assert claim
-        assert not await other.vault.claim("files", until)
+        assert not await claimed(other, clock)
         await one.vault.release("files", claim)
-        assert await other.vault.claim("files", until)
+        assert await claimed(other, clock)
         clock.advance(61)
-        assert await one.vault.claim("files", clock.now() + timedelta(seconds=60))
+        assert await claimed(one, clock)
         kept = await one.vault.load("files")
         assert kept is not None
         assert await one.vault.renew("files", b"two", after=kept.version)
-        assert await other.vault.claim("files", clock.now() + timedelta(seconds=60))
+        assert not await claimed(other, clock, after=kept.version), "it was renewed since it was looked at"
+        assert await claimed(other, clock)
 
 
 async def test_a_process_releases_only_what_it_claimed(database_url: str, clock: ManualClock):
     async with opened(database_url, clock) as one, opened(database_url, clock) as other:
         await one.vault.sign_in("files", SECRET, actor="ann")
-        late = await one.vault.claim("files", clock.now() + timedelta(seconds=60))
+        late = await claimed(one, clock)
         clock.advance(61)
-        assert await other.vault.claim("files", clock.now() + timedelta(seconds=60))
+        assert await claimed(other, clock)
         await one.vault.release("files", late)
-        assert not await one.vault.claim("files", clock.now() + timedelta(seconds=60))
+        assert not await claimed(one, clock)
 
 
 async def test_what_is_forgotten_is_gone_and_recorded_once(database_url: str, clock: ManualClock):

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import httpx2
+import jwt
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from governance.audit.log import Journal
 from governance.config.models import Config, McpServer
@@ -24,7 +26,7 @@ from mcp_proxy.credentials.person import Answer
 from mcp_proxy.link import Era, Server
 from mcp_proxy.message import Message
 from mcp_proxy.servers import open_servers
-from tests.authority import Authority
+from tests.authority import Authority, new_key
 from tests.conftest import ManualClock
 from tests.mcp_proxy.guarded_upstream import GuardedUpstream
 from tests.mcp_proxy.harness import serving
@@ -33,6 +35,27 @@ from tests.mcp_proxy.raw_upstream import RawUpstream
 MASTER = bytes(range(32))
 ANN = Principal("oauth_ann")
 SECRET = "client-secret-of-these-tests"
+KEY = new_key("client").private
+SIGNING: Mapping[str, Any] = {
+    "client_id": "wicket",
+    "client_auth": "private_key_jwt",
+    "client_key": KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    "client_key_id": "k1",
+    "issuer": "ISSUER",
+}
+"""A client that has a key and no secret."""
+
+
+def signed_by(form: Mapping[str, str], issuer: str) -> str:
+    """The client whose assertion is in a form, once everything about the assertion is as it must be."""
+    assert form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    assert form["auth"] == ""
+    assert "client_secret" not in form
+    required = {"require": ["iss", "sub", "aud", "exp", "iat", "jti"], "verify_exp": False, "verify_iat": False}
+    options: Any = required
+    said = jwt.decode(form["client_assertion"], KEY.public_key(), ["ES256"], audience=issuer, options=options)
+    assert said["iss"] == said["sub"]
+    return str(said["sub"])
 
 
 class Agreeing:

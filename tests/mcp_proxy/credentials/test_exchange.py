@@ -13,7 +13,7 @@ from governance.identity.refusals import IdentityStaleError, UnknownKeyError
 from mcp_proxy.credentials.credential import CredentialError, SignInError
 from mcp_proxy.credentials.exchange import ACCESS_TOKEN, GRANT_TYPE
 from tests.conftest import ManualClock
-from tests.mcp_proxy.credentials.stage import ANN, SECRET, staged
+from tests.mcp_proxy.credentials.stage import ANN, SECRET, SIGNING, signed_by, staged
 
 EXCHANGE: Mapping[str, Any] = {
     "grant": "token_exchange",
@@ -123,6 +123,22 @@ async def test_an_answer_that_is_no_bearer_token_is_not_used(tmp_path: Path, clo
             with pytest.raises(CredentialError, match="did not answer with a bearer token"):
                 await stage.ask()
             assert stage.shown == []
+
+
+async def test_a_token_may_be_exchanged_by_a_client_with_a_key(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**SIGNING, "grant": "token_exchange"}, subjects=Callers()) as stage:
+        assert await stage.ask()
+        (form,) = stage.authority.forms
+        assert signed_by(form, stage.authority.url) == form["client_id"] == "wicket"
+        assert form["subject_token"] == "token-of-oauth_ann"
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://elsewhere.example/token", "https://x/\x01", "https://[x"])
+async def test_a_token_goes_to_no_endpoint_that_is_none(tmp_path: Path, clock: ManualClock, endpoint: str | None):
+    async with staged(tmp_path, clock, EXCHANGE, subjects=Callers()) as stage:
+        stage.authority.metadata = {"token_endpoint": endpoint}
+        with pytest.raises(SignInError, match="token endpoint"):
+            await stage.ask()
 
 
 async def test_scope_that_is_wanted_besides_is_told(tmp_path: Path, clock: ManualClock):

@@ -3,19 +3,22 @@
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from mcp_proxy.credentials.credential import CredentialError, SignInError
-from mcp_proxy.credentials.granted import AGAIN_SECONDS
+from governance.vault.store import Kept, SqlVault
+from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInError
+from mcp_proxy.credentials.grant import Grant
+from mcp_proxy.credentials.granted import AGAIN_SECONDS, Granted
 from mcp_proxy.credentials.opening import open_credentials
 from mcp_proxy.servers import open_servers
 from tests.conftest import ManualClock
-from tests.mcp_proxy.credentials.stage import SECRET, ask, staged
+from tests.mcp_proxy.credentials.stage import ANN, SECRET, SIGNING, ask, signed_by, staged
 
 PERSON: Mapping[str, Any] = {"grant": "authorization_code"}
 OURSELVES: Mapping[str, Any] = {
@@ -89,6 +92,82 @@ async def test_two_processes_renew_once(tmp_path: Path, clock: ManualClock):
             group.start_soon(ask, others["up"])
         assert len(stage.authority.forms) == 2
         assert len(set(stage.shown[1:])) == 1
+
+
+class _Late:
+    """The vault of a process to which something happens between looking and claiming."""
+
+    def __init__(self, inner: SqlVault, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._inner = inner
+        self._meanwhile = meanwhile
+
+    async def load(self, server: str) -> Kept | None:
+        return await self._inner.load(server)
+
+    async def renew(self, server: str, secret: bytes, *, after: str) -> bool:
+        return await self._inner.renew(server, secret, after=after)
+
+    async def claim(self, server: str, until: datetime, *, after: str) -> str:
+        await self._meanwhile()
+        return await self._inner.claim(server, until, after=after)
+
+    async def release(self, server: str, claim: str) -> None:
+        await self._inner.release(server, claim)
+
+
+async def test_a_refresh_token_that_another_process_used_up_is_not_used_again(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        late = _Late(stage.vault, stage.ask)
+        async with open_credentials(stage.config, clock, late, None) as credentials:
+            await stage.sign_in()
+            clock.advance(3600)
+            shown = await credentials["up"].headers(ANN)
+        assert [form["grant_type"] for form in stage.authority.forms] == ["authorization_code", "refresh_token"]
+        assert shown == {"authorization": f"Bearer {stage.authority.issued[-1]}"}
+
+
+class _Slow:
+    """A source whose first successor is waited for, and then does not come."""
+
+    def __init__(self, grant: Grant) -> None:
+        self.grant = grant
+        self.asked, self.answers = anyio.Event(), anyio.Event()
+
+    async def current(self) -> Grant | None:
+        return self.grant
+
+    async def successor(self, old: Grant | None) -> Grant:
+        self.asked.set()
+        await self.answers.wait()
+        raise SignInError("not now")
+
+
+async def test_a_call_that_waited_while_the_token_was_refused_is_told_why(clock: ManualClock):
+    now = clock.now()
+    source = _Slow(Grant("x", {"access_token": "t"}, {}, {}, {}, *(f"{now + timedelta(minutes=m)}" for m in (9, 5))))
+    granted = Granted("up", source, clock)
+    shown = await granted.headers(ANN)
+    clock.advance(300)
+    told: list[str] = []
+
+    async def refused() -> None:
+        with pytest.raises(SignInError) as caught:
+            await granted.renewed(ANN, shown, Refusal(401, ""))
+        told.append(str(caught.value))
+
+    async def waits() -> None:
+        with pytest.raises(SignInError) as caught:
+            await granted.headers(ANN)
+        told.append(str(caught.value))
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(refused)
+            await source.asked.wait()
+            group.start_soon(waits)
+            await anyio.wait_all_tasks_blocked()
+            source.answers.set()
+    assert told == ["not now", "not now"]
 
 
 async def test_a_token_that_is_refused_is_renewed_once_and_the_call_made_again(tmp_path: Path, clock: ManualClock):
@@ -227,6 +306,17 @@ async def test_wicket_gets_and_renews_a_token_of_its_own(tmp_path: Path, clock: 
         stage.guarded.revoked.add(stage.authority.issued[-1])
         assert await stage.ask()
         assert len(stage.authority.issued) == 3
+
+
+async def test_wicket_may_sign_that_it_is_wicket(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**SIGNING, "grant": "client_credentials"}) as stage:
+        assert await stage.ask()
+        clock.advance(3600)
+        assert await stage.ask()
+        first, second = stage.authority.forms
+        assert [signed_by(form, stage.authority.url) for form in (first, second)] == ["wicket", "wicket"]
+        assert first["client_assertion"] != second["client_assertion"]
+        assert (first["grant_type"], first["resource"]) == ("client_credentials", stage.guarded.url)
 
 
 async def test_the_secret_may_go_in_the_body_and_scopes_may_be_configured(tmp_path: Path, clock: ManualClock):

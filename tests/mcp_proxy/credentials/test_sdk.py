@@ -8,7 +8,7 @@ import pytest
 
 from mcp_proxy.credentials.credential import CredentialError, Refusal, SignInError
 from tests.conftest import ManualClock
-from tests.mcp_proxy.credentials.stage import SECRET, Stage, staged
+from tests.mcp_proxy.credentials.stage import SECRET, SIGNING, Stage, signed_by, staged
 
 PERSON: Mapping[str, Any] = {"grant": "authorization_code"}
 
@@ -86,6 +86,34 @@ async def test_an_error_of_the_authorization_server_is_told_by_its_word(tmp_path
         assert "gave no token (it answered `invalid_client`)" in await refused(stage)
 
 
+@pytest.mark.parametrize(
+    "challenge",
+    ['Bearer resource_metadata="https://[x"', 'Bearer resource_metadata="https://x/\x01"', 'Bearer scope="', ""],
+)
+async def test_a_server_that_names_no_address_is_told_about_in_our_words(
+    tmp_path: Path, clock: ManualClock, challenge: str
+):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        stage.authority.refusal = "invalid_client"
+        with pytest.raises((CredentialError, SignInError), match="authorization server of `up`"):
+            await stage.sign_in(Refusal(401, challenge))
+
+
+@pytest.mark.parametrize("answer", [{"expires_in": 10**400}, {"access_token": "a\r\nb"}, {"access_token": "\u00e4"}])
+async def test_a_token_that_cannot_be_used_is_told_about_in_our_words(
+    tmp_path: Path, clock: ManualClock, answer: dict[str, Any]
+):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        stage.authority.answer = answer
+        assert "the authorization server of `up`" in await refused(stage)
+
+
+async def test_an_error_that_is_no_text_is_told_about_in_our_words(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, PERSON) as stage:
+        stage.authority.garbles = True
+        assert "(it answered HTTP 400)" in await refused(stage)
+
+
 async def test_a_registered_client_is_used_and_its_secret_is_not_kept(tmp_path: Path, clock: ManualClock):
     auth = {**PERSON, "client_id": "mine", "client_secret": SECRET, "issuer": "ISSUER"}
     async with staged(tmp_path, clock, auth) as stage:
@@ -97,6 +125,26 @@ async def test_a_registered_client_is_used_and_its_secret_is_not_kept(tmp_path: 
         clock.advance(3600)
         assert await stage.ask()
         assert stage.authority.forms[1]["auth"] == f"mine:{SECRET}"
+
+
+async def test_a_client_with_a_key_signs_for_the_code_and_for_each_renewal(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**PERSON, **SIGNING}) as stage:
+        grant = await stage.sign_in()
+        clock.advance(3600)
+        assert await stage.ask()
+        code, renewal = stage.authority.forms
+        assert (code["grant_type"], renewal["grant_type"]) == ("authorization_code", "refresh_token")
+        for form in (code, renewal):
+            assert signed_by(form, stage.authority.url) == form["client_id"] == "wicket"
+        assert code["client_assertion"] != renewal["client_assertion"]
+        assert (stage.authority.registered, grant.client) == ([], {})
+        assert "PRIVATE" not in str(grant.as_bytes()) + repr(stage.entry)
+
+
+async def test_nothing_is_signed_for_an_issuer_that_only_the_server_names(tmp_path: Path, clock: ManualClock):
+    async with staged(tmp_path, clock, {**PERSON, **SIGNING, "issuer": "http://localhost:9"}) as stage:
+        assert "another authorization server" in await refused(stage)
+        assert (stage.person.visited, stage.authority.forms) == ([], [])
 
 
 async def test_a_secret_is_kept_from_an_issuer_that_only_the_server_names(tmp_path: Path, clock: ManualClock):
