@@ -121,8 +121,8 @@ class TicketStore(Protocol):
         """Expire every open ticket whose deadline has passed; returns their ids."""
         ...
 
-    async def invalidate(self, session_id: str, *, by: str, reason: str, now: datetime) -> list[str]:
-        """Close every open ticket of a run; returns their ids."""
+    async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
+        """Close every open ticket of a run, key, agent, ... (`sessions.killswitch.Scope`); returns their ids."""
         ...
 
     async def withdraw(self, ticket_id: str, *, by: str, reason: str, now: datetime) -> bool:
@@ -214,9 +214,9 @@ class Desk:
         """Refuse a call; the agent is told the reason. None if there is no such ticket."""
         return await self._decide(ticket_id, Move.DENY, by, reason)
 
-    async def invalidate(self, session_id: str, *, by: str = "kill", reason: str = "the session was stopped") -> int:
-        """Close every open ticket of a run that was stopped; returns how many."""
-        closed = await self.store.invalidate(session_id, by=by, reason=plain(reason), now=self.clock.now())
+    async def invalidate(self, scope: str, target: str, *, by: str = "kill", reason: str = "it was stopped") -> int:
+        """Close every open ticket of what was stopped; returns how many."""
+        closed = await self.store.invalidate(scope, target, by=by, reason=plain(reason), now=self.clock.now())
         self._wake(closed)
         return len(closed)
 

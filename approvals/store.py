@@ -23,6 +23,16 @@ from governance.store.tables import TicketRow
 
 ATTEMPTS = 8
 """How often opening may meet a ticket that closes at the same moment."""
+_SCOPES = {
+    "session": col(TicketRow.session_id),
+    "key": col(TicketRow.key_id),
+    "agent": col(TicketRow.agent),
+    "user": col(TicketRow.user),
+    "team": col(TicketRow.team),
+    "tenant": col(TicketRow.tenant),
+    "server": col(TicketRow.server),
+}
+"""What of a ticket a kill of each scope names."""
 _REFUSED = (State.DENIED, State.EXPIRED, State.INVALIDATED)
 
 
@@ -122,9 +132,11 @@ class SqlTickets:
         due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
         return [ticket.id for ticket in due if await self._move(ticket, Move.EXPIRE, now)]
 
-    async def invalidate(self, session_id: str, *, by: str, reason: str, now: datetime) -> list[str]:
-        """Close every open ticket of a run; returns their ids."""
-        query = select(TicketRow).where(TicketRow.session_id == session_id, col(TicketRow.state).in_(list(OPEN)))
+    async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
+        """Close every open ticket of what was stopped (`sessions.killswitch.Scope`); returns their ids."""
+        query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)))
+        if scope != "all":
+            query = query.where(_SCOPES[scope] == target)
         found = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
         return [one.id for one in found if await self._invalidate(one, by=by, reason=reason, now=now)]
 
@@ -230,6 +242,7 @@ def _row(ticket: Ticket) -> TicketRow:
         definition=ticket.field("definition"),
         key_id=jsontree.as_text(principal.get("key_id")),
         tenant=jsontree.as_text(principal.get("tenant")),
+        team=jsontree.as_text(principal.get("team")),
         agent=jsontree.as_text(principal.get("agent")),
         user=jsontree.as_text(principal.get("user")),
         session_id=ticket.field("session"),

@@ -19,6 +19,7 @@ from governance.clock import rfc3339
 from governance.identity.directory import IdentityStaleError
 from governance.jsontree import Json, JsonObject
 from pipeline.border import BadRequestError, read_body
+from sessions.killswitch import Kill
 
 Answer = Callable[[Frame, Visit], Awaitable[Response]]
 LIMIT = 200
@@ -86,7 +87,7 @@ async def list_sessions(frame: Frame, visit: Visit) -> Response:
     """The runs that were seen last."""
     stopped = await sessions.killed(frame)
     runs = [run for run in await frame.core.runs.newest(LIMIT) if visit.visitor.sees(run.tenant)]
-    return json({"sessions": [{**asdict(run), "killed": run.id in stopped} for run in runs]})
+    return json({"sessions": [{**asdict(run), **_switch(stopped.get(run.id))} for run in runs]})
 
 
 async def show_session(frame: Frame, visit: Visit) -> Response:
@@ -97,15 +98,23 @@ async def show_session(frame: Frame, visit: Visit) -> Response:
     events = await frame.events.of_session(run.id)
     stopped = await sessions.killed(frame)
     listed: list[Json] = [_event(one) for one in events]
-    return json({**asdict(run), "killed": run.id in stopped, "events": listed})
+    return json({**asdict(run), **_switch(stopped.get(run.id)), "events": listed})
 
 
 async def switch_session(frame: Frame, visit: Visit) -> Response:
     """Kill or revive a run. A run that was never seen may be stopped too, before it begins."""
     body = await body_of(visit.request)
     session, kill = visit.request.path_params["session"], visit.move == "kill"
-    changed = await sessions.throw(frame, visit, session, kill=kill, reason=jsontree.as_text(body.get("reason")))
+    changed = await sessions.throw(
+        frame, visit, session, kill=kill, reason=jsontree.as_text(body.get("reason")),
+        probation=body.get("probation") is True,
+    )  # fmt: skip
     return json({"session": session, "killed": kill, "changed": changed})
+
+
+def _switch(kill: Kill | None) -> JsonObject:
+    probation = kill is not None and kill.probation
+    return {"killed": kill is not None and not probation, "probation": probation}
 
 
 async def body_of(request: Request) -> JsonObject:

@@ -16,14 +16,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console import api, live, pins_api
+from console import api, kills_api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, entry, overview, pins, servers, sessions
+from console.pages import approvals, audit, entry, kills, overview, pins, servers, sessions
 from console.store import SqlLogins
 from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
+from sessions.store import SqlWitnesses
 
 PREFIX = "/console"
 
@@ -52,6 +53,7 @@ def build(runtime: Core) -> AsgiApp:
         ),
         events=Events(runtime.store),
         health=SqlHealth(runtime.store, runtime.clock),
+        witnesses=SqlWitnesses(runtime.store, runtime.clock),
         drawings=open_drawings(),
     )
     return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
@@ -72,6 +74,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/sessions", page(partial(sessions.index, frame))),
         Route("/sessions/{session}", page(partial(sessions.show, frame))),
         *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),
+        Route("/kills", page(partial(kills.index, frame))),
+        *_both("/kills", ("kill", "revive"), page(partial(kills.switch, frame))),
         Route("/audit", page(partial(audit.index, frame))),
         Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
         Route("/logout", page(partial(entry.logout, frame)), methods=["POST"]),
@@ -87,6 +91,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/api/sessions", answer(api.list_sessions)),
         Route("/api/sessions/{session}", answer(api.show_session)),
         *_both("/api/sessions/{session}", ("kill", "revive"), answer(api.switch_session)),
+        Route("/api/kills", answer(kills_api.list_kills)),
+        Route("/api/kills/live", answer(live.kills)),
+        *_both("/api/kills", ("kill", "revive"), answer(kills_api.switch_kill)),
         Route("/api/live", answer(live.tickets)),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]

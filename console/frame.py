@@ -27,7 +27,7 @@ from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
 from sessions.killswitch import KillSwitch
-from sessions.store import SqlRuns
+from sessions.store import SqlRuns, SqlWitnesses
 
 FORM_BYTES = 64 * 1024
 _FORM = b"application/x-www-form-urlencoded"
@@ -81,6 +81,7 @@ class Frame:
     access: Access
     events: Events
     health: SqlHealth
+    witnesses: SqlWitnesses
     drawings: Environment
 
     def page(self, handler: Page) -> Endpoint:
@@ -156,8 +157,9 @@ def open_drawings() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"pieces": pieces, "lines": lines, "ago": ago, "left": left, "stamp": stamp, "span": span}
-    drawings.filters.update(filters)
+    texts: dict[str, Any] = {"pieces": pieces, "lines": lines}
+    times: dict[str, Any] = {"ago": ago, "left": left, "stamp": stamp, "span": span, "after": after}
+    drawings.filters.update(texts | times)
     return drawings
 
 
@@ -179,6 +181,11 @@ def left(moment: datetime, now: datetime) -> str:
     """How long until something is, to the second: `4:05`."""
     seconds = max(0, int((moment - now + timedelta(milliseconds=999)).total_seconds()))
     return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def after(moment: str, start: str) -> str:
+    """How much later than `start` something was: `+0.24 s`."""
+    return f"+{max(0.0, (datetime.fromisoformat(moment) - datetime.fromisoformat(start)).total_seconds()):.2f} s"
 
 
 def stamp(moment: datetime | str) -> str:

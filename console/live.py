@@ -1,4 +1,4 @@
-"""The lists of approvals, pins and servers as they change, by server-sent events that carry a piece of our own page."""
+"""The lists of the console as they change, by server-sent events that carry a piece of our own page."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from approvals.ticket import State
 from console.frame import Frame, Visit
 from console.pages import approvals
+from console.pages import kills as kill_page
 from console.pages import pins as pin_page
 from console.pages import servers as server_page
 from governance import jsontree
@@ -50,6 +51,20 @@ async def servers(frame: Frame, visit: Visit) -> Response:
 
     async def listed() -> JsonObject:
         return {"html": await server_page.listed(frame), "waiting": await _waiting(frame, visit.visitor.tenant)}
+
+    return _stream(pulse, listed)
+
+
+async def kills(frame: Frame, visit: Visit) -> Response:
+    """The stream of the page of what is stopped. Its first event is the list as it stands."""
+    kill_page.check(visit)
+
+    async def pulse() -> str:
+        return repr(await kill_page.found(frame))
+
+    async def listed() -> JsonObject:
+        html = await kill_page.listed(frame, visit.visitor.csrf)
+        return {"html": html, "waiting": await _waiting(frame, visit.visitor.tenant)}
 
     return _stream(pulse, listed)
 

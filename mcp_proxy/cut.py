@@ -23,12 +23,12 @@ MOST_RUNS = 32
 class Kills(Protocol):
     """The kill switch, for what does not pass the guard (`sessions.killswitch.KillSwitch`)."""
 
-    async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
+    async def verdict(self, principal: Principal, session: SessionRef, server: str = "") -> Verdict:
         """Whether this run was stopped."""
         ...
 
     def track(
-        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]
+        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None], *, server: str = ""
     ) -> AbstractContextManager[None]:
         """Call `cut` when this run is stopped while the block is open."""
         ...
@@ -42,6 +42,7 @@ class Cut:
     ) -> None:
         self._kills = kills
         self._principal = caller.principal
+        self._server = caller.server
         self._runs = runs
         self._calls = calls
         self._scope = scope
@@ -72,7 +73,7 @@ class Cut:
         if run.id in self._followed or len(self._followed) >= MOST_RUNS:
             return
         self._followed.add(run.id)
-        self._tracked.enter_context(self._kills.track(self._principal, run, self._cut))
+        self._tracked.enter_context(self._kills.track(self._principal, run, self._cut, server=self._server))
 
     def _cut(self, verdict: Verdict) -> None:
         self._verdict = verdict

@@ -282,7 +282,7 @@ class Relay:
         own = await self.place(signs_of(message, caller), caller.principal)
         runs = [own] if calls.run is None or calls.run.id == own.id else [own, calls.run]
         for run in runs:
-            verdict = await self.kills.verdict(caller.principal, run)
+            verdict = await self.kills.verdict(caller.principal, run, caller.server)
             if verdict.decision.strength >= Decision.HOLD.strength:
                 raise RefusedError(verdict, "")
         return runs
@@ -333,7 +333,8 @@ class Relay:
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
             if isinstance(reply, Suspending):
-                reply.ends_with(partial(self.kills.track, exchange.principal, exchange.session))
+                server = exchange.resource.server
+                reply.ends_with(partial(self.kills.track, exchange.principal, exchange.session, server=server))
             judged = await self._judged(way, call, message, attendance.for_questions())
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))

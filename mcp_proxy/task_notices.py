@@ -148,7 +148,10 @@ class _Telling:
         """Tell of one task until it has ended, is kept no longer, or may not be told of."""
         relay, book = self.notices.relay, self.notices.book
         last: object = None
-        with anyio.CancelScope() as scope, relay.kills.track(self.caller.principal, task.run, lambda _: scope.cancel()):
+        with (
+            anyio.CancelScope() as scope,
+            relay.kills.track(self.caller.principal, task.run, lambda _: scope.cancel(), server=self.caller.server),
+        ):
             while book.has(task) and not task.theirs:
                 task.heard(relay.clock.monotonic())
                 if task.told_apart != last:

@@ -84,7 +84,10 @@ class Gangway:
 
     def __init__(self, organs: Organs, exchange: Exchange, attendance: Attendance) -> None:
         self._passage = Passage(organs, exchange, attendance)
-        self._tracked = organs.kills.track(exchange.principal, exchange.session, self._passage.cut)
+        resource = exchange.resource
+        self._tracked = organs.kills.track(
+            exchange.principal, exchange.session, self._passage.cut, server=resource.server or resource.provider
+        )
 
     async def __aenter__(self) -> Passage:
         self._tracked.__enter__()

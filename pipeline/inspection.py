@@ -72,7 +72,9 @@ class Inspector:
             if verdict.decision is Decision.KILL and verdict.by != "kill":
                 actor = f"{verdict.by}:{verdict.rule}"
                 try:
-                    await self._kills.kill(Scope.SESSION, exchange.session.id, reason=verdict.reason, actor=actor)
+                    await self._kills.kill(
+                        Scope.SESSION, exchange.session.id, reason=verdict.reason or actor, actor=actor
+                    )
                 except Exception:
                     log.exception("run %s could not be stopped; its message is refused", exchange.session.id)
         raise RefusedError(verdict, exchange.id)

@@ -374,6 +374,6 @@ class Passage:
         """Stop the run. One that cannot be stopped is still refused, here and by its record."""
         run, actor = self.exchange.session.id, f"{verdict.by}:{verdict.rule}"
         try:
-            await self._organs.kills.kill(Scope.SESSION, run, reason=verdict.reason, actor=actor)
+            await self._organs.kills.kill(Scope.SESSION, run, reason=verdict.reason or actor, actor=actor)
         except Exception:
             log.exception("run %s could not be stopped; exchange %s is refused", run, self.exchange.id)

@@ -6,6 +6,7 @@ is decided by the command floor.
 
 import importlib
 import logging
+import secrets as randomness
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -55,10 +56,11 @@ from pipeline.guard import Guard
 from pipeline.passage import Organs
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
-from sessions.killswitch import Kill, KillStage, KillSwitch, Scope
+from sessions.killswitch import Kill, KillStage, KillSwitch, ProbationStage, Scope
 from sessions.loop_stage import LoopStage
 from sessions.roll import Roll
-from sessions.store import SqlKills, SqlRuns
+from sessions.store import SqlKills, SqlRuns, SqlWitnesses
+from sessions.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,8 @@ async def open_runtime(
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token, tokens)
         await identity.refresh()
         vault = SqlVault(store, audit, clock, secrets.master)
-        runtime = _assemble(config, secrets, clock, store, audit, policies, identity, vault, console)
+        witness = Witness(randomness.token_hex(8), process, SqlWitnesses(store, clock), clock)
+        runtime = _assemble(config, secrets, clock, store, audit, policies, identity, vault, console, witness)
         await runtime.catalog.restore()
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
@@ -129,6 +132,7 @@ async def open_runtime(
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
+        await witness.leave()
         await runtime.strangers.tell()
         await runtime.guard.notes.tell()
         try:
@@ -147,10 +151,12 @@ def _assemble(
     identity: Identity,
     vault: SqlVault,
     console: str,
+    witness: Witness,
 ) -> Runtime:
     desk = _desk(config, clock, store, audit, console)
     loop = LoopStage(config.loop, clock=clock)
-    kills = KillSwitch(SqlKills(store, audit, clock, _begin_anew(loop)), audit, clock, on_kill=_close_tickets(desk))
+    table = SqlKills(store, audit, clock, _begin_anew(loop))
+    kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
     runs = SqlRuns(store)
     catalog = Catalog(SqlDefinitions(store, clock))
     roll = Roll(runs, clock)
@@ -163,7 +169,7 @@ def _assemble(
     checks = stages.Organs(
         kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
         detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
-        loop=loop, budget=budget,
+        loop=loop, probation=ProbationStage(kills), budget=budget,
     )  # fmt: skip
     organs = Organs(
         stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
@@ -219,8 +225,7 @@ def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: s
 
 def _close_tickets(desk: Desk) -> Callable[[Kill], Awaitable[None]]:
     async def close(kill: Kill) -> None:
-        if kill.scope is Scope.SESSION:
-            await desk.invalidate(kill.target, by=kill.actor, reason=kill.reason)
+        await desk.invalidate(kill.scope.value, kill.target, by=kill.actor, reason=kill.reason)
 
     return close
 

@@ -17,6 +17,7 @@ class Organs:
     policy: Stage
     schema: Stage
     loop: Stage
+    probation: Stage
     budget: Settling
 
 
@@ -40,7 +41,7 @@ class Stages:
 
 
 def default_stages(organs: Organs) -> Stages:
-    """Kill, Identity, Catalog, Pins, Detect, Policy, Schema, Loop | hold | Kill, Budget.
+    """Kill, Identity, Catalog, Pins, Detect, Policy, Schema, Loop, Probation | hold | Kill, Budget.
 
     On the response Kill, Detect, Policy, Schema: what is held to a schema is what is left after redaction.
 
@@ -48,7 +49,7 @@ def default_stages(organs: Organs) -> Stages:
     """
     o = organs
     return Stages(
-        request=(o.kill, o.identity, o.catalog, o.pins, o.detect, o.policy, o.schema, o.loop),
+        request=(o.kill, o.identity, o.catalog, o.pins, o.detect, o.policy, o.schema, o.loop, o.probation),
         rejudge=(o.kill, o.identity, o.pins, o.policy),
         execution=(o.kill, o.budget),
         response=(o.kill, o.detect, o.policy, o.schema),

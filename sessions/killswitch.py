@@ -2,10 +2,11 @@
 
 The table is the truth: every gate, in both processes, goes by what it held a few milliseconds ago at most, and a state
 that cannot be read refuses. The watch only hurries: it cuts what is already running. Nothing here knows what an
-exchange does.
+exchange does. That a process has carried a kill out is told by `witness.py`.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,10 +16,12 @@ import anyio
 
 from governance.audit.event import AuditLog, Draft, Tag
 from governance.clock import Clock
-from governance.exchange import Exchange, Phase, Principal, SessionRef
+from governance.exchange import Action, Exchange, Phase, Principal, SessionRef
 from governance.verdict import ALLOWED, Decision, Verdict
 
 WATCH_SECONDS = 0.2
+MOST_COUNTED = 10_000
+"""Kills for which it is remembered how much they cut; beyond it the count begins again at nothing."""
 
 
 class Scope(StrEnum):
@@ -27,33 +30,47 @@ class Scope(StrEnum):
     SESSION = "session"
     KEY = "key"
     AGENT = "agent"
+    USER = "user"
+    TEAM = "team"
     TENANT = "tenant"
+    SERVER = "server"
+    """An MCP server, or a provider of models, by its name in the configuration."""
     ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One kill that is in force."""
+    """One kill that is in force, or that was lifted half."""
 
     scope: Scope
     target: str
     reason: str
     actor: str
+    at: str = ""
+    """When it was thrown, or last changed, RFC 3339."""
+    epoch: int = 0
+    """Its place among all kills and revivals."""
+    probation: bool = False
+    """It goes on, but a person is asked about each tool call."""
 
 
-def targets(principal: Principal, session: SessionRef) -> tuple[tuple[Scope, str], ...]:
-    """Every `(scope, target)` whose kill would stop this principal in this run."""
+Target: TypeAlias = tuple[Scope, str]
+InForce: TypeAlias = Mapping[Target, Kill]
+"""Every kill in force, by its scope and target; those on probation too."""
+
+
+def targets(principal: Principal, session: SessionRef, server: str = "") -> tuple[Target, ...]:
+    """Every `(scope, target)` whose kill would stop this principal in this run, at this server."""
     found = (
         (Scope.SESSION, session.id),
         (Scope.KEY, principal.key_id),
+        (Scope.AGENT, principal.agent),
+        (Scope.USER, principal.user),
+        (Scope.TEAM, principal.team),
         (Scope.TENANT, principal.tenant),
-        (Scope.ALL, ""),
+        (Scope.SERVER, server),
     )
-    return (*found, (Scope.AGENT, principal.agent)) if principal.agent else found
-
-
-InForce: TypeAlias = Mapping[tuple[Scope, str], Kill]
-"""Every kill in force, by its scope and target."""
+    return (*(one for one in found if one[1]), (Scope.ALL, ""))
 
 
 class KillStore(Protocol):
@@ -67,8 +84,16 @@ class KillStore(Protocol):
         """Put a kill in force, with its event in the same transaction; false if it was in force already."""
         ...
 
-    async def lift(self, scope: Scope, target: str, actor: str, draft: Draft) -> bool:
-        """Lift a kill; false if none was in force."""
+    async def lift(self, scope: Scope, target: str, actor: str, draft: Draft, *, probation: bool = False) -> bool:
+        """Lift a kill, or put it on probation; false if there was nothing to lift."""
+        ...
+
+
+class Watcher(Protocol):
+    """Told again and again what is in force and what still has to end (`sessions.witness.Witness`)."""
+
+    async def look(self, kills: InForce, ending: Mapping[Target, int], cut: Mapping[Target, int]) -> None:
+        """What is in force, and for each kill how much of it has not ended yet and how much it cut. Never raises."""
         ...
 
 
@@ -79,6 +104,9 @@ class Running:
     principal: Principal
     session: SessionRef
     cut: Callable[[Verdict], None]
+    server: str = ""
+    struck: Target | None = None
+    """The kill that cut it."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +118,36 @@ class KillSwitch:
     clock: Clock
     on_kill: Callable[[Kill], Awaitable[None]] | None = None
     """Called after a kill is in force, for what else must be closed."""
+    watcher: Watcher | None = None
+    """Told by the watch what is in force, in a process that serves."""
     running: set[Running] = field(default_factory=set[Running])
+    ending: Counter[Target] = field(default_factory=Counter[Target])
+    """How much of what each kill cut has not ended yet."""
+    counts: Counter[Target] = field(default_factory=Counter[Target])
+    """How much each kill cut in this process."""
 
-    async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
+    async def verdict(self, principal: Principal, session: SessionRef, server: str = "") -> Verdict:
         """`kill` when anything that stops this run is in force. Raises where the state is unknown: so it refuses."""
         kills = await self.store.in_force()
-        return _strike(kills, principal, session) if kills else ALLOWED
+        if not kills:
+            return ALLOWED
+        kill = _strike(kills, principal, session, server)
+        return ALLOWED if kill is None else refusal(kill)
+
+    async def probation(self, principal: Principal, session: SessionRef, server: str = "") -> Kill | None:
+        """What makes each tool call of this run wait for a person, if anything does."""
+        kills = await self.store.in_force()
+        found = (kills.get(one) for one in targets(principal, session, server)) if kills else ()
+        return next((kill for kill in found if kill is not None and kill.probation), None)
 
     async def kill(self, scope: Scope, target: str, *, reason: str, actor: str) -> bool:
-        """Stop a run, a key, an agent, a tenant or everything: durable when it returns, false if it was already."""
+        """Stop what a scope names: durable when it returns, false if it was already.
+
+        Raises:
+            ValueError: no reason, or nobody who gives it.
+        """
+        if not reason.strip() or not actor:
+            raise ValueError("a kill needs a reason and somebody who gives it")
         kill = Kill(scope, target, reason[:500], actor)
         fresh = await self.store.set(kill, _draft(Tag.SESSION_KILLED, scope, target, kill.reason, actor))
         self._cut({(scope, target): kill})
@@ -106,20 +155,26 @@ class KillSwitch:
             await self.on_kill(kill)
         return fresh
 
-    async def revive(self, scope: Scope, target: str, *, reason: str, actor: str) -> bool:
-        """Lift a kill; false if none was in force."""
-        return await self.store.lift(
-            scope, target, actor, _draft(Tag.SESSION_REVIVED, scope, target, reason[:500], actor)
-        )
+    async def revive(self, scope: Scope, target: str, *, reason: str, actor: str, probation: bool = False) -> bool:
+        """Lift a kill, or with `probation` only so far that a person is asked about each tool call.
+
+        Returns:
+            False if there was nothing to lift.
+        """
+        draft = _draft(Tag.SESSION_REVIVED, scope, target, reason[:500], actor, probation=probation)
+        return await self.store.lift(scope, target, actor, draft, probation=probation)
 
     async def watch(self) -> None:
         """Cut what runs although it was killed elsewhere. Never returns; a table it cannot read cuts everything."""
         blind = 0
         while True:
-            if self.running:
+            if self.running or self.watcher is not None:
                 try:
-                    self._cut(await self.store.in_force(now=True))
+                    kills = await self.store.in_force(now=True)
+                    self._cut(kills)
                     blind = 0
+                    if self.watcher is not None:
+                        await self.watcher.look(kills, self.ending, self.counts)
                 except Exception:  # noqa: BLE001 - whatever broke, an unknown kill state must stop what runs
                     blind += 1
                     if blind * WATCH_SECONDS >= 1:
@@ -127,26 +182,38 @@ class KillSwitch:
             await anyio.sleep(WATCH_SECONDS)
 
     @contextlib.contextmanager
-    def track(self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]) -> Generator[None]:
+    def track(
+        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None], *, server: str = ""
+    ) -> Generator[None]:
         """Let `cut` be called when this run is killed while the block is open."""
-        entry = Running(principal, session, cut)
+        entry = Running(principal, session, cut, server)
         self.running.add(entry)
         try:
             yield
         finally:
             self.running.discard(entry)
+            if entry.struck is not None:
+                self.ending[entry.struck] -= 1
 
     def _cut(self, kills: InForce) -> None:
-        struck = [(entry, _strike(kills, entry.principal, entry.session)) for entry in self.running] if kills else []
-        for entry, verdict in struck:
-            if verdict is not ALLOWED:
+        found = [(one, _strike(kills, one.principal, one.session, one.server)) for one in self.running] if kills else []
+        for entry, kill in found:
+            if kill is not None:
                 self.running.discard(entry)
-                entry.cut(verdict)
+                entry.struck = (kill.scope, kill.target)
+                self._count(entry.struck)
+                entry.cut(refusal(kill))
+
+    def _count(self, target: Target) -> None:
+        if len(self.counts) >= MOST_COUNTED:
+            self.counts.clear()
+        self.ending[target] += 1
+        self.counts[target] += 1
 
 
-def _strike(kills: InForce, principal: Principal, session: SessionRef) -> Verdict:
-    kill = next((kills[one] for one in targets(principal, session) if one in kills), None)
-    return ALLOWED if kill is None else refusal(kill)
+def _strike(kills: InForce, principal: Principal, session: SessionRef, server: str) -> Kill | None:
+    found = (kills.get(one) for one in targets(principal, session, server))
+    return next((kill for kill in found if kill is not None and not kill.probation), None)
 
 
 def refusal(kill: Kill) -> Verdict:
@@ -157,11 +224,12 @@ def refusal(kill: Kill) -> Verdict:
     )
 
 
-def _draft(tag: Tag, scope: Scope, target: str, reason: str, actor: str) -> Draft:
+def _draft(tag: Tag, scope: Scope, target: str, reason: str, actor: str, *, probation: bool = False) -> Draft:
     return Draft(
         tag,
         {"scope": scope.value, "target": target, "reason": reason, "actor": actor}
-        | ({"session_id": target} if scope is Scope.SESSION else {}),
+        | ({"session_id": target} if scope is Scope.SESSION else {})
+        | ({"probation": True} if probation else {}),
     )
 
 
@@ -175,4 +243,25 @@ class KillStage:
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """Refuse whatever belongs to something that was killed."""
-        return await self._switch.verdict(exchange.principal, exchange.session)
+        resource = exchange.resource
+        return await self._switch.verdict(exchange.principal, exchange.session, resource.server or resource.provider)
+
+
+class ProbationStage:
+    """What was killed and goes on by half: a person is asked about each tool call."""
+
+    name = "probation"
+
+    def __init__(self, switch: KillSwitch) -> None:
+        self._switch = switch
+
+    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+        """Hold a tool call of whatever is on probation."""
+        if exchange.action is not Action.TOOL_CALL or phase is not Phase.REQUEST:
+            return ALLOWED
+        kill = await self._switch.probation(exchange.principal, exchange.session, exchange.resource.server)
+        if kill is None:
+            return ALLOWED
+        what = "everything" if kill.scope is Scope.ALL else f"this {kill.scope.value}"
+        reason = f"{what} was stopped ({kill.reason}), and goes on with a person asked about each tool call"
+        return Verdict(Decision.HOLD, by="kill", rule=f"probation.{kill.scope.value}", reason=reason)

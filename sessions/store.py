@@ -1,17 +1,18 @@
-"""The tables of runs and of kills. Only this file of the room speaks SQL."""
+"""The tables of runs, of kills and of who carried them out. Only this file of the room speaks SQL."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, delete, func, select
 
 from governance.audit.event import AuditLog, Draft
 from governance.clock import Clock, rfc3339
 from governance.store import Store, Work
-from governance.store.tables import KillRow, SessionRow
+from governance.store.tables import ConfirmationRow, KillRow, ProcessRow, SessionRow
 from sessions.killswitch import InForce, Kill, Scope
 from sessions.roll import Run
+from sessions.witness import Carried, Confirmation, Process, carried
 
 _NEWEST_KILL = "SELECT max(epoch) FROM kills"
 _UPSERT_RUN = text(
@@ -28,6 +29,8 @@ _UPSERT_RUN = text(
 )
 
 
+KEPT = timedelta(days=1)
+"""How long a process that ended without a farewell is remembered."""
 FRESH_SECONDS = 0.005
 """How old what a gate goes by may be. Between two looks at the table, gates share the last one."""
 
@@ -75,11 +78,12 @@ class SqlKills:
 
         def work(session: Session) -> None:
             row = session.get(KillRow, (kill.scope.value, kill.target))
-            fresh.append(row is None or row.revived_at is not None)
+            fresh.append(row is None or row.revived_at is not None or row.probation != 0)
             if row is None:
                 row = KillRow(scope=kill.scope.value, target=kill.target, at=now, epoch=0)
             if fresh[-1]:
                 row.reason, row.actor, row.at, row.revived_at, row.revived_by = kill.reason, kill.actor, now, None, ""
+                row.probation = 0
                 row.epoch = _next_epoch(session)
                 session.add(row)
 
@@ -87,17 +91,22 @@ class SqlKills:
         await self.in_force(now=True)
         return fresh[-1]
 
-    async def lift(self, scope: Scope, target: str, actor: str, draft: Draft) -> bool:
-        """Lift a kill, with its event in the same transaction; false if none was in force."""
+    async def lift(self, scope: Scope, target: str, actor: str, draft: Draft, *, probation: bool = False) -> bool:
+        """Lift a kill or put it on probation, with its event in the same transaction; false if that changes nothing."""
         wanted = (scope.value, target)
-        if (scope, target) not in await self.in_force(now=True):
+        standing = (await self.in_force(now=True)).get((scope, target))
+        if standing is None or (probation and standing.probation):
             return False
         now = rfc3339(self._clock.now())
 
         def work(session: Session) -> None:
             row = session.get(KillRow, wanted)
             if row is not None and row.revived_at is None:
-                row.revived_at, row.revived_by, row.epoch = now, actor, _next_epoch(session)
+                row.epoch = _next_epoch(session)
+                if probation:
+                    row.at, row.probation = now, 1
+                else:
+                    row.revived_at, row.revived_by = now, actor
                 session.add(row)
 
         await self._audit.append(draft, work)
@@ -111,7 +120,76 @@ def _next_epoch(session: Session) -> int:
 
 def _in_force(session: Session) -> InForce:
     rows = session.exec(select(KillRow).where(col(KillRow.revived_at).is_(None))).all()
-    return {(Scope(row.scope), row.target): Kill(Scope(row.scope), row.target, row.reason, row.actor) for row in rows}
+    return {(Scope(row.scope), row.target): _kill(row) for row in rows}
+
+
+def _kill(row: KillRow) -> Kill:
+    return Kill(Scope(row.scope), row.target, row.reason, row.actor, row.at, row.epoch, row.probation != 0)
+
+
+class SqlWitnesses:
+    """The tables of processes and of what they said of kills. Implements `sessions.witness.Board`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def beat(self, process_id: str, name: str, *, started: bool) -> None:
+        """Note that a process is up; with `started` also forget those that ended long ago."""
+        now = self._clock.now()
+        old = delete(ProcessRow).where(col(ProcessRow.seen_at) < rfc3339(now - KEPT))
+
+        def work(session: Session) -> None:
+            if started:
+                session.exec(old)
+            row = session.get(ProcessRow, process_id)
+            if row is None:
+                row = ProcessRow(id=process_id, name=name, started_at=rfc3339(now), seen_at="")
+            row.seen_at = rfc3339(now)
+            session.add(row)
+
+        await self._store.write(work)
+
+    async def gone(self, process_id: str) -> None:
+        """Forget a process that serves no more; what it confirmed stays."""
+        farewell = delete(ProcessRow).where(col(ProcessRow.id) == process_id)
+
+        def work(session: Session) -> None:
+            session.exec(farewell)
+
+        await self._store.write(work)
+
+    async def confirm(self, kill: Kill, process_id: str, name: str, cut: int) -> None:
+        """Note that a process has ended all of a kill."""
+        key: dict[str, str] = {"scope": kill.scope.value, "target": kill.target, "process": process_id}
+        now = rfc3339(self._clock.now())
+
+        def work(session: Session) -> None:
+            session.merge(ConfirmationRow(**key, epoch=kill.epoch, name=name, at=now, cut=cut))
+
+        await self._store.write(work)
+
+    async def carried(self, kills: Iterable[Kill]) -> list[Carried]:
+        """How far each of these kills is carried out."""
+        wanted = list(kills)
+        targets = [one.target for one in wanted]
+
+        def work(session: Session) -> tuple[list[ConfirmationRow], list[ProcessRow]]:
+            said = select(ConfirmationRow).where(col(ConfirmationRow.target).in_(targets))
+            return list(session.exec(said)), list(session.exec(select(ProcessRow)))
+
+        said, up = await self._store.read(work)
+        processes = [Process(row.id, row.name, row.started_at, row.seen_at) for row in up]
+        now = self._clock.now()
+        return [carried(kill, _of(kill, said), processes, now) for kill in wanted]
+
+
+def _of(kill: Kill, rows: list[ConfirmationRow]) -> list[Confirmation]:
+    return [
+        Confirmation(row.process, row.name, row.epoch, row.at, row.cut)
+        for row in sorted(rows, key=lambda row: (row.at, row.process))
+        if (row.scope, row.target) == (kill.scope.value, kill.target)
+    ]
 
 
 class SqlRuns:

@@ -33,7 +33,7 @@ from pipeline import passage, stages
 from pipeline.guard import Guard
 from pipeline.runtime import Runtime
 from pipeline.stream import StreamGuard
-from sessions.killswitch import KillStage
+from sessions.killswitch import KillStage, ProbationStage
 from sessions.loop_stage import LoopStage
 from tests.conftest import ManualClock
 from tests.pipeline.world import World, open_world
@@ -95,6 +95,7 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
             policy=policy,
             schema=SchemaStage(runtime.catalog, {}),
             loop=LoopStage(runtime.config.loop, clock=clock),
+            probation=ProbationStage(runtime.kills),
             budget=budget,
         )
     )

@@ -27,7 +27,7 @@ from governance.pins.store import SqlPins
 from governance.store import Store, StoreError, open_store
 from governance.vault.store import SqlVault
 from sessions.killswitch import KillSwitch
-from sessions.store import SqlKills, SqlRuns
+from sessions.store import SqlKills, SqlRuns, SqlWitnesses
 from wicket.addresses import console_address
 from wicket.command import Situation
 from wicket.exits import CommandError, Exit
@@ -48,6 +48,7 @@ class Office:
     desk: Desk
     reviews: Reviews
     kills: KillSwitch
+    witnesses: SqlWitnesses
     runs: SqlRuns
     vault: SqlVault
 
@@ -79,6 +80,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             ),
             reviews=Reviews(SqlPins(store, audit, clock), clock),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
+            witnesses=SqlWitnesses(store, clock),
             runs=SqlRuns(store),
             vault=SqlVault(store, audit, clock, secrets.master),
         )

@@ -38,12 +38,15 @@ async def switch(frame: Frame, visit: Visit) -> Response:
     if run is None:
         return frame.notice("no such session", "there is no session with this id, or it is not for you to see", 404)
     kill = visit.move == "kill"
-    await throw(frame, visit, run.id, kill=kill, reason=visit.form.get("reason", ""))
+    probation = visit.form.get("probation") == "1"
+    await throw(frame, visit, run.id, kill=kill, reason=visit.form.get("reason", ""), probation=probation)
     return RedirectResponse(f"/console/sessions/{run.id}", 303)
 
 
-async def throw(frame: Frame, visit: Visit, session_id: str, *, kill: bool, reason: str) -> bool:
-    """Stop or revive a run; false if nothing had to be done.
+async def throw(
+    frame: Frame, visit: Visit, session_id: str, *, kill: bool, reason: str, probation: bool = False
+) -> bool:
+    """Stop or revive a run, with `probation` by half; false if nothing had to be done.
 
     Raises:
         ForbiddenError: only administrators may.
@@ -52,7 +55,7 @@ async def throw(frame: Frame, visit: Visit, session_id: str, *, kill: bool, reas
         raise ForbiddenError("only an administrator may stop or revive a session")
     kills, actor = frame.core.kills, visit.visitor.name
     if not kill:
-        return await kills.revive(Scope.SESSION, session_id, reason=plain(reason), actor=actor)
+        return await kills.revive(Scope.SESSION, session_id, reason=plain(reason), actor=actor, probation=probation)
     said = plain(reason) or "stopped on the console"
     return await kills.kill(Scope.SESSION, session_id, reason=said, actor=actor)
 
@@ -64,6 +67,6 @@ async def find(frame: Frame, visit: Visit) -> Run | None:
 
 
 async def killed(frame: Frame) -> dict[str, Kill]:
-    """The runs that are stopped, by id."""
+    """The runs that are stopped or on probation, by id."""
     kills = await frame.core.kills.store.in_force(now=True)
     return {target: kill for (scope, target), kill in kills.items() if scope is Scope.SESSION}

@@ -52,7 +52,7 @@ class KillRow(SQLModel, table=True):
 
     __tablename__ = _named("kills")
 
-    scope: str = Field(primary_key=True, sa_type=Text, description="`session`, `key`, `agent`, `tenant` or `all`.")
+    scope: str = Field(primary_key=True, sa_type=Text, description="What is stopped: `sessions.killswitch.Scope`.")
     target: str = Field(primary_key=True, sa_type=Text, description="Id within the scope; empty for `all`.")
     reason: str = Field(default="", sa_type=Text, description="Why, as the person or the rule said it.")
     actor: str = Field(default="", sa_type=Text, description="Who threw it.")
@@ -64,6 +64,32 @@ class KillRow(SQLModel, table=True):
         index=True,
         description="Grows by one with every kill and revival; the largest is the state's.",
     )
+    probation: int = Field(default=0, description="1 = it goes on, but a person is asked about each tool call.")
+
+
+class ConfirmationRow(SQLModel, table=True):
+    """That one process has carried out a kill: nothing of it runs there any more (`sessions/witness.py`)."""
+
+    __tablename__ = _named("confirmations")
+
+    scope: str = Field(primary_key=True, sa_type=Text, description="Scope of the kill.")
+    target: str = Field(primary_key=True, sa_type=Text, description="Its target.")
+    process: str = Field(primary_key=True, sa_type=Text, description="Random id of the process.")
+    epoch: int = Field(sa_type=BigInteger, description="Epoch of the kill: a later one must be confirmed anew.")
+    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp` or `stdio`.")
+    at: str = Field(sa_type=Text, description="When the last of it had ended.")
+    cut: int = Field(default=0, sa_type=BigInteger, description="How much was under way and was cut.")
+
+
+class ProcessRow(SQLModel, table=True):
+    """A proxy process that is up, or was a moment ago (`sessions/witness.py`)."""
+
+    __tablename__ = _named("processes")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Random id.")
+    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp` or `stdio`.")
+    started_at: str = Field(sa_type=Text, description="When it began to serve.")
+    seen_at: str = Field(sa_type=Text, description="When it last said that it is up.")
 
 
 class SessionRow(SQLModel, table=True):
@@ -138,6 +164,7 @@ class TicketRow(SQLModel, table=True):
     definition: str = Field(default="", sa_type=Text, description="Digest of the tool's definition.")
     key_id: str = Field(sa_type=Text, description="Gateway key of the principal.")
     tenant: str = Field(default="", sa_type=Text, description="Tenant of the principal.")
+    team: str = Field(default="", sa_type=Text, description="Team of the principal.")
     agent: str = Field(default="", sa_type=Text, description="Agent of the principal.")
     user: str = Field(default="", sa_type=Text, description="Person of the principal.")
     session_id: str = Field(default="", sa_type=Text, index=True, description="Session of the exchange.")

@@ -45,7 +45,7 @@ async def held_while(desk: Desk, *decisions: str) -> Held:
             if "deny" in decisions:
                 await desk.deny(ticket, by="ann", reason="not on a Friday")
             if "invalidate" in decisions:
-                await desk.invalidate("ses_1")
+                await desk.invalidate("session", "ses_1")
     return found[0]
 
 
@@ -237,7 +237,7 @@ async def test_a_ticket_is_decided_once(desk: Desk) -> None:
 async def test_stopping_a_session_takes_back_its_approvals(desk: Desk, ledger: Ledger) -> None:
     mine, other = await desk.hold(tool_call(), HOLD), await desk.hold(tool_call(session="ses_2"), HOLD)
     await approved(desk, mine.ticket)
-    assert await desk.invalidate("ses_1", by="kill", reason="stopped") == 1
+    assert await desk.invalidate("session", "ses_1", by="kill", reason="stopped") == 1
     assert not await desk.consume(replace(mine, state=HeldState.APPROVED))
     assert ledger.of(Tag.APPROVAL_DENIED)[0]["state"] == "invalidated"
     await approved(desk, other.ticket)

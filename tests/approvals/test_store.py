@@ -111,7 +111,7 @@ class Tickets(RuleBasedStateMachine):
     def stop_the_session(self, call: int) -> None:
         mine = [one.id for one in self.model.values() if one.field("session") == f"ses_{call}"]
         expected = {ticket for ticket in mine if self.expect(ticket, Move.INVALIDATE)}
-        got = self.run(self.tickets.invalidate(f"ses_{call}", by="kill", reason="", now=self.clock.now()))
+        got = self.run(self.tickets.invalidate("session", f"ses_{call}", by="kill", reason="", now=self.clock.now()))
         assert set(got) == expected
 
     @rule(seconds=st.sampled_from([1, 150, 300]))

@@ -93,7 +93,7 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
         reviews = Reviews(SqlPins(store, audit, clock), clock)
 
         async def close_tickets(kill: Kill) -> None:
-            await desk.invalidate(kill.target, by=kill.actor, reason=kill.reason)
+            await desk.invalidate(kill.scope.value, kill.target, by=kill.actor, reason=kill.reason)
 
         kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
         yield Core(config, clock, store, audit, identity, keys, desk, reviews, kills, SqlRuns(store))

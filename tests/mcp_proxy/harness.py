@@ -112,11 +112,13 @@ class OpenKills:
     killed: Verdict = ALLOWED
     running: list[Callable[[Verdict], None]] = field(default_factory=list[Callable[[Verdict], None]])
 
-    async def verdict(self, principal: Principal, session: SessionRef) -> Verdict:
+    async def verdict(self, principal: Principal, session: SessionRef, server: str = "") -> Verdict:
         return self.killed
 
     @contextlib.contextmanager
-    def track(self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None]) -> Generator[None]:
+    def track(
+        self, principal: Principal, session: SessionRef, cut: Callable[[Verdict], None], *, server: str = ""
+    ) -> Generator[None]:
         self.running.append(cut)
         try:
             yield

@@ -2,20 +2,25 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import anyio
 import pytest
 
 from governance.audit.log import Journal
-from governance.exchange import Principal, SessionRef
+from governance.exchange import Action, Body, Exchange, Phase, Principal, Resource, SessionRef
 from governance.store import StoreError, open_store
-from governance.verdict import ALLOWED, Verdict
-from sessions.killswitch import KillSwitch, Scope
+from governance.verdict import ALLOWED, Decision, Verdict
+from sessions.killswitch import KillSwitch, ProbationStage, Scope
 from sessions.store import FRESH_SECONDS, SqlKills
 from tests.conftest import ManualClock
 
-AGENT = Principal("key_1", tenant="acme", agent="builder")
+AGENT = Principal("key_1", tenant="acme", team="core", agent="builder", user="anna")
 RUN = SessionRef("ses_1", "explicit", 1)
+
+
+def call(action: Action) -> Exchange:
+    return Exchange("exc_1", datetime(2026, 11, 28, tzinfo=UTC), action, AGENT, Resource("files"), RUN, Body({}))
 
 
 @asynccontextmanager
@@ -28,25 +33,35 @@ async def switch(url: str, clock: ManualClock) -> AsyncGenerator[KillSwitch]:
 
 @pytest.mark.parametrize(
     ("scope", "target"),
-    [(Scope.SESSION, "ses_1"), (Scope.KEY, "key_1"), (Scope.AGENT, "builder"), (Scope.TENANT, "acme"), (Scope.ALL, "")],
+    [
+        (Scope.SESSION, "ses_1"),
+        (Scope.KEY, "key_1"),
+        (Scope.AGENT, "builder"),
+        (Scope.USER, "anna"),
+        (Scope.TEAM, "core"),
+        (Scope.TENANT, "acme"),
+        (Scope.SERVER, "files"),
+        (Scope.ALL, ""),
+    ],
 )
 async def test_every_scope_stops_what_it_names_until_it_is_lifted(
     database_url: str, clock: ManualClock, scope: Scope, target: str
 ) -> None:
     async with switch(database_url, clock) as kills:
-        assert await kills.verdict(AGENT, RUN) is ALLOWED
+        assert await kills.verdict(AGENT, RUN, "files") is ALLOWED
         assert await kills.kill(scope, target, reason="enough", actor="anna")
-        verdict = await kills.verdict(AGENT, RUN)
+        verdict = await kills.verdict(AGENT, RUN, "files")
         assert (verdict.by, verdict.rule) == ("kill", f"kill.{scope.value}")
         assert "enough" in verdict.reason
         assert await kills.revive(scope, target, reason="sorry", actor="anna")
-        assert await kills.verdict(AGENT, RUN) is ALLOWED
+        assert await kills.verdict(AGENT, RUN, "files") is ALLOWED
 
 
 async def test_nobody_else_is_stopped(database_url: str, clock: ManualClock) -> None:
     async with switch(database_url, clock) as kills:
-        await kills.kill(Scope.SESSION, "ses_2", reason="", actor="anna")
-        await kills.kill(Scope.KEY, "key_2", reason="", actor="anna")
+        await kills.kill(Scope.SESSION, "ses_2", reason="enough", actor="anna")
+        await kills.kill(Scope.KEY, "key_2", reason="enough", actor="anna")
+        await kills.kill(Scope.SERVER, "mail", reason="enough", actor="anna")
         assert await kills.verdict(AGENT, RUN) is ALLOWED
 
 
@@ -103,3 +118,42 @@ async def test_a_watch_that_is_blind_for_a_second_cuts_everything(sqlite_url: st
             tasks.start_soon(kills.watch)
             await done.wait()
             tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("reason", "actor"), [("", "anna"), ("  ", "anna"), ("enough", "")])
+async def test_nothing_is_stopped_without_a_reason_and_a_name(
+    sqlite_url: str, clock: ManualClock, reason: str, actor: str
+) -> None:
+    async with switch(sqlite_url, clock) as kills:
+        with pytest.raises(ValueError, match="needs a reason"):
+            await kills.kill(Scope.SESSION, "ses_1", reason=reason, actor=actor)
+        assert await kills.verdict(AGENT, RUN) is ALLOWED
+
+
+async def test_on_probation_it_goes_on_and_each_tool_call_is_held(database_url: str, clock: ManualClock) -> None:
+    async with switch(database_url, clock) as kills:
+        await kills.kill(Scope.SESSION, "ses_1", reason="it looped", actor="anna")
+        assert await kills.revive(Scope.SESSION, "ses_1", reason="let us see", actor="anna", probation=True)
+        assert await kills.verdict(AGENT, RUN) is ALLOWED
+        stage = ProbationStage(kills)
+        verdict = await stage.judge(call(Action.TOOL_CALL), Phase.REQUEST)
+        assert (verdict.decision, verdict.rule) == (Decision.HOLD, "probation.session")
+        assert "it looped" in verdict.reason
+        for action in (Action.LLM_GENERATE, Action.TOOL_LIST):
+            assert await stage.judge(call(action), Phase.REQUEST) is ALLOWED
+        assert not await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna", probation=True)
+        assert await kills.kill(Scope.SESSION, "ses_1", reason="it loops again", actor="ben")
+        assert "loops again" in (await kills.verdict(AGENT, RUN)).reason
+        assert await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna", probation=True)
+        assert await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna")
+        assert await stage.judge(call(Action.TOOL_CALL), Phase.REQUEST) is ALLOWED
+
+
+async def test_what_is_on_probation_is_not_cut(sqlite_url: str, clock: ManualClock) -> None:
+    async with switch(sqlite_url, clock) as kills:
+        await kills.kill(Scope.SESSION, "ses_1", reason="enough", actor="anna")
+        await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna", probation=True)
+        cut: list[Verdict] = []
+        with kills.track(AGENT, RUN, cut.append):
+            await kills.kill(Scope.SESSION, "ses_9", reason="another", actor="anna")
+        assert cut == []

@@ -2,14 +2,19 @@
 
 from dataclasses import asdict
 
+import anyio
+
 from governance.jsontree import Json
 from sessions.killswitch import Kill, Scope
 from sessions.roll import Run
+from sessions.witness import Carried
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
 from wicket.office import Office, actor, in_office
 from wicket.terminal import reveal, table
 
+LOOK_SECONDS = 0.1
+"""How often it is looked whether a kill is confirmed."""
 _COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "last_seen")
 
 
@@ -38,42 +43,101 @@ def show(situation: Situation) -> Exit:
 
 
 def kill(situation: Situation) -> Exit:
-    """Stop a session, a key, an agent, a tenant or everything."""
+    """Stop what a scope names, and wait a moment for every process to say that nothing of it runs any more."""
     options = situation.options
+    if not options.reason.strip():
+        raise CommandError(Exit.USAGE, "say why with `--reason`: the agent is told, and the audit log keeps it")
 
-    async def work(office: Office) -> tuple[str, bool]:
+    async def work(office: Office) -> tuple[Kill, bool, Carried]:
         scope = Scope(options.scope)
         target = await _target(office, scope, str(options.id))
         made = await office.kills.kill(scope, target, reason=options.reason, actor=actor())
-        if scope is Scope.SESSION:
-            await office.desk.invalidate(target)
-        return target, made
+        await office.desk.invalidate(scope.value, target, by=actor(), reason=options.reason)
+        return await _confirmed(office, (scope, target), made, options.wait)
 
-    target, made = in_office(situation, work)
+    thrown, made, carried = in_office(situation, work)
     what = "stopped" if made else "was stopped already:"
     situation.terminal.show(
-        {"scope": options.scope, "target": target, "killed": True, "changed": made},
-        f"{what} {options.scope} `{reveal(target)}`",
+        {**_told(thrown, carried), "killed": True, "changed": made},
+        [f"{what} {thrown.scope} `{reveal(thrown.target)}`", *_lines(carried)],
     )
+    return Exit.DONE
+
+
+def list_kills(situation: Situation) -> Exit:
+    """List what is stopped, the newest first, with the processes that have carried it out."""
+
+    async def work(office: Office) -> list[tuple[Kill, Carried]]:
+        kills = sorted(await _kills(office), key=lambda kill: -kill.epoch)
+        return list(zip(kills, await office.witnesses.carried(kills), strict=True))
+
+    found = in_office(situation, work)
+    rows = [_told(*one) for one in found]
+    shown: list[dict[str, Json]] = [
+        {**row, "state": "probation" if row["probation"] else "stopped", "confirmed by": _names(carried)}
+        for row, (_, carried) in zip(rows, found, strict=True)
+    ]
+    columns = ("scope", "target", "state", "at", "actor", "reason", "confirmed by")
+    situation.terminal.show(list(rows), table(shown, columns, "nothing is stopped"))
     return Exit.DONE
 
 
 def revive(situation: Situation) -> Exit:
-    """Let something that was stopped go on."""
+    """Let something that was stopped go on, or half of it."""
     options = situation.options
 
     async def work(office: Office) -> str:
-        scope = Scope(options.scope)
+        scope, probation = Scope(options.scope), bool(options.probation)
         target = await _target(office, scope, str(options.id))
-        if not await office.kills.revive(scope, target, reason=options.reason, actor=actor()):
-            raise CommandError(Exit.ABSENT, f"the {scope} `{target}` is not stopped: nothing was changed")
+        if not await office.kills.revive(scope, target, reason=options.reason, actor=actor(), probation=probation):
+            state = "stopped, or is on probation already" if probation else "stopped"
+            raise CommandError(Exit.ABSENT, f"the {scope} `{target}` is not {state}: nothing was changed")
         return target
 
     target = in_office(situation, work)
+    how = "may go on, with a person asked about each tool call" if options.probation else "may go on"
     situation.terminal.show(
-        {"scope": options.scope, "target": target, "killed": False}, f"{options.scope} `{reveal(target)}` may go on"
+        {"scope": options.scope, "target": target, "killed": False, "probation": bool(options.probation)},
+        f"{options.scope} `{reveal(target)}` {how}",
     )
     return Exit.DONE
+
+
+async def _confirmed(
+    office: Office, target: tuple[Scope, str], made: bool, seconds: float
+) -> tuple[Kill, bool, Carried]:
+    """The kill as it stands once every process has confirmed it, or the time is up."""
+    standing = (await office.kills.store.in_force(now=True))[target]
+    (carried,) = await office.witnesses.carried([standing])
+    with anyio.move_on_after(seconds):
+        while not carried.everywhere:
+            await anyio.sleep(LOOK_SECONDS)
+            (carried,) = await office.witnesses.carried([standing])
+    return standing, made, carried
+
+
+def _told(kill: Kill, carried: Carried) -> dict[str, Json]:
+    return {
+        "scope": kill.scope.value,
+        "target": kill.target,
+        "reason": kill.reason,
+        "actor": kill.actor,
+        "at": kill.at,
+        "probation": kill.probation,
+        "confirmed": [asdict(one) for one in carried.confirmed],
+        "waiting": [asdict(one) for one in carried.waiting],
+    }
+
+
+def _lines(carried: Carried) -> list[str]:
+    done = [f"  {one.name} {one.process}: carried out at {one.at}, {one.cut} cut" for one in carried.confirmed]
+    return done + [f"  {one.name} {one.id}: has not confirmed yet" for one in carried.waiting]
+
+
+def _names(carried: Carried) -> str:
+    names = ", ".join(sorted(one.name for one in carried.confirmed))
+    waiting = ", ".join(sorted(one.name for one in carried.waiting))
+    return f"{names or '-'} (waiting for {waiting})" if waiting else names
 
 
 async def _kills(office: Office) -> list[Kill]:
@@ -101,8 +165,9 @@ async def _target(office: Office, scope: Scope, name: str) -> str:
 
 def _shown(run: Run, kills: list[Kill]) -> dict[str, Json]:
     marks = {("session", run.id), ("key", run.key_id), ("agent", run.agent), ("tenant", run.tenant), ("all", "")}
-    stopped = next((one for one in kills if (one.scope.value, one.target) in marks), None)
-    state = "running" if stopped is None else "killed"
+    found = [one for one in kills if (one.scope.value, one.target) in marks]
+    stopped = next((one for one in found if not one.probation), None)
+    state = "killed" if stopped else "probation" if found else "running"
     return {
         "id": run.id,
         "state": state,
@@ -126,14 +191,29 @@ COMMANDS = (
     Command("sessions show", "show one run", show, (_ID,)),
     Command(
         "kill",
-        "stop a session (or a key, agent, tenant, everything) in both proxies",
+        "stop a session (or a key, agent, user, team, tenant, server, everything) in both proxies",
         kill,
-        (_TARGET, _SCOPE, argument("--reason", default="stopped by a person", help="why; the agent is told")),
+        (
+            _TARGET,
+            _SCOPE,
+            argument("--reason", required=True, help="why; the agent is told"),
+            argument(
+                "--wait", type=float, default=3.0, help="seconds to wait for every process to confirm it (default 3)"
+            ),
+        ),
     ),
+    Command("kills", "list what is stopped, and which processes have carried it out", list_kills),
     Command(
         "revive",
         "let something that was stopped go on",
         revive,
-        (_TARGET, _SCOPE, argument("--reason", default="", help="why; kept in the audit log")),
+        (
+            _TARGET,
+            _SCOPE,
+            argument("--reason", default="", help="why; kept in the audit log"),
+            argument(
+                "--probation", action="store_true", help="only so far that a person is asked about each tool call"
+            ),
+        ),
     ),
 )

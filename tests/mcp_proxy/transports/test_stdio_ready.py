@@ -144,7 +144,7 @@ async def test_a_child_that_was_given_up_and_started_again_ends_with_its_last_us
     with anyio.fail_after(10):
         async with plain_server(clock) as server:
             one, other = await shares(server, 2)
-            one.retire()
+            one.retire("of no use")
             await one.close()
             pid = int(words(await ask(other, tool(1, "pid"))))
             await other.close()
@@ -155,9 +155,9 @@ async def test_giving_up_a_child_twice_leaves_the_next_one_alone(clock: ManualCl
     with anyio.fail_after(10):
         async with plain_server(clock) as server:
             one, other = await shares(server, 2)
-            one.retire()
+            one.retire("of no use")
             pid = await pid_of(server, Era.MODERN)
-            other.retire()
+            other.retire("of no use")
             assert await pid_of(server, Era.MODERN) == pid
 
 

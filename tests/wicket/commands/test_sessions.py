@@ -40,7 +40,7 @@ def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
     assert (ran.code, ran.out) == (0, "stopped session `s1`\n")
     assert states(wicket) == {"s1": "killed", "s2": "running"}
     assert wicket("sessions", "show", "s1", "--json").json["killed_because"] == "it loops"
-    assert wicket("kill", "s1", "--json").json["changed"] is False
+    assert wicket("kill", "s1", "--reason", "again", "--json").json["changed"] is False
     assert wicket("revive", "s1").code == 0
     assert states(wicket) == {"s1": "running", "s2": "running"}
     types = [event["event_type"] for event in wicket("audit", "show", "--session", "s1", "--json").json]
@@ -54,14 +54,14 @@ def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
 )
 def test_more_than_one_run_can_be_stopped_at_once(wicket: Wicket, scope: str, target: list[str], killed: set[str]):
     arguments = ("--scope", scope, *target)
-    assert wicket("kill", *arguments).code == 0
+    assert wicket("kill", *arguments, "--reason", "enough").code == 0
     assert {name for name, state in states(wicket).items() if state == "killed"} == killed
     assert wicket("revive", *arguments).code == 0
     assert wicket("revive", *arguments).code == 4
 
 
 def test_a_run_that_is_not_known_is_not_stopped_in_silence(wicket: Wicket):
-    for command in (["kill"], ["revive"], ["sessions", "show"]):
+    for command in (["kill", "--reason", "enough"], ["revive"], ["sessions", "show"]):
         ran = wicket(*command, "s9")
         assert ran.code == 4
         assert ran.err == "error: there is no session `s9`: `wicket sessions list` shows them\n"
@@ -73,5 +73,28 @@ def test_a_run_that_was_not_stopped_cannot_be_revived(wicket: Wicket):
 
 
 def test_what_to_stop_must_be_said(wicket: Wicket):
-    assert wicket("kill").code == 2
+    assert wicket("kill", "--reason", "enough").code == 2
+    assert wicket("kill", "s1").code == 2
+    assert wicket("kill", "s1", "--reason", " ").code == 2
     assert wicket("revive", "--scope", "agent").code == 2
+
+
+def test_what_is_stopped_is_listed_with_who_carried_it_out(wicket: Wicket):
+    assert "nothing is stopped" in wicket("kills").out
+    wicket("kill", "s1", "--reason", "it loops")
+    wicket("kill", "--scope", "server", "files", "--reason", "it leaks")
+    listed = wicket("kills", "--json").json
+    assert [(one["scope"], one["target"], one["reason"]) for one in listed] == [
+        ("server", "files", "it leaks"), ("session", "s1", "it loops"),
+    ]  # fmt: skip
+    assert [one["waiting"] for one in listed] == [[], []]
+
+
+def test_a_run_is_let_go_on_by_half_and_then_wholly(wicket: Wicket):
+    wicket("kill", "s1", "--reason", "it loops")
+    assert "a person asked" in wicket("revive", "s1", "--probation").out
+    assert states(wicket)["s1"] == "probation"
+    assert wicket("revive", "s1", "--probation").code == 4
+    assert wicket("kills", "--json").json[0]["probation"] is True
+    assert wicket("revive", "s1").code == 0
+    assert states(wicket)["s1"] == "running"
