@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults slow-approval bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults slow-approval kill-switch bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -65,6 +65,10 @@ faults: .venv/.developing ## kill both processes under load, 200 times or WICKET
 
 slow-approval: .venv/.developing ## let the person decide after 90 seconds (WICKET_PERSON_SECONDS), with official clients in their default settings
 	@WICKET_PERSON_SECONDS=$${WICKET_PERSON_SECONDS:-90} $(BIN)/pytest tests/e2e/test_approval_clients.py --durations=1 $(ARGS)
+
+kill-switch: .venv/.developing ## kill a run with 500 calls in flight on both proxies, and write the figures into docs/kill-switch.md
+	@WICKET_IN_FLIGHT=$${WICKET_IN_FLIGHT:-500} WICKET_KILL_PAGE=docs/kill-switch.md \
+	  $(BIN)/pytest tests/e2e/test_kill_load.py --durations=1 $(ARGS)
 
 bench: .compiled/.installed ## measure, and write docs/benchmarks.md
 	@.ci/prepare tools wrk:wrk nginx:nginx-light

@@ -179,6 +179,17 @@ REQUIREMENTS: dict[str, Shown] = {
         "the same rules hide tools in lists",
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
     ),
+    "H13": Shown(
+        "kill: calls and streams in flight are cut in both processes within a measured bound; requested and confirmed apart",
+        (
+            "tests/e2e/test_kill_load.py::test_of_hundreds_of_calls_in_flight_none_outlives_the_kill_of_its_run",
+            "tests/console/test_kills.py::test_requested_and_carried_out_are_shown_apart",
+        ),
+    ),
+    "H14": Shown(
+        "scopes of kill: session, key, agent, user, team, tenant, server, all",
+        ("tests/sessions/test_killswitch.py::test_every_scope_stops_what_it_names_until_it_is_lifted",),
+    ),
     "H15": Shown(
         "arguments and results scanned, `structuredContent` too",
         (

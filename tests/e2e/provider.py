@@ -88,16 +88,20 @@ def event(value: dict[str, Any]) -> bytes:
 def serve_provider() -> Generator[Provider]:
     """A provider that serves while the block is open."""
     provider = Provider()
+    with serving(application(provider)) as provider.port:
+        yield provider
+
+
+@contextlib.contextmanager
+def serving(app: Starlette) -> Generator[int]:
+    """The port on loopback at which an application is served, in a thread of its own, while the block is open."""
     listener = socket.create_server(("127.0.0.1", 0))
-    provider.port = int(listener.getsockname()[1])
-    config = uvicorn.Config(
-        application(provider), log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        yield provider
+        yield int(listener.getsockname()[1])
     finally:
         server.should_exit = True
         thread.join(10)
