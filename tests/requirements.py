@@ -180,7 +180,7 @@ REQUIREMENTS: dict[str, Shown] = {
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
     ),
     "H13": Shown(
-        "kill: calls and streams in flight are cut in both processes within a measured bound; requested and confirmed apart",
+        "kill: calls and streams in flight cut in both processes in a measured bound; requested and confirmed apart",
         (
             "tests/e2e/test_kill_load.py::test_of_hundreds_of_calls_in_flight_none_outlives_the_kill_of_its_run",
             "tests/console/test_kills.py::test_requested_and_carried_out_are_shown_apart",
