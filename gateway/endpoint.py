@@ -26,7 +26,7 @@ from governance.config.models import Config
 from governance.exchange import Action, Exchange, Principal, Resource, new_id
 from governance.jsontree import Json, as_object
 from governance.stage import RefusedError
-from pipeline.border import AsgiScope, BadRequestError, Receive, read_body
+from pipeline.border import AsgiScope, BadRequestError, Receive, local_peer, read_body
 from pipeline.reading import read_apart
 from sessions.correlate import Signs, correlate, trace_id
 
@@ -162,10 +162,10 @@ async def recognise(organs: Organs, scope: AsgiScope, headers: Mapping[str, str]
         UnknownKeyError, IdentityStaleError: nobody we know, or nobody can be known.
     """
     token = credentials.token(headers, cast("bytes", scope["query_string"]))
-    client = cast("tuple[str, int] | None", scope.get("client"))
+    peer = local_peer(scope) if token is None else ""  # only asked for where there is no key
     user_header = organs.config.identity.header_user
     user = headers.get(user_header.lower(), "") if user_header else ""
-    return await organs.identity.recognise(token, peer=client[0] if client else "", user=user)
+    return await organs.identity.recognise(token, peer=peer, user=user)
 
 
 def lowered(scope: AsgiScope) -> dict[str, str]:

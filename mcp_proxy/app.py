@@ -40,7 +40,7 @@ from mcp_proxy.tasks.runner import Runner
 from mcp_proxy.transports.sse_front import SseFront
 from mcp_proxy.transports.streamable_http_front import HttpFront, Incoming
 from mcp_proxy.transports.streamable_http_sessions import Sessions
-from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Headers, Receive, Record, Send
+from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Headers, Receive, Record, Send, local_peer
 
 log = logging.getLogger(__name__)
 
@@ -241,10 +241,10 @@ class App:
         kind, _, token = sent.partition(" ")
         # Whatever was sent as a credential is tried as one: a wrong key must never pass for none at all.
         key = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key") or sent or None
-        peer = scope.get("client") or ("", 0)
+        peer = local_peer(scope) if key is None else ""  # only asked for where there is no key
         user = headers.get(self._organs.header_user.lower(), "") if self._organs.header_user else ""
         try:
-            return await self._organs.identity.recognise(key, peer=peer[0], user=user)
+            return await self._organs.identity.recognise(key, peer=peer, user=user)
         except UnknownKeyError as error:
             raise self._organs.resource.challenge(error, scope["path"], has_key=key is not None) from None
         except IdentityStaleError as error:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
+from governance.config.addresses import is_loopback
 from governance.config.models import Limits
 
 AsgiScope: TypeAlias = MutableMapping[str, Any]
@@ -31,6 +32,26 @@ class BadRequestError(Exception):
         `malformed`."""
         self.message = message
         super().__init__(message)
+
+
+_FORWARDED = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
+"""Headers that a proxy in front adds: what comes through one only looks as if it came from this machine."""
+
+
+def local_peer(scope: AsgiScope) -> str:
+    """The loopback address that a request came from; nothing where it came from elsewhere, or seems to through a proxy.
+
+    A proxy on this machine need not say that it is one, so this is no proof.
+    """
+    peer = cast("tuple[str, int] | None", scope.get("client"))
+    headers = cast("Headers", scope["headers"])
+    host = next((value for name, value in headers if name == b"host"), b"").decode("latin-1")
+    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    through = any(name in _FORWARDED for name, _ in headers)
+    is_local = peer is not None and is_loopback(peer[0]) and is_loopback(name) and not through
+    return peer[0] if peer is not None and is_local else ""
 
 
 Render: TypeAlias = Callable[[AsgiScope, BadRequestError], tuple[bytes, bytes]]

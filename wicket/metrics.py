@@ -14,19 +14,27 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Proce
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from governance.config.addresses import is_loopback
 from governance.health.report import FAILING, STOPPED, UNKNOWN, WELL, Report
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.identity.keys import KeyRole
-from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Headers, Receive, Record, Render, Send, answer
+from pipeline.border import (
+    AsgiApp,
+    AsgiScope,
+    BadRequestError,
+    Border,
+    Headers,
+    Receive,
+    Record,
+    Render,
+    Send,
+    answer,
+    local_peer,
+)
 from pipeline.runtime import Runtime
 from pipeline.tally import BOUNDS, Tally
 
 PATH = "/metrics"
 STATES = (WELL, FAILING, STOPPED, UNKNOWN)
-_FORWARDED = (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
-"""Headers that a proxy in front adds: what comes through one only looks as if it came from this machine."""
-
 Look = Callable[[], Sequence[Report]]
 
 
@@ -88,7 +96,7 @@ class _Page:
         settings = self._runtime.config.metrics
         sent = [value.decode("latin-1") for name, value in headers if name in (b"authorization", b"x-api-key")]
         if not sent:
-            return None if settings.local and _is_local(scope, headers) else _STRANGER
+            return None if settings.local and local_peer(scope) else _STRANGER
         if len(sent) > 1:
             return _STRANGER
         kind, _, token = sent[0].partition(" ")
@@ -105,15 +113,6 @@ class _Page:
 
 
 _STRANGER = BadRequestError(401, "unauthenticated", "send `metrics.token` or the token of an administrator as a bearer")
-
-
-def _is_local(scope: AsgiScope, headers: Headers) -> bool:
-    """Whether a request was made on this machine, as far as can be told: a proxy need not say that it is one."""
-    peer = cast("tuple[str, int] | None", scope.get("client"))
-    host = next((value for name, value in headers if name == b"host"), b"").decode("latin-1")
-    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-    through = any(name in _FORWARDED for name, _ in headers)
-    return peer is not None and is_loopback(peer[0]) and is_loopback(name) and not through
 
 
 class Counts(Collector):

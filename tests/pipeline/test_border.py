@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from governance.config.models import Limits
-from pipeline.border import AsgiScope, BadRequestError, Border, Receive, Send, answer, read_body
+from pipeline.border import AsgiScope, BadRequestError, Border, Receive, Send, answer, local_peer, read_body
 from pipeline.protocol import governed_protocol
 
 LIMITS = Limits(body_bytes=2048, headers=20, header_bytes=4096)
@@ -227,3 +227,24 @@ def test_another_media_type_is_refused(front: Front) -> None:
 def test_a_target_that_is_not_a_path_is_refused(front: Front, target: bytes) -> None:
     raw = b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     assert front.send(raw)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "more", "local"),
+    [
+        ("127.0.0.1", b"127.0.0.1:8080", (), "127.0.0.1"),
+        ("::1", b"[::1]:8080", (), "::1"),
+        ("127.0.0.1", b"localhost", (), "127.0.0.1"),
+        ("192.0.2.7", b"127.0.0.1", (), ""),
+        ("127.0.0.1", b"wicket.example", (), ""),
+        ("127.0.0.1", b"127.0.0.1", ((b"x-forwarded-for", b"192.0.2.7"),), ""),
+        ("127.0.0.1", b"127.0.0.1", ((b"via", b"1.1 front"),), ""),
+        ("127.0.0.1", b"127.0.0.1", ((b"forwarded", b"for=192.0.2.7"),), ""),
+        (None, b"127.0.0.1", (), ""),
+    ],
+)
+def test_what_shows_that_it_came_through_a_proxy_was_not_made_on_this_machine(
+    peer: str | None, host: bytes, more: tuple[tuple[bytes, bytes], ...], local: str
+) -> None:
+    client = None if peer is None else (peer, 1)
+    assert local_peer({"client": client, "headers": [(b"host", host), *more]}) == local
