@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import anyio
 import httpx
@@ -94,11 +95,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 def client(
     allow_private: tuple[str, ...] = (), *, seconds: float = 15, resolver: Resolve = resolve
 ) -> httpx.AsyncClient:
-    """An HTTP client for configured addresses: checked, without redirects, proxies or cookies of the environment."""
+    """An HTTP client for configured addresses: checked, without redirects, cookies, or proxies from the environment."""
     return httpx.AsyncClient(
         transport=CheckedTransport(allow_private, resolver=resolver),
         follow_redirects=False,
         trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # httpx takes every cookie otherwise
         timeout=seconds,
     )
 

@@ -7,6 +7,7 @@ be read again by naming an unknown one, but never more often than `UNKNOWN_SECON
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
 
 import anyio
@@ -127,8 +128,9 @@ class Keyring:
 
 
 def client() -> httpx.AsyncClient:
-    """What issuers are asked with: no redirects, no proxies from the environment."""
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=ASK_SECONDS)
+    """What issuers are asked with: no redirects, no cookies, no proxies from the environment."""
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, cookies=no_cookies, timeout=ASK_SECONDS)
 
 
 def read_keys(document: Mapping[str, Json]) -> Sequence[VerifyingKey]:

@@ -7,9 +7,11 @@ import anyio
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from approvals.webhook import transport
 from governance.identity import keyring
 from governance.identity.keyring import read_keys
 from governance.identity.metadata import MetadataError, fetch
@@ -159,3 +161,21 @@ async def test_the_keys_may_be_named_without_metadata(clock: ManualClock):
     ):
         authority.url = "https://login.example"
         await door.tokens.recognise(door.token())
+
+
+async def test_a_cookie_of_an_issuer_is_not_kept():
+    came: list[str] = []
+
+    async def cookies(request: Request) -> Response:
+        came.append(request.headers.get("cookie", ""))
+        return Response(b"{}", headers={"set-cookie": "who=you; Path=/"})
+
+    with anyio.fail_after(20):
+        async with (
+            serving(Starlette(routes=[Route("/keys", cookies)])) as url,
+            keyring.client() as ours,
+            transport.client(("127.0.0.1",)) as checked,
+        ):
+            for client in (ours, ours, checked, checked):
+                await fetch(client, f"{url}/keys")
+    assert came == [""] * 4
