@@ -194,6 +194,8 @@ class KillSwitch:
             self.running.discard(entry)
             if entry.struck is not None:
                 self.ending[entry.struck] -= 1
+                if not self.ending[entry.struck]:
+                    del self.ending[entry.struck]
 
     def _cut(self, kills: InForce) -> None:
         found = [(one, _strike(kills, one.principal, one.session, one.server)) for one in self.running] if kills else []

@@ -12,6 +12,8 @@ from sessions.killswitch import Kill, Scope
 from sessions.witness import Carried
 
 LONGEST_TARGET = 300
+MOST_SHOWN = 200
+"""A loop detector may have stopped thousands of sessions, each of which is shown on its own page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,9 @@ class Order:
 
 
 async def found(frame: Frame) -> list[tuple[Kill, Carried]]:
-    """Everything that is stopped or on probation, the newest first, with how far it is carried out."""
+    """What was stopped last or is on probation, the newest first, with how far it is carried out."""
     standing = await frame.core.kills.store.in_force(now=True)
-    kills = sorted(standing.values(), key=lambda kill: -kill.epoch)
+    kills = sorted(standing.values(), key=lambda kill: -kill.epoch)[:MOST_SHOWN]
     return list(zip(kills, await frame.witnesses.carried(kills), strict=True))
 
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from console.pages.kills import MOST_SHOWN
 from governance.exchange import Principal, SessionRef
 from governance.identity.keys import KeyRole
 from governance.verdict import ALLOWED
@@ -129,3 +130,13 @@ def test_a_person_stops_a_server_and_lets_it_go_on(served: Served, page: Page) -
     page.get_by_role("button", name="wholly").click()
     expect(page.get_by_text("Nothing is stopped.")).to_be_visible()
     assert rule_at(served, "files<b>") == ""
+
+
+def test_of_very_many_the_newest_are_shown(http: httpx.Client, served: Served) -> None:
+    async def stop_many() -> None:
+        for number in range(MOST_SHOWN + 5):
+            await served.core.kills.kill(Scope.SESSION, f"ses_{number}", reason="it loops", actor="loop:repeat")
+
+    served.portal.call(stop_many)
+    listed = http.get("/console/api/kills", headers=BEARER).json()["kills"]
+    assert [one["target"] for one in listed] == [f"ses_{number}" for number in range(MOST_SHOWN + 4, 4, -1)]

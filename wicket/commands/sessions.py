@@ -68,7 +68,7 @@ def list_kills(situation: Situation) -> Exit:
     """List what is stopped, the newest first, with the processes that have carried it out."""
 
     async def work(office: Office) -> list[tuple[Kill, Carried]]:
-        kills = sorted(await _kills(office), key=lambda kill: -kill.epoch)
+        kills = sorted(await _kills(office), key=lambda kill: -kill.epoch)[: max(0, situation.options.limit)]
         return list(zip(kills, await office.witnesses.carried(kills), strict=True))
 
     found = in_office(situation, work)
@@ -202,7 +202,12 @@ COMMANDS = (
             ),
         ),
     ),
-    Command("kills", "list what is stopped, and which processes have carried it out", list_kills),
+    Command(
+        "kills",
+        "list what is stopped, the newest first, and which processes have carried it out",
+        list_kills,
+        (argument("--limit", type=int, default=200, help="most to show (default 200)"),),
+    ),
     Command(
         "revive",
         "let something that was stopped go on",
