@@ -29,6 +29,7 @@ HOMES = {
     "disconnect": "connect",
     "import": "imports",
     "kill": "sessions",
+    "kills": "sessions",
     "revive": "sessions",
     "db": "database",
 }

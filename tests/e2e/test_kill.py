@@ -94,5 +94,5 @@ async def test_a_running_stream_is_cut_within_two_seconds_and_its_upstream_close
 
 
 async def test_killing_what_is_not_there_says_so(stack: Stack) -> None:
-    said = stack.cli("kill", "ses_that_never_was", expect=4)
+    said = stack.cli("kill", "ses_that_never_was", "--reason", "enough", expect=4)
     assert "ses_that_never_was" in str(said)
