@@ -202,6 +202,7 @@ class _Run:
         await self._ends.leaving()
         self._reading.cancel()
         await self._client.finish(PARTING_SECONDS)
+        await self._client.give_up(UpstreamError(f"the MCP proxy was stopped before this was answered: {AGAIN}"))
         self._ends.say(f"the MCP proxy that served this was stopped: {AGAIN}")
         self._code = LOST
         group.cancel_scope.cancel()

@@ -34,6 +34,9 @@ LISTEN_AGAIN_SECONDS = 1.0
 """Pause before a stream of the server's own that it ended is asked for again."""
 MOST_OPEN = 1000
 """Messages of one client that may be under way; further ones wait unread."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Bytes of them. A request beyond is refused and not kept waiting: what it would wait for may need an answer of the
+client, which comes behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class PipeOutlet:
         self.place: str | None = None
         """Id of the last event, to resume a stream of the server's own from."""
         self.last: Message | None = None
+        self.closed = False
+        """Whether the client was told that no answer comes: whatever comes after all is dropped."""
         self._write = write
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
@@ -71,7 +76,7 @@ class PipeOutlet:
     async def put(self, event: Event) -> None:
         """Send one event; a place without a message means nothing on a pipe."""
         self.place = event.event_id or self.place
-        if event.message is not None:
+        if event.message is not None and not self.closed:
             self.last = event.message
             await self._write(event.message.raw)
 
@@ -95,6 +100,10 @@ class PipedClient:
         self._opening = anyio.Lock()
         self._room = anyio.Semaphore(MOST_OPEN)
         self._under_way = 0
+        self._bytes = 0
+        """Size of all messages that are under way."""
+        self._asked: dict[PipeOutlet, Message] = {}
+        """Requests that are under way, by where their answer goes."""
         self._idle = anyio.Event()
         self._era = Era.LEGACY
         self._version = ""
@@ -113,8 +122,13 @@ class PipedClient:
 
     async def carry(self, message: Message) -> None:
         """As `take`, for a message that was parsed already."""
+        if message.is_request and self._bytes and self._bytes + len(message.raw) > MOST_BYTES:
+            crowded = UpstreamError(f"more than {MOST_BYTES} bytes are under way already: wait for answers first")
+            await self._pipe.write(errors.answer(crowded, message, self._era).message.raw)
+            return
         await self._room.acquire()
         self._under_way += 1
+        self._bytes += len(message.raw)
         self._group.start_soon(self._carry, message)
 
     async def refuse(self, error: MalformedMessageError) -> None:
@@ -128,6 +142,13 @@ class PipedClient:
             while self._under_way:
                 self._idle = anyio.Event()
                 await self._idle.wait()
+
+    async def give_up(self, why: UpstreamError) -> None:
+        """Tell the client of each request that is still under way why no answer comes."""
+        for outlet, message in list(self._asked.items()):
+            if outlet.last is None or not outlet.last.is_response:
+                outlet.closed = True
+                await self._pipe.write(errors.answer(why, message, self._era).message.raw)
 
     async def aclose(self) -> None:
         """End the upstream session."""
@@ -159,12 +180,15 @@ class PipedClient:
         finally:
             self._room.release()
             self._under_way -= 1
+            self._bytes -= len(message.raw)
             if not self._under_way:
                 self._idle.set()
 
     async def _deliver(self, message: Message) -> None:
         era = self._era = self._era_of(message)
         outlet = PipeOutlet(self._pipe.write)
+        if message.is_request:
+            self._asked[outlet] = message
         try:
             link = await self.link(era)
             headers = self._headers(message, era)
@@ -172,7 +196,9 @@ class PipedClient:
         except (UpstreamError, RefusedError) as error:
             failure = error
             if message.is_request:
-                await self._pipe.write(errors.answer(error, message, era).message.raw)
+                await outlet.put(Event(errors.answer(error, message, era).message))
+        finally:
+            self._asked.pop(outlet, None)
         if isinstance(failure, LinkLostError):
             self.lost.set()
         elif message.method == "initialize" and outlet.last is not None:

@@ -80,6 +80,23 @@ async def test_a_call_under_way_is_answered_before_a_proxy_that_is_stopped_ends(
             assert "was stopped: start this server again in your agent" in await here.errors()
 
 
+async def test_a_call_that_takes_longer_is_answered_by_an_error_and_not_by_silence(place: Path) -> None:
+    fifo = place.with_name("fifo")
+    os.mkfifo(fifo)
+    with anyio.fail_after(30):
+        async with proxy(place) as stop, wrapped(place, PLAIN) as process:
+            assert process.stdout is not None
+            here = Agent(process, BufferedByteReceiveStream(process.stdout))
+            await here.call(1, "fifo", path=str(fifo))
+            under_way = await anyio.to_thread.run_sync(os.open, fifo, os.O_WRONLY)
+            stop()
+            told = await here.receive()
+            assert told["id"] == 1
+            assert "start this server again in your agent" in told["error"]["message"]
+            assert await process.wait() == 1
+            os.close(under_way)
+
+
 def take_and_hang_up(listener: socket.socket) -> int:
     """A proxy that dies as soon as the wrapper has started the child; returns the child's process id."""
     connection, _ = listener.accept()
