@@ -125,9 +125,9 @@ def test_a_person_stops_a_server_and_lets_it_go_on(served: Served, page: Page) -
     page.get_by_role("button", name="Kill").click()
     expect(page.get_by_text("it leaks <script>alert(1)</script>")).to_be_visible()
     assert rule_at(served, "files<b>") == "kill.server"
-    page.get_by_role("button", name="on probation").click()
+    page.get_by_role("button", name="Probation").click()
     expect(page.locator(".pill.hold")).to_have_text("on probation")
-    page.get_by_role("button", name="wholly").click()
+    page.get_by_role("button", name="Revive").click()
     expect(page.get_by_text("Nothing is stopped.")).to_be_visible()
     assert rule_at(served, "files<b>") == ""
 
