@@ -81,6 +81,8 @@ class Verdict:
     """Version of the policy that decided, where there is one."""
     detached: bool = False
     """Of a hold: whether the call may be made, once approved, although its client has gone."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Labels that the session gets, each with the id of the rule that says so."""
 
 
 ALLOWED = Verdict(Decision.ALLOW, by="")

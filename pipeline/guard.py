@@ -28,7 +28,7 @@ class Guard:
         self.stages = organs.stages
         self.notes = BoundedByKey(organs.audit, organs.clock)
         """Where it is written down what was found in messages that are no exchange. Whoever made the guard runs it."""
-        self._inspector = Inspector(organs.stages, self.notes, organs.kills)
+        self._inspector = Inspector(organs.stages, self.notes, organs.kills, organs.labels, organs.audit)
 
     def passage(self, exchange: Exchange, attendance: Attendance = UNATTENDED) -> "Gangway":
         """The way of one exchange, as an async context: judged on entry, settled on exit, cut when its run is killed.

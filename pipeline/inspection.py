@@ -18,7 +18,9 @@ from governance.verdict import Decision, Verdict
 from pipeline import record
 from pipeline.judge import Judgement, judge, unwritable
 from pipeline.stages import Stages
+from pipeline.writing import append
 from sessions.killswitch import KillSwitch, Scope
+from sessions.labels.book import Entry, Labels
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,16 @@ class Inspector:
         stages: the checks.
         audit: where it is written down; bounded, because a peer decides how often something is found.
         kills: stops a run, where a rule says so.
+        labels: what messages add to their run.
+        unbounded: where it is written down that they do, which must not be left out: once for each label of a run.
     """
 
-    def __init__(self, stages: Stages, audit: AuditLog, kills: KillSwitch) -> None:
+    def __init__(self, stages: Stages, audit: AuditLog, kills: KillSwitch, labels: Labels, unbounded: AuditLog) -> None:
         self._stages = stages.message
         self._audit = audit
         self._kills = kills
+        self._labels = labels
+        self._unbounded = unbounded
 
     async def inspect(self, exchange: Exchange, phase: Phase) -> Exchange:
         """The exchange with the message that may go on: as it came, or redacted.
@@ -52,21 +58,23 @@ class Inspector:
         if verdict.decision.strength >= Decision.HOLD.strength:
             await self._withhold(exchange, judged, phase, verdict)
         found = judged.exchange.findings[len(exchange.findings) :]
-        if found or verdict.decision is not Decision.ALLOW or judged.shadow:
+        entry = self._labels.due(judged.exchange, phase, judged.verdicts, found, goes_on=True)
+        if found or verdict.decision is not Decision.ALLOW or judged.shadow or entry is not None:
             try:
-                await self._write(Tag.MESSAGE_FLAGGED, exchange, judged, phase, verdict)
+                await self._write(Tag.MESSAGE_FLAGGED, exchange, judged, phase, verdict, entry)
             except AuditError as error:
                 log.error("the audit log cannot be written, so a message is refused: %s", error)  # noqa: TRY400
                 raise RefusedError(unwritable(), exchange.id) from None
         return judged.exchange
 
     async def _withhold(self, exchange: Exchange, judged: Judgement, phase: Phase, verdict: Verdict) -> NoReturn:
+        entry = self._labels.due(exchange, phase, judged.verdicts, (), goes_on=False)
         if verdict.decision is Decision.HOLD:
             verdict = replace(verdict, decision=Decision.DENY)
         # The kill ends what this message came with, and so would end the writing too.
         with anyio.CancelScope(shield=True):
             try:
-                await self._write(Tag.MESSAGE_WITHHELD, exchange, judged, phase, verdict)
+                await self._write(Tag.MESSAGE_WITHHELD, exchange, judged, phase, verdict, entry)
             except AuditError as error:
                 log.error("a message was refused, and that is not recorded: %s", error)  # noqa: TRY400
             if verdict.decision is Decision.KILL and verdict.by != "kill":
@@ -79,7 +87,10 @@ class Inspector:
                     log.exception("run %s could not be stopped; its message is refused", exchange.session.id)
         raise RefusedError(verdict, exchange.id)
 
-    async def _write(self, tag: Tag, exchange: Exchange, judged: Judgement, phase: Phase, verdict: Verdict) -> None:
+    async def _write(
+        self, tag: Tag, exchange: Exchange, judged: Judgement, phase: Phase, verdict: Verdict, entry: Entry | None
+    ) -> None:
         """Write one event, with what was found in this message alone."""
         shown = replace(judged.exchange, findings=judged.exchange.findings[len(exchange.findings) :])
-        await self._audit.append(record.message(tag, shown, replace(verdict, shadow=judged.shadow), phase))
+        draft = record.message(tag, shown, replace(verdict, shadow=judged.shadow), phase)
+        await append(self._audit if entry is None else self._unbounded, draft, entry, self._labels)

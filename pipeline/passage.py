@@ -18,7 +18,6 @@ from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase, Role
 from governance.stage import Outcome, RefusedError
-from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Verdict, strongest
 from pipeline import record
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
@@ -26,7 +25,9 @@ from pipeline.stages import Stages
 from pipeline.strand import Strand
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
+from pipeline.writing import Roll, append
 from sessions.killswitch import KillSwitch, Scope
+from sessions.labels.book import Labels
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +43,6 @@ class Sight(Protocol):
         ...
 
 
-class Roll(Protocol):
-    """The book of runs."""
-
-    def sign(self, exchange: Exchange) -> Work[None] | None:
-        """What to write when this exchange is the first sign of its run, or of its going on."""
-        ...
-
-
 @dataclass(frozen=True)
 class Organs:
     """What the guard acts with."""
@@ -61,6 +54,7 @@ class Organs:
     clock: Clock
     sight: Sight
     roll: Roll
+    labels: Labels
     stream: Callable[[Exchange, Role], StreamGuard]
     """Makes the guard of one stream of text in a role, with the actions that apply to the exchange's tenant."""
     utilization: Callable[[str], int | None] = lambda _exchange_id: None
@@ -85,6 +79,10 @@ class Passage:
         self.cut_by: Verdict | None = None
         """The kill that cut this exchange short."""
         self._response = ALLOWED
+        self._answers: list[Verdict] = []
+        """What was said of the response."""
+        self._asked = 0
+        """How many of the findings are of the request."""
         self._streams: dict[str, Strand] = {}
         self._decided: Tag | None = None
         """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
@@ -106,6 +104,7 @@ class Passage:
         self.took_since(began)
         self.exchange, self._response = judged.exchange, shaded(judged.winner, judged)
         self.warnings += judged.warnings
+        self._answers += judged.verdicts
         self._refuse_response()
         return self.exchange
 
@@ -136,6 +135,7 @@ class Passage:
         self.exchange = replace(self.exchange, findings=self.exchange.findings + found)
         stages = tuple(one for one in self._organs.stages.response if one.name != "detect")
         judged = await judge(stages, self.exchange, Phase.RESPONSE)
+        self._answers += judged.verdicts
         self._response = strongest((*judged.verdicts, self._response))
 
     def took_since(self, moment: float) -> None:
@@ -263,15 +263,19 @@ class Passage:
             utilization=self._organs.utilization(self.exchange.id),
             content=self._received if keeps else None,
         )
-        self._decided, decision = tag, verdict.decision
+        self._decided, decision, goes_on = tag, verdict.decision, tag is Tag.EXCHANGE_ADMITTED
+        self._asked, organs = len(self.exchange.findings), self._organs
+        entry = organs.labels.due(
+            self.exchange, Phase.REQUEST, judged.verdicts, self.exchange.findings, goes_on=goes_on
+        )
         try:
-            await self._organs.audit.append(draft, self._organs.roll.sign(self.exchange))
+            await append(organs.audit, draft, entry, organs.labels, organs.roll.sign(self.exchange))
         except AuditError as error:
             self._decided, decision = Tag.EXCHANGE_REFUSED, Decision.DENY
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
             raise RefusedError(unwritable(), self.exchange.id) from None
         finally:
-            self._organs.tally.judge(self.exchange.action, decision)
+            organs.tally.judge(self.exchange.action, decision)
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
@@ -345,8 +349,11 @@ class Passage:
         tally.output_tokens += outcome.output_tokens
 
     async def _write_ending(self, draft: Draft) -> bool:
+        goes_on = bool(self._streams) or self._response.decision.strength < Decision.HOLD.strength
+        found, labels = self.exchange.findings[self._asked :], self._organs.labels
+        entry = labels.due(self.exchange, Phase.RESPONSE, self._answers, found, goes_on=goes_on)
         try:
-            await self._organs.audit.append(draft)
+            await append(self._organs.audit, draft, entry, labels)
         except AuditError as error:
             log.error("the ending of exchange %s is not recorded: %s", self.exchange.id, error)  # noqa: TRY400
             return False

@@ -57,6 +57,8 @@ from pipeline.passage import Organs
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
 from sessions.killswitch import Kill, KillStage, KillSwitch, ProbationStage, Scope
+from sessions.labels.book import Labels, Sources
+from sessions.labels.store import SqlLabels
 from sessions.loop_stage import LoopStage
 from sessions.roll import Roll
 from sessions.store import SqlKills, SqlRuns, SqlWitnesses
@@ -89,6 +91,7 @@ class Runtime:
     kills: KillSwitch
     runs: SqlRuns
     roll: Roll
+    labels: Labels
     guard: Guard
     tally: Tally
     """What this process counts."""
@@ -165,7 +168,8 @@ def _assemble(
     pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
-    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls)
+    labels = Labels(SqlLabels(store), Sources.of(config))
+    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.of)
     checks = stages.Organs(
         kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
         detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
@@ -173,7 +177,7 @@ def _assemble(
     )  # fmt: skip
     organs = Organs(
         stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
-        stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
+        labels=labels, stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
         utilization=budget.utilization, masked_content=config.audit.content == "masked",
     )  # fmt: skip
     return Runtime(
@@ -195,6 +199,7 @@ def _assemble(
         kills=kills,
         runs=runs,
         roll=roll,
+        labels=labels,
         guard=Guard(organs),
         tally=organs.tally,
         key_for=partial(derive, secrets.master),

@@ -83,7 +83,7 @@ def test_the_configuration_knows_every_way_to_authenticate_and_no_other() -> Non
 def extended(runtime: Runtime, clock: ManualClock) -> Guard:
     """The guard of a runtime, with the example in the two places that the page names."""
     actions = Actions(runtime.config.detect)
-    policy = PolicyStage(runtime.policies, clock=clock, calls=lambda _session: 0)
+    policy = PolicyStage(runtime.policies, clock=clock, calls=lambda _session: 0, labels=runtime.labels.of)
     budget = BudgetStage((), counters=SqlCounters(runtime.store), prices=runtime.prices, clock=clock)
     usual = stages.default_stages(
         stages.Organs(
@@ -108,6 +108,7 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
         clock=clock,
         sight=policy,
         roll=runtime.roll,
+        labels=runtime.labels,
         stream=lambda exchange, role: StreamGuard(runtime.detector, actions, exchange.principal.tenant, role),
     )
     return Guard(organs)

@@ -11,6 +11,7 @@ from governance.detect.families import all_families
 from governance.jsontree import JsonObject
 from governance.policy.lint import lint
 from governance.policy.load import load as load_policy
+from sessions.labels.book import Sources
 from wicket.terminal import reveal
 
 
@@ -54,4 +55,4 @@ def soundness_of(config: Config, policies: Iterable[Path]) -> Soundness:
         return Soundness(error.problems)
     servers = {name: server.tools or None for name, server in config.mcp_servers.items()}
     kinds = {rule.kind for rule in all_families()}
-    return Soundness((), tuple(lint(policy, servers=servers, kinds=kinds)))
+    return Soundness((), tuple(lint(policy, servers=servers, kinds=kinds, labels=Sources.of(config).all)))

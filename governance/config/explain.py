@@ -29,6 +29,11 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "dict_type": ("must be a section of `key: value` lines", ""),
     "model_type": ("must be a section of `key: value` lines", ""),
     "model_attributes_type": ("must be a section of `key: value` lines", ""),
+    "string_pattern_mismatch": (
+        "must be a label",
+        "write up to 64 small letters, digits, `_`, `.` and `-`, beginning with a letter",
+    ),
+    "too_long": ("lists too many", "name fewer"),
     "tuple_type": ("must be a list", "write `[a, b]` or one `- item` a line"),
     "list_type": ("must be a list", "write `[a, b]` or one `- item` a line"),
 }

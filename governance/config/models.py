@@ -5,14 +5,23 @@ description, because `docs/config.md` is made from them.
 """
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StrictStr
 
 from governance.config.authorization import OAuth, UpstreamAuth
 from governance.config.section import Section
+from governance.labels import LABEL, MOST_LABELS
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
 
 FindingAction = Literal["log", "redact", "hold", "deny"]
+Labels: TypeAlias = Annotated[
+    tuple[Annotated[StrictStr, Field(pattern=LABEL)], ...], BeforeValidator(_as_list), Field(max_length=MOST_LABELS)
+]
 
 
 class Listen(Section):
@@ -95,6 +104,16 @@ class McpServer(Section):
     )
     auth: UpstreamAuth = UpstreamAuth()
     tools: tuple[str, ...] = Field(default=(), description="Tool names known at load, so that policies can be checked.")
+    labels: Labels = Field(
+        default=(),
+        description="What a session is labelled with that uses a tool, resource or prompt of the server, or is asked "
+        "something by it: `untrusted_content`, `personal_data`, `secret`, or labels of your own.",
+    )
+    tool_labels: dict[str, Labels] = Field(
+        default_factory=dict,
+        description="The same for calls of tools by name or glob, in place of `labels`; the most exact wins, and `[]` "
+        "sets none.",
+    )
     schemas: Literal["enforce", "warn", "off"] = Field(
         default="enforce", description="What happens to a call or result that does not fit the tool's own schema."
     )
@@ -141,6 +160,11 @@ class Detect(Section):
     )
     tenants: dict[str, dict[str, FindingAction]] = Field(
         default_factory=dict, description="The same for one tenant, over `actions`."
+    )
+    labels: dict[str, Labels] = Field(
+        default_factory=dict,
+        description="What a session is labelled with when a kind (`pii.email`) or glob (`pii.*`) is found in a result "
+        "that it is given, over the built-in ones; the most exact wins, and `[]` sets none.",
     )
     engine: Literal["auto", "hyperscan", "re"] = Field(
         default="auto", description="`auto` takes Hyperscan where it loads."

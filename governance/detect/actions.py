@@ -3,7 +3,7 @@
 Configured globs are laid over the defaults below, a tenant's over everybody's; within one layer the most exact wins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -35,10 +35,16 @@ class Actions:
 
     def _resolve(self, kind: str, tenant: str) -> FindingAction:
         for layer in (self._config.tenants.get(tenant, {}), self._config.actions, DEFAULTS):
-            fitting = [glob for glob in layer if glob == kind or fnmatchcase(kind, glob)]
-            if fitting:
-                return layer[max(fitting, key=lambda glob: _exactness(glob, kind))]
+            glob = most_exact(layer, kind)
+            if glob is not None:
+                return layer[glob]
         return "log"
+
+
+def most_exact(globs: Iterable[str], name: str) -> str | None:
+    """The glob that names `name` most exactly, or None where none fits."""
+    fitting = [glob for glob in globs if glob == name or fnmatchcase(name, glob)]
+    return max(fitting, key=lambda glob: _exactness(glob, name)) if fitting else None
 
 
 def _exactness(glob: str, kind: str) -> tuple[bool, int, str]:

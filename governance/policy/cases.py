@@ -61,6 +61,7 @@ class Given(Part):
     agent: StrictStr = ""
     user: StrictStr = ""
     findings: tuple[StrictStr, ...] = ()
+    labels: tuple[StrictStr, ...] = ()
     session: StrictStr = "session"
     calls: int = Field(default=0, ge=0)
     now: AwareDatetime = NOON
@@ -79,12 +80,13 @@ class Expect(Part):
     reason: StrictStr | None = None
     shadow: tuple[StrictStr, ...] | None = None
     redact: tuple[StrictStr, ...] | None = None
+    labels: tuple[StrictStr, ...] | None = None
     visible: bool | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> "Expect":
         if all(value is None for _, value in self):
-            raise ValueError("says nothing: give `decide`, `rule`, `reason`, `shadow`, `redact` or `visible`")
+            raise ValueError("says nothing: give `decide`, `rule`, `reason`, `shadow`, `redact`, `labels` or `visible`")
         return self
 
 
@@ -146,7 +148,7 @@ def run(policy: Policy, case: Case) -> tuple[str, ...]:
     """What is not as a case expects."""
     given, expect = case.given, case.expect
     exchange = exchange_of(given)
-    around = Around(now=given.now, calls=given.calls)
+    around = Around(now=given.now, calls=given.calls, labels=frozenset(given.labels))
     verdict = policy.judge(exchange, given.phase, lambda: around)
     differences = _differences(expect, verdict, "/params/arguments" if _is_call(given) else "")
     if expect.visible is not None and policy.visible(exchange) is not expect.visible:
@@ -202,6 +204,9 @@ def _differences(expect: Expect, verdict: Verdict, base: str) -> list[str]:
     redacted = sorted(edit.pointer.removeprefix(base) for edit in verdict.edits)
     if expect.redact is not None and sorted(expect.redact) != redacted:
         found.append(f"redact: expected {_listed(expect.redact)}, is {_listed(redacted)}")
+    added = sorted({label for label, _ in verdict.labels})
+    if expect.labels is not None and sorted(expect.labels) != added:
+        found.append(f"labels: expected {_listed(expect.labels)}, is {_listed(added)}")
     return found
 
 

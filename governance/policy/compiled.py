@@ -116,6 +116,7 @@ class Look:
     """The variables that the conditions use."""
     _activation: Activation | None = field(default=None, init=False)
     _arguments: tuple[Json] | None = field(default=None, init=False)
+    _labels: frozenset[str] | None = field(default=None, init=False)
 
     @property
     def arguments(self) -> Json:
@@ -123,6 +124,13 @@ class Look:
         if self._arguments is None:
             self._arguments = (self.exchange.arguments,)
         return self._arguments[0]
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What the session is labelled with, asked once."""
+        if self._labels is None:
+            self._labels = self.around().labels
+        return self._labels
 
     @property
     def activation(self) -> Activation:
@@ -148,6 +156,10 @@ class CompiledRule:
     """Key of `match` and what it must match."""
     annotations: tuple[tuple[str, Json], ...]
     findings: Globs | None
+    labels: Globs | None
+    all_labels: frozenset[str]
+    adds: tuple[tuple[str, str], ...]
+    """Labels that it sets, each with its own id."""
     args: tuple[ArgumentTest, ...]
     condition: Condition | None
     redact: tuple[tuple[str, ...], ...]
@@ -176,7 +188,13 @@ class CompiledRule:
     @property
     def permits(self) -> bool:
         """Whether it answers the question if the call may be made at all, so that the default has no say."""
-        return self.decision in (Decision.ALLOW, Decision.HOLD) and not self.shadow
+        return self.decision in (Decision.ALLOW, Decision.HOLD) and not self.shadow and not self.rule.only_labels
+
+    @property
+    def asks_labels(self) -> bool:
+        """Whether its answer depends on what the session is labelled with."""
+        asks = self.labels is not None or self.all_labels
+        return bool(asks) or (self.condition is not None and "session.labels" in self.condition.names)
 
     def about(self, names: Names) -> bool:
         """Whether the rule is about exchanges with these names."""
@@ -190,6 +208,8 @@ class CompiledRule:
             return False
         if self.annotations and not self.annotated(look.exchange):
             return False
+        if (self.labels is not None or self.all_labels) and not self.labelled(look):
+            return False
         for test in self.args:
             outcome = test.holds(look.arguments)
             if outcome is not True:
@@ -198,7 +218,9 @@ class CompiledRule:
 
     def always_fits(self, exchange: Exchange) -> bool:
         """Whether the rule fits, or is at fault, at every call of the tool. Names are known to fit."""
-        if self.findings is not None or self.args or not self.annotated(exchange):
+        if self.findings is not None or self.args or self.labels is not None or self.all_labels:
+            return False
+        if not self.annotated(exchange):
             return False
         answer = self._condition_for_every_call(exchange)
         return answer is True or answer in tuple(Fault)
@@ -223,6 +245,11 @@ class CompiledRule:
     def finds(self, exchange: Exchange) -> bool:
         """Whether anything of the kinds that the rule asks for was found."""
         return self.findings is not None and any(self.findings.match(one.kind) for one in exchange.findings)
+
+    def labelled(self, look: Look) -> bool:
+        """Whether the session has one of the labels that the rule names, and all of those it must have."""
+        have = look.labels
+        return self.all_labels <= have and (self.labels is None or any(self.labels.match(one) for one in have))
 
     def edits(self, exchange: Exchange, phase: Phase) -> list[Edit]:
         """What to blot out, in the body that is being judged."""
@@ -276,6 +303,9 @@ def compile_rule(rule: Rule, *, file: str, lines: Mapping[str, int], version: st
         names=names,
         annotations=tuple(match.annotations.items()),
         findings=Globs(match.findings) if match.findings else None,
+        labels=Globs(match.labels) if match.labels else None,
+        all_labels=frozenset(match.all_labels),
+        adds=tuple((label, rule.id) for label in rule.add_labels),
         args=tuple(compile_test(pointer, comparison) for pointer, comparison in match.args.items()),
         condition=compile_condition(rule.when) if rule.when else None,
         redact=tuple(tuple(jsontree.steps(pointer)) for pointer in rule.redact),

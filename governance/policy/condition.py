@@ -28,6 +28,8 @@ class Around:
     """The time of the judgement, aware."""
     calls: int
     """Tool calls that this process saw of the session before this one."""
+    labels: frozenset[str] = frozenset()
+    """What the session is labelled with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ VARIABLES: Mapping[str, Variable] = {
     "session.evidence": Variable("string", False, lambda scene: scene.exchange.session.evidence),
     "session.rank": Variable("int", False, lambda scene: scene.exchange.session.rank),
     "session.calls": Variable("int", True, lambda scene: scene.around().calls),
+    "session.labels": Variable("list(string)", True, lambda scene: sorted(scene.around().labels)),
     "args": Variable("map(string, dyn)", True, lambda scene: scene.exchange.arguments),
     "result": Variable("dyn", True, _result),
     "findings": Variable("list(map(string, dyn))", True, _findings),
@@ -134,6 +137,7 @@ def _environment(*, per_call: bool) -> cel.Env:
         "dyn": anything,
         "map(string, string)": cel.Type.Map(text, text),
         "map(string, dyn)": cel.Type.Map(text, anything),
+        "list(string)": cel.Type.List(text),
         "list(map(string, dyn))": cel.Type.List(cel.Type.Map(text, anything)),
     }
     known = {name: one for name, one in VARIABLES.items() if per_call or not one.per_call}

@@ -40,6 +40,9 @@ class Policy:
             for phase in Phase
             for action in Action
         }
+        self._asking_labels = frozenset(
+            place for place, rules in self._by_place.items() if any(rule.asks_labels for rule in rules)
+        )
         self._chosen: dict[tuple[Phase, Names], tuple[CompiledRule, ...]] = {}
 
     def judge(self, exchange: Exchange, phase: Phase, around: Callable[[], Around]) -> Verdict:
@@ -53,6 +56,7 @@ class Policy:
         said: list[Verdict] = []
         shadow: list[Verdict] = []
         edits: list[Edit] = []
+        labelling: list[CompiledRule] = []
         permitted = False
         look = Look(exchange, phase, around, self.variables)
         for rule in self._about(phase, names_of(exchange)):
@@ -67,7 +71,9 @@ class Policy:
                 permitted = permitted or rule.permits
                 changes = rule.edits(exchange, phase)
                 edits += changes
-                if verdict.decision is Decision.REDACT and not changes:
+                if rule.adds:
+                    labelling.append(rule)
+                if rule.rule.only_labels or (verdict.decision is Decision.REDACT and not changes):
                     continue
             said.append(verdict)
         if not permitted and self._default_speaks(exchange, phase):
@@ -75,9 +81,14 @@ class Policy:
         winner = strongest(said) if said else self._allowed
         if winner.detached and not all(one.detached for one in said if one.decision is Decision.HOLD):
             winner = replace(winner, detached=False)  # every rule that holds must let its client go
-        if edits or shadow:
-            return replace(winner, edits=outermost(edits), shadow=tuple(shadow))
+        labels = _added(labelling, winner.decision) if labelling else ()
+        if edits or shadow or labels:
+            return replace(winner, edits=outermost(edits), shadow=tuple(shadow), labels=labels)
         return winner
+
+    def asks_labels(self, phase: Phase, action: Action) -> bool:
+        """Whether a rule about such exchanges depends on what their session is labelled with."""
+        return (phase, action) in self._asking_labels
 
     def visible(self, exchange: Exchange) -> bool:
         """Whether any call of the tool could be allowed, perhaps by a person. Decides what a list shows.
@@ -114,3 +125,11 @@ class Policy:
                     self._chosen.clear()
                 self._chosen[phase, names] = rules
         return rules
+
+
+def _added(rules: Iterable[CompiledRule], decided: Decision) -> tuple[tuple[str, str], ...]:
+    """The labels that rules set. Of what is refused nothing is seen: there only rules that refuse label the attempt."""
+    refused = decided.strength >= Decision.DENY.strength
+    return tuple(
+        one for rule in rules if not refused or rule.decision.strength >= Decision.DENY.strength for one in rule.adds
+    )

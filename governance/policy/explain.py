@@ -62,6 +62,8 @@ def _asked(rule: CompiledRule, look: Look) -> tuple[str, str]:
         return "no", "the tool's `annotations` differ"
     if rule.findings is not None and not rule.finds(look.exchange):
         return "no", f"nothing of kind {rule.findings} was found"
+    if (rule.labels is not None or rule.all_labels) and not rule.labelled(look):
+        return "no", "the session does not have the `labels`"
     return _asked_of_the_call(rule, look)
 
 

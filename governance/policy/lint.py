@@ -17,21 +17,31 @@ Servers = Mapping[str, Collection[str] | None]
 """The configured servers, each with the tools that are known of it, or `None` where that is not known."""
 
 
-def lint(policy: Policy, *, servers: Servers | None = None, kinds: Collection[str] = ()) -> list[Problem]:
+def lint(
+    policy: Policy,
+    *,
+    servers: Servers | None = None,
+    kinds: Collection[str] = (),
+    labels: Collection[str] | None = None,
+) -> list[Problem]:
     """Every doubtful thing in a policy, in the order of the files.
 
     Args:
         policy: what to look at.
         servers: the configured MCP servers; names are not checked without them.
         kinds: every kind of finding there is; kinds are not checked without them.
+        labels: what the configuration may label a session with; labels are not checked without it.
     """
     found: list[Problem] = []
+    known = None if labels is None else {*labels, *(label for rule in policy.rules for label, _ in rule.adds)}
     for rule in policy.rules:
         found += _never_fits(rule)
         found += _shadowed(rule, policy.rules, policy.default)
         found += _opens_the_default(rule, policy.default)
         if kinds:
             found += _unknown_kinds(rule, kinds)
+        if known is not None:
+            found += _unknown_labels(rule, known)
         if servers is not None:
             found += _unknown_names(rule, servers)
     return found
@@ -55,7 +65,7 @@ def _never_fits(rule: CompiledRule) -> Iterator[Problem]:
 
 def _shadowed(rule: CompiledRule, rules: Sequence[CompiledRule], default: Decision) -> Iterator[Problem]:
     """A rule that can never decide, because another always outdoes it. A redaction outdoes nothing."""
-    if rule.decision is Decision.REDACT:
+    if rule.decision is Decision.REDACT or rule.adds:
         return
     earlier = True
     for other in rules:
@@ -65,7 +75,7 @@ def _shadowed(rule: CompiledRule, rules: Sequence[CompiledRule], default: Decisi
         stronger = other.decision.strength > rule.decision.strength
         equal_and_first = earlier and other.decision is rule.decision
         answers = rule.permits and default is not Decision.ALLOW  # then it counts even where it does not decide
-        if other.decision is Decision.REDACT or (answers and other.decision is Decision.WARN):
+        if other.decision is Decision.REDACT or other.rule.only_labels or (answers and other.decision is Decision.WARN):
             continue
         if (stronger or equal_and_first) and _covers(other, rule):
             what = (
@@ -79,7 +89,7 @@ def _covers(other: CompiledRule, rule: CompiledRule) -> bool:
     """Whether `other` certainly fits whenever `rule` does."""
     if other.shadow or other.rule.phase is not rule.rule.phase or not rule.actions or not other.actions >= rule.actions:
         return False
-    if other.args or other.findings is not None:
+    if other.args or other.findings is not None or other.labels is not None or other.all_labels:
         return False
     if other.condition is not None and other.condition.constant is not True:
         return False
@@ -103,6 +113,15 @@ def _unknown_kinds(rule: CompiledRule, kinds: Collection[str]) -> Iterator[Probl
     for pattern in rule.findings.patterns if rule.findings else ():
         if not Globs([pattern]).matching(kinds):
             yield _warn(rule, "match.findings", f"names `{pattern}`, which no detector finds")
+
+
+def _unknown_labels(rule: CompiledRule, known: Collection[str]) -> Iterator[Problem]:
+    """A label that nothing sets: the rule would never fit, and look as if it guarded something."""
+    for pattern in rule.labels.patterns if rule.labels else ():
+        if not Globs([pattern]).matching(known):
+            yield _warn(rule, "match.labels", f"names `{pattern}`, which nothing sets")
+    for label in sorted(rule.all_labels - frozenset(known)):
+        yield _warn(rule, "match.all_labels", f"names `{label}`, which nothing sets")
 
 
 def _unknown_names(rule: CompiledRule, servers: Servers) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ _TEXTS = {
     "string_type": ("must be text", "put it in quotes"),
     "string_too_long": ("is too long", "shorten it"),
     "string_too_short": ("is empty", "write something, or remove it"),
+    "too_long": ("lists too many", "name fewer"),
     "too_short": ("is empty", "list something, or remove it"),
     "tuple_type": ("must be text or a list of texts", ""),
     "bool_type": ("must be `true` or `false`", ""),
@@ -29,7 +30,10 @@ _TEXTS = {
     "datetime_from_date_parsing": ("must be a time", "write `2026-11-21T12:00:00Z`"),
     "timezone_aware": ("must be a time with its zone", "write `2026-11-21T12:00:00Z`"),
 }
+_A_LABEL = ("must be a label", "write up to 64 small letters, digits, `_`, `.` and `-`, beginning with a letter")
 _PATTERNS = {
+    "add_labels": _A_LABEL,
+    "all_labels": _A_LABEL,
     "id": ("must be letters, digits, `_`, `.` or `-`, at most 80 and beginning with a letter or digit", ""),
     "args": ("must be a JSON pointer", "write `/name`, or `/items/*/id` for every item"),
     "redact": ("must be a JSON pointer", "write `/name`, or `/items/*/id` for every item"),

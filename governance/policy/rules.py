@@ -4,7 +4,7 @@ Models only: rules are made ready in `compiled.py`, and what they mean is in `do
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import (
     BaseModel,
@@ -13,10 +13,13 @@ from pydantic import (
     Field,
     PlainValidator,
     StrictStr,
+    ValidationInfo,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from governance.exchange import Phase
+from governance.labels import LABEL, MOST_LABELS
 from governance.verdict import Decision
 
 RESERVED = "policy:"
@@ -56,9 +59,26 @@ def _comparison(value: object) -> object:
     return {"any_of": cast("list[object]", value) if isinstance(value, list) else [value]}
 
 
+_UNDECIDED: Any = ""
+
+
+def _decided(value: object, info: ValidationInfo) -> object:
+    """Only a rule that labels may leave the decision to others."""
+    if value != _UNDECIDED:
+        return value
+    if not info.data.get("add_labels"):
+        raise PydanticCustomError("missing", "missing")
+    return Decision.ALLOW
+
+
 Pointer: TypeAlias = Annotated[StrictStr, Field(pattern=r"^(/([^~/]|~[01])*)+$", max_length=1000)]
 Patterns: TypeAlias = Annotated[
     tuple[Annotated[StrictStr, Field(max_length=1000)], ...], BeforeValidator(_as_list), Field(min_length=1)
+]
+Labels: TypeAlias = Annotated[
+    tuple[Annotated[StrictStr, Field(pattern=LABEL)], ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1, max_length=MOST_LABELS),
 ]
 Bound: TypeAlias = Annotated[int | float | None, PlainValidator(_number)]
 """A number. Absent is `None`, but a key that is written must have a value: so too for all types here."""
@@ -108,6 +128,9 @@ class Match(Part):
     user: Patterns = ()
     annotations: dict[StrictStr, Scalar] = Field(default_factory=dict, min_length=1)
     findings: Patterns = ()
+    labels: Patterns = ()
+    all_labels: Labels = ()
+    """Every one of these; they are no patterns."""
     args: dict[Pointer, Annotated[Comparison, BeforeValidator(_comparison)]] = Field(default_factory=dict, min_length=1)
 
 
@@ -124,13 +147,20 @@ class Rule(Part):
     id: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     match: Match = Match()
     when: Annotated[StrictStr, Field(min_length=1, max_length=4000)] = ""
-    decide: Decision
+    add_labels: Labels = ()
+    """What the session is labelled with."""
+    decide: Annotated[Decision, BeforeValidator(_decided)] = Field(default=_UNDECIDED, validate_default=True)
     reason: Annotated[StrictStr, Field(max_length=REASON_CHARACTERS)] = ""
     redact: tuple[Pointer, ...] = ()
     mode: Mode = Mode.ENFORCE
     phase: Phase = Phase.REQUEST
     run_detached: Annotated[bool, BeforeValidator(_truth)] = False
     """Of a hold: an approved call is made although its client has gone."""
+
+    @property
+    def only_labels(self) -> bool:
+        """Whether it leaves the decision to others: it permits nothing and takes no default's place."""
+        return "decide" not in self.model_fields_set
 
     @model_validator(mode="after")
     def _hangs_together(self) -> "Rule":

@@ -3,7 +3,7 @@
 It neither reads files nor follows them (`holder.py`), and acts on nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from governance.clock import Clock
@@ -11,6 +11,8 @@ from governance.exchange import Exchange, Phase
 from governance.policy.condition import Around
 from governance.policy.engine import Policy
 from governance.verdict import Verdict
+
+_NONE: frozenset[str] = frozenset()
 
 
 class InForce(Protocol):
@@ -27,25 +29,41 @@ class PolicyStage:
 
     name = "policy"
 
-    def __init__(self, policies: InForce, *, clock: Clock, calls: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        policies: InForce,
+        *,
+        clock: Clock,
+        calls: Callable[[str], int],
+        labels: Callable[[str], Awaitable[frozenset[str]]],
+    ) -> None:
         """Take what judging needs.
 
         Args:
             policies: the holder of the policy in force.
             clock: what `now` of a condition is.
             calls: how many tool calls this process saw of the session with this id; `session.calls` of a condition.
+            labels: what the session with this id is labelled with; asked only where a rule depends on it.
         """
         self._policies = policies
         self._clock = clock
         self._calls = calls
+        self._labels = labels
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
-        """What the rules say. A rule that cannot be evaluated refuses."""
-        return self._policies.current.judge(exchange, phase, lambda: self._around(exchange))
+        """What the rules say. A rule that cannot be evaluated refuses.
+
+        Raises:
+            Exception: the labels of the session cannot be read; the guard refuses.
+        """
+        policy, labels = self._policies.current, _NONE
+        if policy.asks_labels(phase, exchange.action):
+            labels = await self._labels(exchange.session.id)
+        return policy.judge(exchange, phase, lambda: self._around(exchange, labels))
 
     def visible(self, exchange: Exchange) -> bool:
         """Whether any call of the tool of `exchange` could be allowed: what a list may show."""
         return self._policies.current.visible(exchange)
 
-    def _around(self, exchange: Exchange) -> Around:
-        return Around(now=self._clock.now(), calls=self._calls(exchange.session.id))
+    def _around(self, exchange: Exchange, labels: frozenset[str]) -> Around:
+        return Around(now=self._clock.now(), calls=self._calls(exchange.session.id), labels=labels)

@@ -111,6 +111,19 @@ class SessionRow(SQLModel, table=True):
     last_seen: str = Field(sa_type=Text, index=True, description="When the newest exchange came.")
 
 
+class SessionLabelRow(SQLModel, table=True):
+    """A label that a session carries (`sessions/labels/store.py`). Rows are only added: labels grow."""
+
+    __tablename__ = _named("session_labels")
+
+    session_id: str = Field(primary_key=True, sa_type=Text, description="Internal id of the session.")
+    label: str = Field(primary_key=True, sa_type=Text, description="The label, as an operator or Wicket names it.")
+    source: str = Field(sa_type=Text, description="What set it: a server, a tool's glob, a kind of finding or a rule.")
+    exchange_id: str = Field(sa_type=Text, description="Exchange that set it.")
+    at: str = Field(sa_type=Text, description="When.")
+    epoch: int = Field(sa_type=BigInteger, unique=True, description="Its place among all labels ever set.")
+
+
 class KeyRow(SQLModel, table=True):
     """A gateway key (`governance/identity`). The key itself is nowhere: only its hash."""
 

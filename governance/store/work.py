@@ -45,3 +45,14 @@ class StoreError(Exception):
 
 class ConflictError(StoreError):
     """The work broke a rule of the tables (a unique value, a check). The rest of its batch is not touched."""
+
+
+def together(*works: Work[None] | None) -> Work[None]:
+    """One work that does several, in this order: all or none of them."""
+
+    def work(session: Session) -> None:
+        for one in works:
+            if one is not None:
+                one(session)
+
+    return work

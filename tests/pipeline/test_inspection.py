@@ -95,7 +95,7 @@ class Full:
 async def test_what_cannot_be_written_down_does_not_pass(tmp_path: Path, clock: ManualClock, text: str) -> None:
     async with world_of(tmp_path, clock) as world:
         stages = world.runtime.guard.stages
-        inspector = Inspector(stages, Full(), world.runtime.kills)
+        inspector = Inspector(stages, Full(), world.runtime.kills, world.runtime.labels, Full())
         with pytest.raises(RefusedError):
             await inspector.inspect(note(world, text), Phase.RESPONSE)
         await inspector.inspect(note(world, "all is well"), Phase.RESPONSE)

@@ -47,7 +47,8 @@ def explain(situation: Situation) -> Exit:
     policy = load_policy(_paths(situation, config))
     given = _given(situation)
     exchange = exchange_of(given)
-    explanation = explain_exchange(policy, exchange, given.phase, lambda: Around(now=given.now, calls=given.calls))
+    around = Around(now=given.now, calls=given.calls, labels=frozenset(given.labels))
+    explanation = explain_exchange(policy, exchange, given.phase, lambda: around)
     verdict = explanation.verdict
     value: Json = {
         "decision": verdict.decision.value,
@@ -108,6 +109,7 @@ def _given(situation: Situation) -> Given:
         "args": _object("--args", options.args),
         "annotations": _object("--annotations", options.annotations),
         "findings": tuple(options.finding or ()),
+        "labels": tuple(options.label or ()),
         "calls": options.calls,
         "now": situation.clock.now(),
     }
@@ -165,6 +167,7 @@ COMMANDS = (
             argument("--agent", default="", help="agent of the key"),
             argument("--user", default="", help="user of the key"),
             argument("--finding", action="append", metavar="KIND", help="as if this was found; may be given again"),
+            argument("--label", action="append", metavar="LABEL", help="as if the session had it; may be given again"),
             argument("--calls", type=int, default=0, help="calls the session has made before"),
             _POLICY,
         ),

@@ -3,23 +3,32 @@
 import re
 from pathlib import Path
 
+from governance.config.models import Config
 from governance.policy.cases import Expect, Given, run_text
 from governance.policy.condition import VARIABLES
 from governance.policy.lint import lint
 from governance.policy.load import compile_sources
 from governance.policy.rules import Comparison, Match, Rule
 from governance.verdict import Decision
+from sessions.labels.book import Sources
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "policy.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-SERVERS = {"files": ["read_file", "write_file", "edit_file", "list_files", "search_files"], "pay": ["transfer"]}
+SERVERS: dict[str, list[str]] = {
+    "files": ["read_file", "write_file", "edit_file", "list_files", "search_files"],
+    "pay": ["transfer"],
+    "mail": ["send_message"],
+    "desk": ["read_ticket"],
+}
 
 
 def test_every_example_of_a_policy_loads_without_a_warning() -> None:
     policies = [compile_sources([("docs/policy.md", text)]) for text in EXAMPLES if "rules:" in text]
     kinds = ["pii.ssn", "phi.mrn"]
-    assert len(policies) == 2
-    assert [str(problem) for policy in policies for problem in lint(policy, servers=SERVERS, kinds=kinds)] == []
+    assert len(policies) == 3
+    labels = Sources.of(Config.model_validate({})).all
+    found = [lint(policy, servers=SERVERS, kinds=kinds, labels=labels) for policy in policies]
+    assert [str(problem) for problems in found for problem in problems] == []
 
 
 def test_the_example_of_tests_passes_on_the_example_of_a_policy() -> None:

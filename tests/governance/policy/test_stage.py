@@ -18,8 +18,12 @@ class Holder:
     current: Policy
 
 
+async def unlabelled(session: str) -> frozenset[str]:
+    return frozenset()
+
+
 def stage_of(policy: Policy, clock: ManualClock, calls: int = 0) -> PolicyStage:
-    return PolicyStage(Holder(policy), clock=clock, calls=lambda session: calls)
+    return PolicyStage(Holder(policy), clock=clock, calls=lambda session: calls, labels=unlabelled)
 
 
 @pytest.mark.parametrize(("hour", "decision"), [(9, Decision.ALLOW), (22, Decision.DENY)])
@@ -44,7 +48,7 @@ async def test_both_phases_are_judged(clock: ManualClock) -> None:
 
 async def test_it_follows_the_policy_in_force(clock: ManualClock) -> None:
     holder = Holder(policy_of(""))
-    stage = PolicyStage(holder, clock=clock, calls=lambda session: 0)
+    stage = PolicyStage(holder, clock=clock, calls=lambda session: 0, labels=unlabelled)
     assert stage.visible(call())
     holder.current = policy_of("- {id: never, decide: deny}")
     assert (await stage.judge(call(), Phase.REQUEST)).rule == "never"

@@ -1,0 +1,1 @@
+"""Labels of runs: what sets them, and where they are kept."""
