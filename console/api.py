@@ -87,7 +87,15 @@ async def list_sessions(frame: Frame, visit: Visit) -> Response:
     """The runs that were seen last."""
     stopped = await sessions.killed(frame)
     runs = [run for run in await frame.core.runs.newest(LIMIT) if visit.visitor.sees(run.tenant)]
-    return json({"sessions": [{**asdict(run), **_switch(stopped.get(run.id))} for run in runs]})
+    labels = await frame.core.labels.store.listed(run.id for run in runs)
+    return json(
+        {
+            "sessions": [
+                {**asdict(run), **_switch(stopped.get(run.id)), "labels": [one.label for one in labels.get(run.id, [])]}
+                for run in runs
+            ]
+        }
+    )
 
 
 async def show_session(frame: Frame, visit: Visit) -> Response:
@@ -98,7 +106,9 @@ async def show_session(frame: Frame, visit: Visit) -> Response:
     events = await frame.events.of_session(run.id)
     stopped = await sessions.killed(frame)
     listed: list[Json] = [_event(one) for one in events]
-    return json({**asdict(run), **_switch(stopped.get(run.id)), "events": listed})
+    labels = (await frame.core.labels.store.listed([run.id])).get(run.id, [])
+    shown: list[Json] = [asdict(one) for one in labels]
+    return json({**asdict(run), **_switch(stopped.get(run.id)), "labels": shown, "events": listed})
 
 
 async def switch_session(frame: Frame, visit: Visit) -> Response:

@@ -32,6 +32,11 @@ class Event:
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
 
+    def texts(self, name: str) -> list[str]:
+        """A list of texts, or an empty one."""
+        value = self.fields.get(name)
+        return value if isinstance(value, list) else []
+
     def number(self, name: str) -> int:
         """A whole number, or 0."""
         value = self.fields.get(name)

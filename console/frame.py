@@ -27,6 +27,7 @@ from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
 from sessions.killswitch import KillSwitch
+from sessions.labels.book import Labels
 from sessions.store import SqlRuns, SqlWitnesses
 
 FORM_BYTES = 64 * 1024
@@ -52,6 +53,8 @@ class Core(Protocol):
     def kills(self) -> KillSwitch: ...  # noqa: D102
     @property
     def runs(self) -> SqlRuns: ...  # noqa: D102
+    @property
+    def labels(self) -> Labels: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,10 @@ def bars(found: Sequence[Spend], *, width: float = 300) -> list[tuple[Spend, flo
     return [(one, width * size / longest) for one, size in zip(found, sizes, strict=True)]
 
 
-LANES = ("model calls", "tool calls", "approvals", "switches")
+LANES = ("model calls", "tool calls", "labels", "approvals", "switches")
+
+
+_LABELS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,12 @@ def timeline(events: Sequence[Event], *, width: float = 760) -> Timeline:
     room = width - left - 20
     points: list[Point] = []
     for event in events:
+        x = left + room * (event.at - start).total_seconds() / span
+        if labels := event.texts("labels_set"):
+            y, named = top + lane_height * (_LABELS + 0.5), f"{event.at:%H:%M:%S} labelled {', '.join(labels)}"
+            points.append(Point(x, y, "warn", named, event.seq))
         if (lane := _lane(event)) is None:
             continue
-        x = left + room * (event.at - start).total_seconds() / span
         took = room * event.number("duration_ms") / 1000 / span
         kind, label = _meaning(event)
         points.append(Point(x, top + lane_height * (lane + 0.5), kind, label, event.seq, min(took, x - left)))
@@ -128,8 +134,8 @@ def _lane(event: Event) -> int | None:
     if event.tag.startswith("exchange."):
         return 0 if event.text("action").startswith("llm.") else 1
     if event.tag.startswith("approval."):
-        return 2
-    return 3 if event.tag.startswith("session.") else None
+        return 3
+    return 4 if event.tag.startswith("session.") else None
 
 
 def _meaning(event: Event) -> tuple[str, str]:

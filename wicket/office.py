@@ -27,6 +27,7 @@ from governance.pins.store import SqlPins
 from governance.store import Store, StoreError, open_store
 from governance.vault.store import SqlVault
 from sessions.killswitch import KillSwitch
+from sessions.labels.store import SqlLabels
 from sessions.store import SqlKills, SqlRuns, SqlWitnesses
 from wicket.addresses import console_address
 from wicket.command import Situation
@@ -50,6 +51,7 @@ class Office:
     kills: KillSwitch
     witnesses: SqlWitnesses
     runs: SqlRuns
+    labels: SqlLabels
     vault: SqlVault
 
 
@@ -82,6 +84,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
             witnesses=SqlWitnesses(store, clock),
             runs=SqlRuns(store),
+            labels=SqlLabels(store),
             vault=SqlVault(store, audit, clock, secrets.master),
         )
 

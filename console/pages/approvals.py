@@ -96,6 +96,7 @@ async def _both(frame: Frame, tenant: str | None) -> tuple[Sequence[Card], Seque
 
 
 async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: int) -> Response:
+    session = ticket.field("session")
     return await frame.draw(
         visit,
         "ticket.html",
@@ -106,4 +107,5 @@ async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: i
         intact=ticket.intact(),
         hidden=sum(escapes(text) for _, text, _ in jsontree.walk(ticket.bound)),
         said=said,
+        labels=(await frame.core.labels.store.listed([session])).get(session, []),
     )

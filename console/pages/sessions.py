@@ -13,7 +13,8 @@ from sessions.roll import Run
 async def index(frame: Frame, visit: Visit) -> Response:
     """The runs that were seen last."""
     runs = [run for run in await frame.core.runs.newest(200) if visit.visitor.sees(run.tenant)]
-    return await frame.draw(visit, "sessions.html", runs=runs, killed=await killed(frame))
+    labels = await frame.core.labels.store.listed(run.id for run in runs)
+    return await frame.draw(visit, "sessions.html", runs=runs, killed=await killed(frame), labels=labels)
 
 
 async def show(frame: Frame, visit: Visit) -> Response:
@@ -27,6 +28,7 @@ async def show(frame: Frame, visit: Visit) -> Response:
         "session.html",
         run=run,
         kill=(await killed(frame)).get(run.id),
+        labels=(await frame.core.labels.store.listed([run.id])).get(run.id, []),
         events=list(reversed(events)),
         drawing=timeline(events),
     )

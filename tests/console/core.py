@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from approvals.desk import Desk, Manners
 from approvals.store import SqlTickets
+from governance.audit.event import Draft, Tag, Value
 from governance.audit.log import Journal
 from governance.config.models import Config, McpServer, Provider
 from governance.exchange import Exchange
@@ -22,6 +23,8 @@ from governance.pins.scan import nothing_found
 from governance.pins.store import SqlPins
 from governance.store import Store, open_store
 from sessions.killswitch import Kill, KillSwitch
+from sessions.labels.book import Label, Labels, Sources
+from sessions.labels.store import SqlLabels
 from sessions.roll import Run
 from sessions.store import SqlKills, SqlRuns
 from tests.approvals.calls import HOLD
@@ -44,6 +47,7 @@ class Core:
     reviews: Reviews
     kills: KillSwitch
     runs: SqlRuns
+    labels: Labels
 
     async def hold(self, exchange: Exchange) -> str:
         """Ask about a call; returns the id of its ticket."""
@@ -73,6 +77,13 @@ class Core:
         run = Run(session_id, "key_1", tenant, "builder", "explicit", 1, "x-wicket-session=abc", "mcp", now, now)
         await self.store.write(self.runs.upsert(run))
 
+    async def label(self, session_id: str, name: str, source: str) -> None:
+        """Label a run, with an event that says so."""
+        at = self.clock.now().isoformat()
+        fields: dict[str, Value] = {"session_id": session_id, "tenant_id": "acme", "action": "tool.call"}
+        draft = Draft(Tag.EXCHANGE_ADMITTED, {**fields, "tool": "fetch", "labels_set": [f"{name}: {source}"]})
+        await self.audit.append(draft, self.labels.store.add(session_id, [Label(name, source, "exc_1", at)]))
+
 
 @contextlib.asynccontextmanager
 async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
@@ -95,5 +106,6 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
         async def close_tickets(kill: Kill) -> None:
             await desk.invalidate(kill.scope.value, kill.target, by=kill.actor, reason=kill.reason)
 
+        labels = Labels(SqlLabels(store), Sources.of(config))
         kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
-        yield Core(config, clock, store, audit, identity, keys, desk, reviews, kills, SqlRuns(store))
+        yield Core(config, clock, store, audit, identity, keys, desk, reviews, kills, SqlRuns(store), labels)

@@ -75,6 +75,15 @@ def test_a_drawing_stays_inside_its_frame() -> None:
     assert all(point.x - point.width >= 0 and point.x <= drawn.width for point in drawn.points)
 
 
+def test_labels_have_a_lane_of_their_own_on_the_timeline() -> None:
+    fields: dict[str, Value] = {"action": "tool.call", "labels_set": ["untrusted_content: server:web"]}
+    drawn = timeline([event(Tag.EXCHANGE_ADMITTED, 1, 7, policy_decision="allow", **fields)])
+    lane = next(one.y for one in drawn.lanes if one.text == "labels")
+    (point,) = [one for one in drawn.points if one.kind == "warn"]
+    assert (point.y + 4, point.seq) == (lane, 7)
+    assert "labelled untrusted_content: server:web" in point.label
+
+
 def test_an_empty_log_can_be_drawn() -> None:
     assert minutes(per_minute([], NOW)).boxes == []
     assert timeline([]).points == []

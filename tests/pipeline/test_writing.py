@@ -137,6 +137,7 @@ async def test_a_call_that_is_judged_while_another_brings_a_label_is_refused_fro
     rule: JsonObject = {"id": "leak", "match": {"tool": "send", "labels": "personal_data"}, "decide": "deny"}
     async with open_world(sqlite_url, tmp_path, clock, policy(rule)) as world:
         delivered: list[int] = []
+        rules: list[str] = []
 
         async def bring() -> None:
             await run(world, world.call("read"), "write to ann@example.com")
@@ -145,14 +146,14 @@ async def test_a_call_that_is_judged_while_another_brings_a_label_is_refused_fro
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(bring)
             with anyio.fail_after(10):
-                while True:
+                while not rules:
                     before = bool(delivered)
                     try:
                         await run(world, world.call("send", n=len(await world.types())))
                     except RefusedError as error:
-                        assert error.verdict.rule == "leak"
-                        break
-                    assert not before
+                        rules.append(error.verdict.rule)
+                    assert rules or not before
+        assert rules == ["leak"]
 
 
 async def test_labels_that_cannot_be_read_refuse_what_rules_about_them_judge(

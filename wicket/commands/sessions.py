@@ -6,6 +6,7 @@ import anyio
 
 from governance.jsontree import Json
 from sessions.killswitch import Kill, Scope
+from sessions.labels.book import Label
 from sessions.roll import Run
 from sessions.witness import Carried
 from wicket.command import Command, Situation, argument
@@ -15,18 +16,22 @@ from wicket.terminal import reveal, table
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether a kill is confirmed."""
-_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "last_seen")
+_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "labels", "last_seen")
 
 
 def list_sessions(situation: Situation) -> Exit:
     """List sessions, the last seen first."""
 
-    async def work(office: Office) -> tuple[list[Run], list[Kill]]:
-        return await office.runs.newest(situation.options.limit), await _kills(office)
+    async def work(office: Office) -> tuple[list[Run], list[Kill], dict[str, list[Label]]]:
+        runs = await office.runs.newest(situation.options.limit)
+        return runs, await _kills(office), await office.labels.listed(run.id for run in runs)
 
-    runs, kills = in_office(situation, work)
+    runs, kills, labels = in_office(situation, work)
+    names = [[one.label for one in labels.get(run.id, [])] for run in runs]
     rows = [_shown(run, kills) for run in runs]
-    situation.terminal.show(list(rows), table(rows, _COLUMNS, "no sessions yet"))
+    listed: list[Json] = [{**row, "labels": list[Json](some)} for row, some in zip(rows, names, strict=True)]
+    lines: list[dict[str, Json]] = [{**row, "labels": ", ".join(some)} for row, some in zip(rows, names, strict=True)]
+    situation.terminal.show(listed, table(lines, _COLUMNS, "no sessions yet"))
     return Exit.DONE
 
 
@@ -34,11 +39,14 @@ def show(situation: Situation) -> Exit:
     """Show one session, found by its id or by the id its agent gave it."""
     name = str(situation.options.id)
 
-    async def work(office: Office) -> dict[str, Json]:
-        return _shown(await _one(office, name), await _kills(office))
+    async def work(office: Office) -> tuple[dict[str, Json], list[Label]]:
+        run = await _one(office, name)
+        return _shown(run, await _kills(office)), (await office.labels.listed([run.id])).get(run.id, [])
 
-    shown = in_office(situation, work)
-    situation.terminal.show(shown, [f"{key.replace('_', ' '):<12}{reveal(str(shown[key]) or '-')}" for key in shown])
+    shown, labels = in_office(situation, work)
+    lines = [f"{key.replace('_', ' '):<14}{reveal(str(shown[key]) or '-')}" for key in shown]
+    lines += [f"{'' if place else 'labels':<14}{line}" for place, line in enumerate([*map(_labelled, labels)] or ["-"])]
+    situation.terminal.show({**shown, "labels": [asdict(one) for one in labels]}, lines)
     return Exit.DONE
 
 
@@ -174,6 +182,10 @@ def _shown(run: Run, kills: list[Kill]) -> dict[str, Json]:
         **{name: value for name, value in asdict(run).items() if name != "id"},
         "killed_because": stopped.reason if stopped else "",
     }
+
+
+def _labelled(one: Label) -> str:
+    return reveal(f"{one.label} (set by {one.source} at {one.at})")
 
 
 _ID = argument("id", help="id of the session, ours or the agent's")

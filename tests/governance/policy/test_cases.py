@@ -17,6 +17,8 @@ POLICY = policy_of(
     - {id: leak, match: {findings: secret.*}, decide: kill}
     - {id: out, phase: response, match: {server: pay}, when: result.ok == false, decide: redact, redact: [/note]}
     - {id: never, match: {server: pay, tool: refund}, decide: deny}
+    - {id: sends, match: {server: mail, labels: untrusted_content}, decide: hold}
+    - {id: inbox, match: {server: mail, tool: inbox}, add_labels: [untrusted_content, personal_data]}
     """
 )
 GOOD = """
@@ -31,6 +33,8 @@ tests:
   - {name: leak, given: {findings: [secret.github_token]}, expect: {decide: kill, rule: leak}}
   - {name: out, given: {server: pay, phase: response, result: {ok: false, note: n}}, expect: {redact: [/note]}}
   - {name: hidden, given: {server: pay, tool: refund}, expect: {visible: false}}
+  - {name: inbox, given: {server: mail, tool: inbox}, expect: {labels: [personal_data, untrusted_content]}}
+  - {name: sends, given: {server: mail, labels: [untrusted_content]}, expect: {decide: hold, labels: []}}
   - {name: model, given: {action: llm.generate, model: m, args: {messages: []}}, expect: allow}
 """
 
@@ -40,7 +44,7 @@ def test_cases_that_hold_pass(tmp_path: Path) -> None:
     path.write_text(GOOD)
     results = run_files(POLICY, [path])
     assert [(result.name, result.differences) for result in results if not result.passed] == []
-    assert [result.line for result in results] == [4, 5, 8, 9, 10, 11, 12, 13]
+    assert [result.line for result in results] == [4, 5, 8, 9, 10, 11, 12, 13, 14, 15]
 
 
 def test_a_case_that_does_not_hold_says_what_is_different() -> None:

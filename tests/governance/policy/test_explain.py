@@ -17,6 +17,7 @@ from tests.governance.policy.calls import around, call, policy_of
         ("match: {tool: [read, list]}", "no", "`tool` is not `read`, `list`"),
         ("match: {annotations: {readOnlyHint: true}}", "no", "the tool's `annotations` differ"),
         ("match: {findings: pii.*}", "no", "nothing of kind `pii.*` was found"),
+        ("match: {labels: secret}", "no", "the session does not have the `labels`"),
         ("match: {args: {/path: /etc/*}}", "no", "the argument `/path` does not fit"),
         ("match: {args: {/path: 7}}", "fault", "the argument `/path` is of another type than the rule expects"),
         ("when: args.path == 'x'", "no", "`when` is false"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sessions.labels.book import Label
 from sessions.roll import Run
 from tests.wicket.conftest import Wicket, in_office
 from wicket.office import Office
@@ -33,6 +34,21 @@ def test_runs_are_listed_and_shown(wicket: Wicket):
     assert states(wicket) == {"s1": "running", "s2": "running"}
     assert "coder" in wicket("sessions", "list").out
     assert "acme" in wicket("sessions", "show", "s1").out
+
+
+def test_what_a_run_is_labelled_with_is_shown_with_what_set_it(wicket: Wicket):
+    async def label(office: Office) -> None:
+        marks = [Label("untrusted_content", "server:web", "exc_1", TIME), Label("mine", "rule:crm", "exc_2", TIME)]
+        await office.store.write(office.labels.add("s1", marks))
+
+    in_office(label)
+    shown = wicket("sessions", "show", "s1").out
+    assert f"labels        untrusted_content (set by server:web at {TIME})\n" in shown
+    assert f"              mine (set by rule:crm at {TIME})\n" in shown
+    assert wicket("sessions", "show", "s1", "--json").json["labels"][1]["source"] == "rule:crm"
+    assert "untrusted_content, mine" in wicket("sessions", "list").out
+    assert [run["labels"] for run in wicket("sessions", "list", "--json").json if run["id"] == "s2"] == [[]]
+    assert "labels        -\n" in wicket("sessions", "show", "s2").out
 
 
 def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
