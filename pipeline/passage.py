@@ -350,7 +350,8 @@ class Passage:
 
     async def _write_ending(self, draft: Draft) -> bool:
         goes_on = bool(self._streams) or self._response.decision.strength < Decision.HOLD.strength
-        found, labels = self.exchange.findings[self._asked :], self._organs.labels
+        streamed = (one for strand in self._streams.values() for one in strand.findings)
+        found, labels = (*self.exchange.findings[self._asked :], *streamed), self._organs.labels
         entry = labels.due(self.exchange, Phase.RESPONSE, self._answers, found, goes_on=goes_on)
         try:
             await append(self._organs.audit, draft, entry, labels)

@@ -21,6 +21,7 @@ BRIDGE = "tests/mcp_proxy/bridge/test_server.py::"
 QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 CLIENTS = "tests/e2e/test_approval_clients.py::"
+LABELS = "tests/e2e/test_labels.py::"
 LADDER = "tests/mcp_proxy/test_ladder.py::"
 UP = "tests/wicket/test_up.py::"
 RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
@@ -235,6 +236,16 @@ REQUIREMENTS: dict[str, Shown] = {
             LADDER + "test_a_legacy_client_is_told_that_its_call_waits_if_it_asked_for_progress",
             CLIENTS + "test_the_official_clients_complete_their_call_when_the_person_takes_long",
             LADDER + "test_nobody_decides_so_the_client_is_told_pending_before_its_sdk_gives_up",
+        ),
+    ),
+    "H18": Shown(
+        "session taint: labels by servers, tools, findings and rules; after untrusted content, restricted tools held",
+        (
+            LABELS + "test_personal_data_in_a_model_call_holds_the_tool_call_and_an_approval_is_for_one",
+            LABELS + "test_untrusted_content_and_personal_data_together_let_nothing_out",
+            "tests/pipeline/test_writing.py::test_a_call_in_the_other_process_is_judged_with_what_this_one_delivered",
+            "tests/pipeline/test_writing.py::test_labels_that_cannot_be_read_refuse_what_rules_about_them_judge",
+            "tests/console/test_sessions.py::test_the_page_of_a_run_says_what_it_is_labelled_with_and_why",
         ),
     ),
     "H19": Shown(

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -103,6 +103,8 @@ def _inner(kind: Any) -> tuple[type[BaseModel] | None, str]:
 def _kind(kind: Any) -> str:
     if kind in _PLAIN:
         return _PLAIN[kind]
+    if get_origin(kind) is Annotated:
+        return _kind(get_args(kind)[0])
     parts: list[Any] = [one for one in get_args(kind) if one not in (Ellipsis, type(None))]
     if get_origin(kind) is Literal:
         return ", ".join(f"`{one}`" for one in parts)

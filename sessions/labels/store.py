@@ -10,6 +10,8 @@ from governance.store.tables import SessionLabelRow
 from sessions.labels.book import Label
 
 _NEWEST = "SELECT max(epoch) FROM session_labels"
+_AT_ONCE = 500
+"""Runs asked about in one query: databases bound how many values one may name."""
 _ADD = text(
     """
     INSERT INTO session_labels (session_id, label, source, exchange_id, at, epoch)
@@ -50,14 +52,16 @@ class SqlLabels:
 
     async def listed(self, session_ids: Iterable[str]) -> dict[str, list[Label]]:
         """The labels of some runs, in the order in which they were set; a run without any is left out."""
-        asked = col(SessionLabelRow.session_id).in_(list(session_ids))
-        wanted = select(SessionLabelRow).where(asked).order_by(col(SessionLabelRow.epoch))
+        asked = list(session_ids)
+        rows = select(SessionLabelRow).order_by(col(SessionLabelRow.epoch))
 
         def work(session: Session) -> dict[str, list[Label]]:
             found: dict[str, list[Label]] = {}
-            for row in session.exec(wanted):
-                label = Label(row.label, row.source, row.exchange_id, row.at)
-                found.setdefault(row.session_id, []).append(label)
+            for start in range(0, len(asked), _AT_ONCE):
+                some = asked[start : start + _AT_ONCE]
+                for row in session.exec(rows.where(col(SessionLabelRow.session_id).in_(some))):
+                    label = Label(row.label, row.source, row.exchange_id, row.at)
+                    found.setdefault(row.session_id, []).append(label)
             return found
 
         return await self._store.read(work)

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from governance.audit.event import AuditError, Draft
-from governance.exchange import Action, Body, Exchange, Phase, Resource
+from governance.exchange import Action, Body, Exchange, Phase, Resource, Role
 from governance.jsontree import Json, JsonObject
 from governance.stage import Outcome, RefusedError
 from governance.store import Store, StoreError
@@ -110,6 +110,39 @@ async def test_after_untrusted_content_each_call_that_sends_is_held_and_an_appro
         held = [one["rule"] for one in await world.events("approval.requested")]
         assert held == ["sends", "sends"]
         assert await labels_of(world) == ["untrusted_content: tool:files/fetch"]
+
+
+async def test_an_approval_does_not_outlive_a_label_by_which_a_rule_refuses(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    rules: tuple[JsonObject, ...] = (
+        {"id": "ask", "match": {"tool": "send"}, "decide": "hold"},
+        {"id": "never", "match": {"tool": "send", "labels": "untrusted_content"}, "decide": "deny"},
+    )
+    settings: dict[str, Json] = {"mcpServers": {"files": FILES}}
+    async with open_world(database_url, tmp_path, clock, policy(*rules), **settings) as world:
+        refusals: list[str] = []
+
+        async def send() -> None:
+            with pytest.raises(RefusedError) as refused:
+                await run(world, world.call("send"))
+            refusals.append(refused.value.verdict.rule)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
+            ticket = await ticket_of(world)
+            await run(world, world.call("fetch"))
+            await world.runtime.desk.approve(ticket, by="ann")
+        assert refusals == ["never"]
+
+
+async def test_a_stream_that_is_left_labels_by_what_has_left_of_it(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with open_world(sqlite_url, tmp_path, clock) as world:
+        async with world.runtime.guard.passage(world.call()) as passage:
+            assert passage.stream("0", Role.RESULT).feed("write to ann@example.com now, and ")
+        assert await labels_of(world) == ["personal_data: finding:pii.email"]
 
 
 async def test_a_call_in_the_other_process_is_judged_with_what_this_one_delivered(

@@ -1,1 +1,1 @@
-"""Labels of runs."""
+"""What runs are labelled with, and that it only grows."""

@@ -32,6 +32,13 @@ async def test_a_label_keeps_what_first_set_it(database_url: str) -> None:
         assert await labels.listed(["ses_1", "ses_2"]) == {"ses_1": [label("secret"), label("mine")]}
 
 
+async def test_the_labels_of_very_many_runs_are_listed(database_url: str) -> None:
+    async with open_store(database_url) as store:
+        labels = SqlLabels(store)
+        await store.write(labels.add("ses_69999", [label("secret")]))
+        assert list(await labels.listed(f"ses_{number}" for number in range(70_000))) == ["ses_69999"]
+
+
 async def test_labels_added_at_once_by_two_processes_each_have_a_place(database_url: str) -> None:
     async with open_store(database_url) as one, open_store(database_url) as other:
         tables = (SqlLabels(one), SqlLabels(other))

@@ -65,6 +65,20 @@ def test_an_explanation_names_every_rule_and_why(wicket: Wicket):
     assert "is not shown in lists" in wicket("policy", "explain", "--server", "web", "--tool", "post").out
 
 
+def test_an_explanation_may_suppose_labels_and_a_label_that_nothing_sets_is_named(wicket: Wicket, policy: Path):
+    (policy / "next.yaml").write_text(
+        "version: 1\nrules:\n"
+        "  - {id: sends, match: {tool: send, labels: untrusted_content}, decide: hold}\n"
+        "  - {id: typo, match: {tool: send, labels: untrusted_contents}, decide: deny}\n"
+    )
+    call = ["policy", "explain", "--tool", "send", "--policy", "next.yaml"]
+    assert wicket(*call).out.startswith("allow")
+    assert wicket(*call, "--label", "untrusted_content").out.startswith("hold by rule `sends`")
+    checked = wicket("policy", "check", "--policy", "next.yaml")
+    assert "of rule `typo` names `untrusted_contents`, which nothing sets" in checked.out
+    assert "`sends`" not in checked.out
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1, "a": 2}'])
 def test_arguments_that_are_no_object_are_told(wicket: Wicket, text: str):
     assert wicket("policy", "explain", "--args", text).code == 2
