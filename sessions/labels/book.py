@@ -214,9 +214,12 @@ class Labels:
     def _entry(self, exchange: Exchange, sources: Mapping[str, str]) -> Entry | None:
         session_id = exchange.session.id
         have = self._written.get(session_id, NONE) | self._known.get(session_id, NONE)
+        names = [name for name in sources if name not in have]
+        if not names:
+            return None
         at = rfc3339(exchange.at)
-        fresh = tuple(Label(name, sources[name], exchange.id, at) for name in sorted(sources) if name not in have)
-        return Entry(session_id, fresh, self.store.add(session_id, fresh)) if fresh else None
+        fresh = tuple(Label(name, sources[name], exchange.id, at) for name in sorted(names))
+        return Entry(session_id, fresh, self.store.add(session_id, fresh))
 
     def wrote(self, entry: Entry) -> None:
         """Remember that an entry is durable."""

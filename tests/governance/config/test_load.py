@@ -118,6 +118,15 @@ def test_a_section_whose_lines_are_all_commented_out_is_not_set(tmp_path: Path):
         ),
         ("gateway: 1", "wicket.yaml:1: `gateway` must be a section of `key: value` lines"),
         ("hosts: a", "wicket.yaml:1: `hosts` must be a list: write `[a, b]` or one `- item` a line"),
+        (
+            "mcpServers: {a: {command: x, tool_labels: {'*': [Mine]}}}",
+            "wicket.yaml:1: `mcpServers.a.tool_labels.*[0]` must be a label: "
+            "write up to 64 small letters, digits, `_`, `.` and `-`, beginning with a letter",
+        ),
+        (
+            f"detect: {{labels: {{'pii.*': [{', '.join('x' * 17)}]}}}}",
+            "wicket.yaml:1: `detect.labels.pii.*` lists too many: name fewer",
+        ),
         ("hosts:\n- a\n- b:80", None),
         ("state: 1", "wicket.yaml:1: `state` must be text: put it in quotes"),
         ("identity: {anonymous: maybe}", "wicket.yaml:1: `identity.anonymous` must be `true` or `false`"),
