@@ -120,8 +120,10 @@ def test_a_section_whose_lines_are_all_commented_out_is_not_set(tmp_path: Path):
         ("hosts: a", "wicket.yaml:1: `hosts` must be a list: write `[a, b]` or one `- item` a line"),
         (
             "mcpServers: {a: {command: x, tool_labels: {'*': [Mine]}}}",
-            "wicket.yaml:1: `mcpServers.a.tool_labels.*[0]` must be a label: "
-            "write up to 64 small letters, digits, `_`, `.` and `-`, beginning with a letter",
+            (
+                "wicket.yaml:1: `mcpServers.a.tool_labels.*[0]` must be a label: "
+                "write up to 64 small letters, digits, `_`, `.` and `-`, beginning with a letter"
+            ),
         ),
         (
             f"detect: {{labels: {{'pii.*': [{', '.join('x' * 17)}]}}}}",
