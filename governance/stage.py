@@ -43,14 +43,14 @@ class Outcome:
 
 
 class Settling(Stage, Protocol):
-    """A stage that reserved something when it judged, and must close it whatever happens."""
+    """A stage that began something when it judged, and must close it whatever happens."""
 
     def owes(self, exchange: Exchange) -> bool:
-        """Whether anything is reserved for the exchange."""
+        """Whether anything is open for the exchange."""
         ...
 
     async def settle(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Close what `judge` reserved. Called once for each exchange that was judged, also when it was refused."""
+        """Close what `judge` began. Called once for each exchange that was judged, also when it was refused."""
         ...
 
 

@@ -19,7 +19,7 @@ from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase, Role
 from governance.stage import Outcome, RefusedError
 from governance.store import Work
-from governance.verdict import ALLOWED, Decision, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Relief, Verdict, strongest
 from pipeline import record
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
 from pipeline.stages import Stages
@@ -66,6 +66,8 @@ class Organs:
     utilization: Callable[[str], int | None] = lambda _exchange_id: None
     """Percent of the fullest budget that an exchange reserved from, where there is one."""
     masked_content: bool = False
+    relieve: Callable[[Exchange, Relief], None] = lambda _exchange, _relief: None
+    """Takes what a person allowed beyond one call of a loop."""
     tally: Tally = field(default_factory=Tally)
 
 
@@ -207,6 +209,7 @@ class Passage:
         if not await self._used_up(held):
             used = "the approval was used, or ran out, before the call could run: make it again"
             await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
+        self._organs.relieve(exchange, held.relief)
         return held.ticket
 
     async def _wait(self, exchange: Exchange, verdict: Verdict) -> Held:
