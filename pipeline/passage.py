@@ -23,7 +23,7 @@ from governance.verdict import ALLOWED, Decision, Relief, Verdict, strongest
 from pipeline import record
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
 from pipeline.stages import Stages
-from pipeline.strand import Strand
+from pipeline.strand import Ear, Strand
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
 from sessions.killswitch import KillSwitch, Scope
@@ -68,6 +68,8 @@ class Organs:
     masked_content: bool = False
     relieve: Callable[[Exchange, Relief], None] = lambda _exchange, _relief: None
     """Takes what a person allowed beyond one call of a loop."""
+    ear: Callable[[Role], Ear | None] = lambda _role: None
+    """Listens to one stream of text in a role, where anybody should."""
     tally: Tally = field(default_factory=Tally)
 
 
@@ -114,7 +116,8 @@ class Passage:
     def stream(self, channel: str, role: Role = Role.ASSISTANT) -> Strand:
         """The guard of one channel of streamed text (a choice, a block, the arguments of a call), in its role."""
         if channel not in self._streams:
-            self._streams[channel] = Strand(self._organs.stream(self.exchange, role), self.exchange.id, self.withhold)
+            guard, ear = self._organs.stream(self.exchange, role), self._organs.ear(role)
+            self._streams[channel] = Strand(guard, self.exchange.id, self.withhold, ear)
         return self._streams[channel]
 
     async def settle(self, outcome: Outcome) -> None:
@@ -139,6 +142,8 @@ class Passage:
         stages = tuple(one for one in self._organs.stages.response if one.name != "detect")
         judged = await judge(stages, self.exchange, Phase.RESPONSE)
         self._response = strongest((*judged.verdicts, self._response))
+        if noted := tuple(one for strand in self._streams.values() for one in strand.noted):
+            self._response = replace(self._response, shadow=self._response.shadow + noted)
 
     def took_since(self, moment: float) -> None:
         """All since `moment` was our own time."""

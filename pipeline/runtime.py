@@ -179,7 +179,7 @@ def _assemble(
         stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
         stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
         utilization=budget.utilization, masked_content=config.audit.content == "masked",
-        relieve=loop.relieve,
+        relieve=loop.relieve, ear=loop.ear,
     )  # fmt: skip
     return Runtime(
         config=config,

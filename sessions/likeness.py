@@ -18,7 +18,7 @@ from sessions.streak import Answer
 
 SAID = "wicket/loop"
 """Member of a tool's `_meta` in which a server says what counts: `exempt`, `key` and `ignore`, as in `loop.tools`."""
-MASKED_CHARACTERS = 16_384
+MASKED_CHARACTERS = 8_192
 """A longer answer is the same only where every byte is."""
 _MOST_NAMES = 32
 _MOST_ECHOES = 50
@@ -33,6 +33,7 @@ _VARYING = re.compile(
     | \b \d+ (?: \.\d+ )? \s? (?: ms | µs | us | ns ) \b                                 # a short time
     | \b \d+ \.\d+ \s? s (?: ec (?: onds? )? )? \b                                       # one that was measured
     | \b (?: elapsed | took | waited | uptime ) \W{1,3} \d+ (?: \.\d+ )?                 # how long it took
+         (?: \s? (?: [mµun]?s | secs? | seconds? | mins? | minutes? ) \b )?
     | \b pid \W{1,2} \d+                                                                 # of a process
     | \b 0x[0-9a-fA-F]{6,} \b                                                            # an address in memory
     | " (?: request | trace | span | correlation ) _?[iI]d \\?" \s*:\s* \\?" [^"\\]* \\?"
@@ -48,8 +49,11 @@ class Recipe:
 
     exempt: bool = False
     key: tuple[str, ...] = ()
-    """The arguments that count; empty: all but those of `ignore`."""
+    """The arguments that count; empty: all but those that do not."""
+    volatile: frozenset[str] = frozenset()
+    """Names of arguments that do not count."""
     ignore: tuple[str, ...] = ()
+    """Places of others that do not."""
     ignore_results: frozenset[str] = frozenset()
 
 
@@ -57,7 +61,7 @@ class Recipes:
     """What counts where, by the configuration, and by what servers say that are believed."""
 
     def __init__(self, numbers: Loop) -> None:
-        self._volatile = tuple(map(_place, numbers.volatile))
+        self._volatile = frozenset(numbers.volatile)
         self._exact = {name: tool for name, tool in numbers.tools.items() if not is_wild(name)}
         self._globs = [(Globs([name]), tool) for name, tool in numbers.tools.items() if is_wild(name)]
 
@@ -76,7 +80,8 @@ class Recipes:
         return Recipe(
             configured.exempt,
             tuple(map(_place, configured.key)),
-            (*self._volatile, *map(_place, configured.ignore)),
+            self._volatile,
+            tuple(map(_place, configured.ignore)),
             frozenset(configured.ignore_results),
         )
 
@@ -87,6 +92,8 @@ def fingerprint(server: str, tool: str, arguments: Json, recipe: Recipe) -> byte
     if recipe.key:
         counting = [jsontree.at(arguments, place) for place in recipe.key]
     elif isinstance(arguments, dict):
+        if not recipe.volatile.isdisjoint(arguments):
+            counting = {name: value for name, value in arguments.items() if name not in recipe.volatile}
         for place in recipe.ignore:
             counting = _without(counting, jsontree.steps(place))
     return _digest(jsontree.canonical([server, tool, counting]))

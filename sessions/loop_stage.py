@@ -7,17 +7,18 @@ through and counts like any other, unless the person allowed more of them.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from governance.clock import Clock
 from governance.config.models import Loop
-from governance.exchange import EMPTY, Action, Exchange, Phase, Resource
+from governance.exchange import EMPTY, Action, Body, Exchange, Phase, Resource, Role
 from governance.jsontree import Json
 from governance.stage import Outcome
 from governance.verdict import ALLOWED, Decision, Relief, Verdict, strongest
 from sessions.grants import Grants
 from sessions.likeness import Recipe, Recipes, answer_of, failure_of, fingerprint
 from sessions.loops import Call, Loops, Sighting
+from sessions.monologue import SHORTEST, Monologue
 from sessions.streak import Answer
 
 Rungs = tuple[tuple[int, Decision], ...]
@@ -48,6 +49,32 @@ class _Count:
     """Names what repeats, so that more of it can be allowed."""
     told: str
     """Says what repeats, with `{times}`."""
+
+
+class Ear:
+    """Listens to one text of a model as it comes."""
+
+    def __init__(self, rungs: Rungs) -> None:
+        self._rungs = rungs
+        self._monologue = Monologue()
+        self._limit = 0
+        self.noted: tuple[Verdict, ...] = ()
+        """What should stand in the log."""
+
+    def feed(self, text: str) -> Verdict:
+        """Take in more text; says whether the rest must not leave."""
+        times = self._monologue.feed(text)
+        limit, decision = _reached(self._rungs, times)
+        if limit <= self._limit:
+            return ALLOWED
+        self._limit = limit
+        if decision is Decision.ALLOW:
+            told = f"a model said the same words {limit} times or more at a stretch"
+            self.noted = (Verdict(Decision.WARN, by=LoopStage.name, rule="loop.text", reason=told),)
+            return ALLOWED
+        consequence = "the session is stopped" if decision is Decision.KILL else "its answer is cut off"
+        reason = f"the model said the same words {times} times at a stretch: from {limit} times on {consequence}"
+        return Verdict(decision, by=LoopStage.name, rule="loop.text", reason=reason)
 
 
 class LoopStage:
@@ -81,12 +108,15 @@ class LoopStage:
         self._known: dict[tuple[str, str, str], Recipe] = {}
         self._open: dict[str, _Open] = {}
         self._before, self._behind = _ladders(numbers)
+        texts = ((numbers.text_kill, Decision.KILL), (numbers.text_deny, Decision.DENY))
+        self._text: Rungs = tuple(one for one in (*texts, (numbers.text_observe, Decision.ALLOW)) if one[0])
         self._least_before, self._least_behind = _least(self._before), _least(self._behind)
 
     async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
-        """What the run of an exchange has come to with this call. Only tool calls count."""
+        """What the run of an exchange has come to with this call, or whether the answer of a model repeats itself."""
         if exchange.action is not Action.TOOL_CALL:
-            return ALLOWED
+            heard = phase is Phase.RESPONSE and exchange.action is Action.LLM_GENERATE
+            return self._heard(exchange.response) if heard else ALLOWED
         return self._asked(exchange) if phase is Phase.REQUEST else self._answered(exchange)
 
     def owes(self, exchange: Exchange) -> bool:
@@ -115,6 +145,10 @@ class LoopStage:
         self.loops.forget(run)
         self._grants.forget(run)
 
+    def ear(self, role: Role) -> "Ear | None":
+        """Listens to one stream of text in a role; nobody listens to what is not a model's own words."""
+        return Ear(self._text) if role is Role.ASSISTANT and self._text else None
+
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _asked(self, exchange: Exchange) -> Verdict:
@@ -132,7 +166,7 @@ class LoopStage:
             said = self._before_call(opened, count)
             if said.decision.strength > verdict.decision.strength:
                 verdict, opened.what = said, count.what
-        return strongest((verdict, self._rate(seen)))
+        return strongest((verdict, self._rate(seen))) if seen.too_fast else verdict
 
     def _answered(self, exchange: Exchange) -> Verdict:
         opened = self._open.pop(exchange.id, None)
@@ -146,6 +180,19 @@ class LoopStage:
 
     def _ended(self, opened: _Open, answer: Answer | None) -> Sighting:
         return self.loops.end(opened.run, opened.call, answer, self._clock.monotonic(), counts=opened.counts)
+
+    def _heard(self, response: Body | None) -> Verdict:
+        """Whether a whole answer repeats itself. A short one is not even looked at."""
+        least = SHORTEST * min((limit for limit, _ in self._text), default=0)
+        if not least or response is None or not any(len(one) >= least for level in response.strings for one in level):
+            return ALLOWED
+        verdict = ALLOWED
+        for segment in response.segments:
+            if segment.role is Role.ASSISTANT and len(segment.text) >= least:
+                ear = Ear(self._text)
+                said = ear.feed(segment.text)
+                verdict = strongest((verdict, replace(said, by=self.name, shadow=ear.noted)))
+        return verdict if verdict.shadow or verdict.decision is not Decision.ALLOW else ALLOWED
 
     def _recipe(self, tool: str, resource: Resource) -> Recipe:
         key = (resource.server, resource.name, resource.definition)

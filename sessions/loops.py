@@ -10,6 +10,7 @@ counted. A round ends when all its calls are answered, or when a call of it is m
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from governance.config.models import Loop
 from sessions.streak import Answer, Streak, keep
@@ -29,8 +30,7 @@ TOOLS_OF_ONE = 200
 """Most tools of one run of which an error or a result is remembered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What matters of a call."""
 
     key: bytes
@@ -41,8 +41,7 @@ class Call:
     """Whether the tool says that it changes nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """What a call makes of its run, itself included."""
 
     repeats: int = 0
@@ -289,6 +288,8 @@ class Loops:
         best, found = 1, 0
         rounds, mark = known.rounds, (key, result)
         for period in range(1, min(LONGEST, len(rounds)) + 1):
+            if known.matches[period - 1] + 1 < period:
+                continue
             expected = rounds[-period].marks
             if mark not in expected or (period == 1 and len(expected) == 1):
                 continue
@@ -301,6 +302,8 @@ class Loops:
 
     def _tools(self, known: _Run, period: int) -> tuple[str, ...]:
         """The tools of the newest rounds, each once, in alphabetical order."""
+        if not period:
+            return ()
         marks = [key for one in islice(reversed(known.rounds), period) for key, _ in one.marks]
         return tuple(sorted({known.calls[key].tool for key in marks if key in known.calls}))
 

@@ -7,7 +7,7 @@ are never made again.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -16,8 +16,7 @@ RESULTS_OF_ONE = 8
 """Most results of one call that are known again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What matters of an answer."""
 
     raw: bytes

@@ -189,9 +189,9 @@ class Loop(Section):
     error_deny: int = Field(default=30, ge=0, description="This often: refuse the next.")
     error_kill: int = Field(default=60, ge=0, description="This often: kill the session at the next.")
     text_observe: int = Field(
-        default=10, ge=0, description="A model repeats the same words this often at a stretch: note it in the log."
+        default=20, ge=0, description="A model says the same 40 or more characters this often at a stretch: note it."
     )
-    text_deny: int = Field(default=50, ge=0, description="This often: cut its answer off.")
+    text_deny: int = Field(default=200, ge=0, description="This often: cut its answer off.")
     text_kill: int = Field(default=0, ge=0, description="This often: cut it off and kill the session.")
     rate_per_minute: int = Field(default=600, ge=0, description="More calls a minute than this: refuse.")
     window_seconds: float = Field(default=3600, gt=0, description="How long calls are remembered.")
