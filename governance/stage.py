@@ -27,7 +27,8 @@ class Outcome:
     """How an exchange ended."""
 
     status: str
-    """`ok`, `error`, `refused`, `cancelled` (the client left), `killed`, or `unknown` (nobody can tell any more)."""
+    """`ok`, `error`, `refused`, `pending` (a person has still to decide, and the call is to be made again), `cancelled`
+    (the client left), `killed`, or `unknown` (nobody can tell any more)."""
     model: str = ""
     """The model that answered, which may be more exact than the one asked for."""
     input_tokens: int = 0

@@ -297,7 +297,9 @@ class Passage:
                 await self._settle(outcome)
             return
         with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-            await self._close_stages(outcome)
+            await self._close_stages(
+                Outcome("pending") if isinstance(error, RefusedError) and error.ticket else outcome
+            )
             if self._decided is None:
                 await self._write_undecided(error)
 
@@ -362,7 +364,7 @@ class Passage:
 
     async def _close_stages(self, outcome: Outcome) -> None:
         if not self._handed_over:
-            outcome = replace(outcome, status="refused")
+            outcome = replace(outcome, status="pending" if outcome.status == "pending" else "refused")
         for stage in self._organs.stages.settling:
             try:
                 await stage.settle(self.exchange, outcome)

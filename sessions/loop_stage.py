@@ -124,9 +124,10 @@ class LoopStage:
         return exchange.id in self._open
 
     async def settle(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Note how a call ended that got no answer. One that was not made is counted too."""
+        """Note how a call ended that got no answer. One that was refused is counted too; one that only waits is not."""
         opened = self._open.pop(exchange.id, None)
         if opened is not None:
+            opened.counts = opened.counts and outcome.status != "pending"
             answer = failure_of(outcome.error) if outcome.error else None
             self._ended(opened, answer)
 

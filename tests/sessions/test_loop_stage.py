@@ -191,6 +191,15 @@ async def test_a_call_that_was_refused_elsewhere_counts_too() -> None:
     assert [one.decision for one in verdicts] == [Decision.ALLOW] * 4 + [Decision.DENY]
 
 
+async def test_a_call_that_is_made_again_because_it_waits_for_a_person_does_not_count() -> None:
+    player = Player(numbers(repeat_hold=2))
+    for _ in range(10):
+        exchange = player.exchange(READ)
+        assert await player.stage.judge(exchange, Phase.REQUEST) is ALLOWED
+        await player.stage.settle(exchange, Outcome("pending"))
+    assert await decisions(player, 2, (READ,)) == [Decision.ALLOW, Decision.HOLD]
+
+
 async def test_only_tool_calls_count() -> None:
     player = Player(numbers(repeat_deny=1))
     exchange = player.exchange(READ)
