@@ -187,13 +187,13 @@ class LoopStage:
         least = SHORTEST * min((limit for limit, _ in self._text), default=0)
         if not least or response is None or not any(len(one) >= least for level in response.strings for one in level):
             return ALLOWED
-        verdict = ALLOWED
+        verdict, noted = ALLOWED, tuple[Verdict, ...]()
         for segment in response.segments:
             if segment.role is Role.ASSISTANT and len(segment.text) >= least:
                 ear = Ear(self._text)
-                said = ear.feed(segment.text)
-                verdict = strongest((verdict, replace(said, by=self.name, shadow=ear.noted)))
-        return verdict if verdict.shadow or verdict.decision is not Decision.ALLOW else ALLOWED
+                verdict = strongest((verdict, ear.feed(segment.text)))
+                noted += ear.noted
+        return replace(verdict, by=self.name, shadow=noted) if noted else verdict
 
     def _recipe(self, tool: str, resource: Resource) -> Recipe:
         key = (resource.server, resource.name, resource.definition)

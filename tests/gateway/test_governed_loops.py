@@ -71,6 +71,16 @@ async def test_an_answer_in_one_piece_is_withheld_or_noted_too(governed: Governe
     assert (await governed.one("exchange.completed"))["shadow"] == ["loop.text: warn"]
 
 
+async def test_each_of_several_answers_is_heard(governed: Governed, provider: Provider) -> None:
+    answer = json.loads(whole("a plain text that goes on and on without saying anything twice, " + OTHER * 2))
+    second = json.loads(whole(WORDS * 40))["choices"][0]
+    answer["choices"] += [{**second, "index": 1}]
+    provider.answers(json.dumps(answer).encode())
+    async with governed.openai() as client:
+        await client.chat.completions.create(model="gpt-4o", messages=[], n=2)
+    assert (await governed.one("exchange.completed"))["shadow"] == ["loop.text: warn"]
+
+
 async def test_words_of_the_user_and_text_that_moves_on_are_not_spoken_of(
     governed: Governed, provider: Provider
 ) -> None:

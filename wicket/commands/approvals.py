@@ -85,6 +85,8 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
 
 
 def _relief(situation: Situation) -> Relief:
+    if situation.options.exempt and situation.options.more:
+        raise CommandError(Exit.USAGE, "give one of `--more` and `--exempt`: who lets a tool alone counts no calls")
     try:
         return Relief(exempt=True) if situation.options.exempt else relief_of(situation.options.more)
     except ValueError as error:

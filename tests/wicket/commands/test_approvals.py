@@ -101,6 +101,11 @@ def test_how_much_more_must_be_a_number(wicket: Wicket, repeated: str, flags: tu
     assert wicket("approvals", "show", repeated, "--json").json["state"] == "pending"
 
 
+def test_more_and_everything_are_two_things(wicket: Wicket, repeated: str):
+    assert wicket("approvals", "approve", repeated, "--more", "3", "--exempt").code == 2
+    assert wicket("approvals", "show", repeated, "--json").json["state"] == "pending"
+
+
 def test_of_any_other_call_no_more_can_be_allowed(wicket: Wicket, ticket: str):
     ran = wicket("approvals", "approve", ticket, "--exempt")
     assert ran.code == 2
