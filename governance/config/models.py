@@ -175,8 +175,8 @@ class Loop(Section):
     cycle_observe: int = Field(
         default=3, ge=0, description="A cycle of up to 5 rounds of calls with the same results, this often: note it."
     )
-    cycle_warn: int = Field(default=4, ge=0, description="This often: tell the agent.")
-    cycle_hold: int = Field(default=6, ge=0, description="This often: ask a person.")
+    cycle_warn: int = Field(default=5, ge=0, description="This often: tell the agent.")
+    cycle_hold: int = Field(default=10, ge=0, description="This often: ask a person.")
     cycle_deny: int = Field(default=25, ge=0, description="This often: refuse.")
     cycle_kill: int = Field(default=50, ge=0, description="This often: kill the session.")
     error_observe: int = Field(

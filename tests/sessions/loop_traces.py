@@ -104,19 +104,19 @@ LOOPS = (
         "a picture that stays the same",
         one(lambda _: call("browser/shot", {"content": [{"type": "image", "data": "AAAA"}]})),
     ),
-    Circle("there and back", around("fs/read", "fs/list"), "loop.cycle", by=12),
-    Circle("there and back, of which the agent is told", around("fs/read", "fs/list"), "loop.cycle", Decision.WARN, 8),
+    Circle("there and back", around("fs/read", "fs/list"), "loop.cycle", by=20),
+    Circle("there and back, of which the agent is told", around("fs/read", "fs/list"), "loop.cycle", Decision.WARN, 10),
     Circle("there and back, refused in the end", around("fs/read", "fs/list"), "loop.cycle", Decision.DENY, 50),
-    Circle("three calls in a circle", around("a/x", "a/y", "a/z"), "loop.cycle", by=18),
-    Circle("four calls in a circle", around("a/w", "a/x", "a/y", "a/z"), "loop.cycle", by=24),
-    Circle("five calls in a circle", around("a/v", "a/w", "a/x", "a/y", "a/z"), "loop.cycle", by=30),
+    Circle("three calls in a circle", around("a/x", "a/y", "a/z"), "loop.cycle", by=30),
+    Circle("four calls in a circle", around("a/w", "a/x", "a/y", "a/z"), "loop.cycle", by=40),
+    Circle("five calls in a circle", around("a/v", "a/w", "a/x", "a/y", "a/z"), "loop.cycle", by=50),
     Circle(
         "six calls in a circle: too long for one, and each is repeated",
         around(*(f"a/{n}" for n in range(6))),
         by=6 * 20,
     ),
     Circle(
-        "an edit and its undoing", one(lambda n: call("fs/edit", old="ab"[n % 2], new="ba"[n % 2])), "loop.cycle", by=12
+        "an edit and its undoing", one(lambda n: call("fs/edit", old="ab"[n % 2], new="ba"[n % 2])), "loop.cycle", by=20
     ),
     Circle(
         "a switch thrown to and fro, and looked at",
@@ -129,12 +129,12 @@ LOOPS = (
             )[n % 4]
         ),
         "loop.cycle",
-        by=27,
+        by=43,
     ),
     Circle(
-        "two calls of one turn, turn after turn", lambda _: (call("a/x", "1"), call("a/y", "2")), "loop.cycle", by=12
+        "two calls of one turn, turn after turn", lambda _: (call("a/x", "1"), call("a/y", "2")), "loop.cycle", by=20
     ),
-    Circle("two turns of two calls", lambda n: (call("a/x", n=n % 2), call("a/y", n=n % 2)), "loop.cycle", by=24),
+    Circle("two turns of two calls", lambda n: (call("a/x", n=n % 2), call("a/y", n=n % 2)), "loop.cycle", by=40),
     Circle("three equal calls in each turn count once", lambda _: (call("fs/read"),) * 3, by=3 * 20),
     Circle(
         "a repetition among calls that were made before",
@@ -191,7 +191,7 @@ LOOPS = (
         "one error while something else goes well that was done before",
         lambda n: (call("fs/read", "text"),) if n % 2 else (call("sh/run", STUCK, error=True, cmd="make"),),
         "loop.cycle",
-        by=12,
+        by=20,
     ),
     Circle(
         "one error, refused in the end",

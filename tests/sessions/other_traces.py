@@ -59,6 +59,11 @@ POLLING = (
         *woven([call("jobs/status", f"{n} %") for n in range(40)], [call("sh/sleep", "slept", seconds=5)] * 40),
     ),
     work(
+        "a job that stands still a little, with a pause between",
+        *woven([call("jobs/status", "running")] * 4, [call("sh/sleep", "slept", seconds=60)] * 4),
+        call("jobs/status", "done"),
+    ),
+    work(
         "two jobs that move",
         *woven(
             [call("jobs/status", f"{n} %", id=1) for n in range(40)],

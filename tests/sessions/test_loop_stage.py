@@ -58,10 +58,10 @@ async def test_the_lowest_rung_is_a_note_in_the_log_and_nothing_else() -> None:
             ),
         ),
         (
-            alone([call("a/x"), call("a/y")] * 6),
+            alone([call("a/x"), call("a/y")] * 10),
             (
-                "the same 2 rounds of calls (`a/x`, `a/y`) went round 6 times in this session with the same results: "
-                "from 6 times on a person must approve it"
+                "the same 2 rounds of calls (`a/x`, `a/y`) went round 10 times in this session with the same results: "
+                "from 10 times on a person must approve it"
             ),
         ),
         (
