@@ -3,8 +3,8 @@
 Pure: calls, their answers and times in, what they amount to out. It knows neither exchanges nor verdicts
 (`loop_stage.py`), nor what makes two calls or two answers the same (`likeness.py`), and keeps digests, never the calls.
 
-What a model proposes in one turn is one round: of equal calls only one is counted. Where the turn is not known, calls
-that are under way at the same time are one round, until all are answered or one of them is made again.
+Calls that are under way at the same time are one round, as a model proposes them in one turn: of equal ones only one is
+counted. A round ends when all its calls are answered, or when one of them is made again after its answer.
 """
 
 from collections import OrderedDict, deque
@@ -39,8 +39,6 @@ class Call(NamedTuple):
     """`SERVER/TOOL`."""
     reads: bool = False
     """Whether the tool says that it changes nothing."""
-    turn: str = ""
-    """The turn of the model in which the call was proposed, where that is known."""
 
 
 class Sighting(NamedTuple):
@@ -89,8 +87,6 @@ class _Run:
     """For each length of a cycle, how many rounds without a break equal the one that long before."""
     number: int = 0
     """Of the round."""
-    turn: str = ""
-    """The model's turn that the round is, where that is known."""
     progress: int = 0
     """How much was done that had not been done before."""
     total: int = 0
@@ -187,7 +183,6 @@ class Loops:
     def _began(self, known: _Run, call: Call, at: float, too_fast: bool) -> Sighting:
         if _opens(known, call):
             self._close(known, at)
-        known.turn = call.turn
         known.out[call.key] = known.out.get(call.key, 0) + 1
         streak = known.calls.get(call.key)
         if streak is None:
@@ -329,6 +324,4 @@ class Loops:
 
 def _opens(known: _Run, call: Call) -> bool:
     """Whether a call begins another round."""
-    if call.turn and known.turn:
-        return call.turn != known.turn
     return call.key not in known.out and (not known.out or call.key in known.done)

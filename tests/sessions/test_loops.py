@@ -89,29 +89,6 @@ def test_a_call_made_again_while_another_goes_on_is_a_round_of_its_own() -> None
     assert [made(loops, "read").repeats for _ in range(3)] == [1, 2, 3]
 
 
-def test_calls_of_one_turn_count_once_even_one_after_the_other() -> None:
-    loops = Loops(NUMBERS)
-
-    def turn(number: int) -> list[int]:
-        seen: list[int] = []
-        for _ in range(3):
-            one = call("read")._replace(turn=f"exc_{number}")
-            loops.begin("run", one, 0)
-            seen.append(loops.end("run", one, answer(), 0).repeats)
-        return seen
-
-    assert [turn(number) for number in range(4)] == [[1] * 3, [2] * 3, [3] * 3, [4] * 3]
-
-
-def test_calls_of_two_turns_are_two_rounds_even_at_the_same_time() -> None:
-    loops = Loops(NUMBERS)
-    turns = [call("read")._replace(turn=f"exc_{number}") for number in range(3)]
-    for one in turns:
-        loops.begin("run", one, 0)
-        loops.begin("run", call("long")._replace(turn=one.turn), 0)
-        assert loops.end("run", one, answer(), 0).repeats == turns.index(one) + 1
-
-
 def test_what_was_not_made_counts_and_says_nothing_of_the_result() -> None:
     loops = Loops(NUMBERS)
     made(loops, "read")
