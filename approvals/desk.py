@@ -21,7 +21,7 @@ from approvals.ticket import OPEN, Move, State, Ticket, binding
 from governance import jsontree
 from governance.clock import Clock
 from governance.exchange import Exchange
-from governance.verdict import Verdict
+from governance.verdict import NO_RELIEF, Relief, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class Held:
     """For the agent, in words."""
     exchange_id: str = ""
     """The exchange that waited, which need not be the one that asked first."""
+    relief: Relief = NO_RELIEF
+    """What the person allowed beyond this call, where it was held because something repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class TicketStore(Protocol):
         ...
 
     async def decide(
-        self, ticket_id: str, move: Move, *, by: str, reason: str, now: datetime, expires_at: datetime
+        self, ticket_id: str, move: Move, *, by: str, reason: str, relief: Relief, now: datetime, expires_at: datetime
     ) -> Decided | None:
         """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket."""
         ...
@@ -206,13 +208,17 @@ class Desk:
 
     # -- for people -------------------------------------------------------------------------------------------------
 
-    async def approve(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
-        """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket."""
-        return await self._decide(ticket_id, Move.APPROVE, by, reason)
+    async def approve(self, ticket_id: str, *, by: str, reason: str = "", relief: Relief = NO_RELIEF) -> Decided | None:
+        """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket.
+
+        Raises:
+            ReliefError: more than that is to be allowed, of a ticket that is of no loop.
+        """
+        return await self._decide(ticket_id, Move.APPROVE, by, reason, relief)
 
     async def deny(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
         """Refuse a call; the agent is told the reason. None if there is no such ticket."""
-        return await self._decide(ticket_id, Move.DENY, by, reason)
+        return await self._decide(ticket_id, Move.DENY, by, reason, NO_RELIEF)
 
     async def invalidate(self, scope: str, target: str, *, by: str = "kill", reason: str = "it was stopped") -> int:
         """Close every open ticket of what was stopped; returns how many."""
@@ -277,8 +283,7 @@ class Desk:
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _ticket(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> Ticket:
-        form = binding(exchange, policy_version)
-        now = self.clock.now()
+        form, now = binding(exchange, policy_version), self.clock.now()
         return Ticket(
             id=self.mint(),
             digest=jsontree.digest(form),
@@ -321,15 +326,10 @@ class Desk:
             if not self._waiting[ticket_id]:
                 del self._waiting[ticket_id]
 
-    async def _decide(self, ticket_id: str, move: Move, by: str, reason: str) -> Decided | None:
-        now = self.clock.now()
+    async def _decide(self, ticket_id: str, move: Move, by: str, reason: str, relief: Relief) -> Decided | None:
+        now, time = self.clock.now(), timedelta(seconds=self.manners.timeout_seconds)
         decided = await self.store.decide(
-            ticket_id,
-            move,
-            by=by,
-            reason=plain(reason),
-            now=now,
-            expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
+            ticket_id, move, by=by, reason=plain(reason), relief=relief, now=now, expires_at=now + time
         )
         if decided is not None and decided.made:
             self._wake([ticket_id])
@@ -357,7 +357,7 @@ class Desk:
                 "the approval was used by the same call made at the same time: make it again to ask again",
             ),
         }[ticket.state]
-        return Held(state, ticket.id, place, reason, exchange.id)
+        return Held(state, ticket.id, place, reason, exchange.id, ticket.relief)
 
 
 def link(base_url: str, ticket_id: str) -> str:

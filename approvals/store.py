@@ -12,7 +12,7 @@ from sqlmodel import Session, col, func, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from approvals.desk import CrowdedError, Decided
-from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft
+from approvals.ticket import MOVES, OPEN, Move, ReliefError, State, Ticket, draft
 from approvals.webhook.message import Announcer
 from approvals.webhook.store import keep
 from governance import jsontree
@@ -20,6 +20,7 @@ from governance.audit.event import AuditLog, Tag, Value
 from governance.clock import rfc3339
 from governance.store import ConflictError, Store, StoreError, Work
 from governance.store.tables import TicketRow
+from governance.verdict import NO_RELIEF, Relief, relief_of
 
 ATTEMPTS = 8
 """How often opening may meet a ticket that closes at the same moment."""
@@ -95,20 +96,27 @@ class SqlTickets:
         return jsontree.digest([list(row) for row in rows])
 
     async def decide(
-        self, ticket_id: str, move: Move, *, by: str, reason: str, now: datetime, expires_at: datetime
+        self, ticket_id: str, move: Move, *, by: str, reason: str, relief: Relief, now: datetime, expires_at: datetime
     ) -> Decided | None:
-        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket."""
+        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket.
+
+        Raises:
+            ReliefError: more than one call is to be allowed, of a ticket that is of no loop.
+        """
         ticket = await self.get(ticket_id)
         if ticket is None:
             return None
+        if relief != NO_RELIEF and not ticket.of_a_loop:
+            raise ReliefError("this call was not held because something repeats: approve it without more")
         made = await self._move(
-            replace(ticket, decided_at=now, decided_by=by, decision_reason=reason),
+            replace(ticket, decided_at=now, decided_by=by, decision_reason=reason, relief=relief),
             move,
             now,
             expires_at=rfc3339(expires_at if move is Move.APPROVE else ticket.expires_at),
             decided_at=rfc3339(now),
             decided_by=by,
             decision_reason=reason,
+            relief=relief.text,
         )
         return Decided(await self.get(ticket_id) or ticket, made)
 
@@ -204,6 +212,8 @@ class SqlTickets:
         more: dict[str, Value] = {"state": step.target.value}
         if after.decided_by:
             more |= {"actor": after.decided_by, "reason": after.decision_reason}
+        if move is Move.APPROVE and after.relief.text:
+            more["relief"] = after.relief.text
         if exchange := values.get("consumed_by"):
             more["exchange_id"] = exchange
         try:
@@ -277,4 +287,5 @@ def _ticket(row: TicketRow) -> Ticket:
         decided_by=row.decided_by,
         decision_reason=row.decision_reason,
         findings=tuple(row.findings.split()),
+        relief=relief_of(row.relief),
     )

@@ -15,6 +15,7 @@ from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
 from governance.exchange import Action, Exchange
 from governance.jsontree import Json, JsonObject
+from governance.verdict import NO_RELIEF, Relief
 
 
 class State(StrEnum):
@@ -67,6 +68,10 @@ OPEN = frozenset({State.PENDING, State.APPROVED})
 """States in which the same call attaches to the ticket instead of opening another."""
 
 
+class ReliefError(Exception):
+    """More than one call was to be allowed, of a ticket that is of no loop. Nothing was changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One call that a person was asked about. Times are aware and in UTC."""
@@ -89,6 +94,8 @@ class Ticket:
     decision_reason: str = ""
     findings: tuple[str, ...] = ()
     """Kinds of what detectors found in the call."""
+    relief: Relief = NO_RELIEF
+    """What the person allowed beyond this call."""
 
     @property
     def bound(self) -> JsonObject:
@@ -108,6 +115,11 @@ class Ticket:
     def field(self, name: str) -> str:
         """A text member of the bound call, `server` for example, or nothing."""
         return jsontree.as_text(self.bound.get(name))
+
+    @property
+    def of_a_loop(self) -> bool:
+        """Whether the call was held because something repeats, so that more of it can be allowed."""
+        return self.rule.startswith("loop.")
 
     def overdue(self, now: datetime) -> bool:
         """Whether the deadline has passed."""

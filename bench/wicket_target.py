@@ -38,14 +38,15 @@ def set_up(place: Place, servers: dict[str, object]) -> Path:
     config = place.folder / "wicket.yaml"
     provider = {"wire": "openai-chat", "base_url": f"http://127.0.0.1:{place.upstream}/v1", "api_key": "${BENCH_KEY}"}
     # The load makes the same sixty-four calls for minutes: only the ends of the loop's ladder are moved out of its way.
-    loop = {"repeat_warn": 0, "repeat_hold": 0, "repeat_deny": 10**9, "repeat_kill": 0, "rate_per_minute": 10**9}
+    rungs = {f"{rule}_{rung}": 0 for rule in ("repeat", "cycle") for rung in ("observe", "warn", "hold", "kill")}
+    loop = {**rungs, "repeat_deny": 10**9, "cycle_deny": 10**9, "rate_per_minute": 10**9}
     settings = {
         "gateway": {"port": 0 if servers else place.port},
         "mcp": {"port": place.port if servers else 0},
         "policies": ["policy.yaml"],
         "providers": {"mock": provider},
         "mcpServers": servers,
-        "loop": {**loop, "cycle_repeats": 0},
+        "loop": loop,
     }
     config.write_text(json.dumps(settings, indent=1))
     (place.folder / "policy.yaml").write_text(policy())

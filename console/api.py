@@ -9,7 +9,7 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from approvals.ticket import State, Ticket
+from approvals.ticket import ReliefError, State, Ticket
 from console.access import ForbiddenError
 from console.events import Event
 from console.frame import FORM_BYTES, Endpoint, Frame, Visit
@@ -62,16 +62,21 @@ async def show_ticket(frame: Frame, visit: Visit) -> Response:
 
 
 async def decide_ticket(frame: Frame, visit: Visit) -> Response:
-    """Approve or deny. A `digest` in the body must be the ticket's, so that nobody approves what they did not see."""
+    """Approve or deny. A `digest` in the body must be the ticket's, so that nobody approves what they did not see.
+
+    Of a ticket of a loop, `relief` allows more than the call: `"exempt"`, or how many further times (`"10"`).
+    """
     body = await body_of(visit.request)
     ticket = await approvals.find(frame, visit)
     if ticket is None:
         return _no_ticket()
     if body.get("digest", ticket.digest) != ticket.digest:
         return problem(409, "digest", "this is not the call with that digest: look again")
-    desk = frame.core.desk
-    move = desk.approve if visit.move == "approve" else desk.deny
-    decided = await move(ticket.id, by=visit.visitor.name, reason=jsontree.as_text(body.get("reason")))
+    said = [jsontree.as_text(body.get(name)) for name in ("reason", "relief")]
+    try:
+        decided = await approvals.settle(frame, visit, ticket, *said)
+    except (ReliefError, ValueError) as error:
+        return problem(400, "relief", str(error))
     if decided is None or not decided.made:
         return problem(409, "settled", "nothing was changed: the ticket was settled before")
     return json(_ticket(frame, decided.ticket))
@@ -166,6 +171,7 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
         "decided_at": rfc3339(ticket.decided_at) if ticket.decided_at else None,
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
+        "relief": ticket.relief.text,
         "link": frame.core.desk.link(ticket.id),
     }
 

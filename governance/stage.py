@@ -27,7 +27,8 @@ class Outcome:
     """How an exchange ended."""
 
     status: str
-    """`ok`, `error`, `refused`, `cancelled` (the client left), `killed`, or `unknown` (nobody can tell any more)."""
+    """`ok`, `error`, `refused`, `pending` (a person has still to decide, and the call is to be made again), `cancelled`
+    (the client left), `killed`, or `unknown` (nobody can tell any more)."""
     model: str = ""
     """The model that answered, which may be more exact than the one asked for."""
     input_tokens: int = 0
@@ -43,14 +44,14 @@ class Outcome:
 
 
 class Settling(Stage, Protocol):
-    """A stage that reserved something when it judged, and must close it whatever happens."""
+    """A stage that began something when it judged, and must close it whatever happens."""
 
     def owes(self, exchange: Exchange) -> bool:
-        """Whether anything is reserved for the exchange."""
+        """Whether anything is open for the exchange."""
         ...
 
     async def settle(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Close what `judge` reserved. Called once for each exchange that was judged, also when it was refused."""
+        """Close what `judge` began. Called once for each exchange that was judged, also when it was refused."""
         ...
 
 

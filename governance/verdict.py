@@ -85,6 +85,39 @@ class Verdict:
     """Labels that the session gets, each with the id of the rule that says so."""
 
 
+@dataclass(frozen=True, slots=True)
+class Relief:
+    """What a person allows beyond the one call that was held because something repeats."""
+
+    more: int = 0
+    """How many further times it may."""
+    exempt: bool = False
+    """Whether the tool may for the rest of the session, however often."""
+
+    @property
+    def text(self) -> str:
+        """As it is written: `exempt`, the number of further times, or nothing."""
+        return "exempt" if self.exempt else str(self.more) if self.more else ""
+
+
+NO_RELIEF = Relief()
+MOST_MORE = 1_000
+"""Most further times that can be allowed at once."""
+
+
+def relief_of(text: str) -> Relief:
+    """What `Relief.text` wrote, or a person.
+
+    Raises:
+        ValueError: it is none; the message says what would be.
+    """
+    if not text or text == "exempt":
+        return Relief(exempt=True) if text else NO_RELIEF
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_MORE)) and 0 < int(text) <= MOST_MORE):
+        raise ValueError(f"give `exempt`, or how many more times: 1 to {MOST_MORE}")
+    return Relief(more=int(text))
+
+
 ALLOWED = Verdict(Decision.ALLOW, by="")
 """What a check says when it has nothing to say."""
 

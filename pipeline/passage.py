@@ -18,11 +18,11 @@ from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase, Role
 from governance.stage import Outcome, RefusedError
-from governance.verdict import ALLOWED, Decision, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Relief, Verdict, strongest
 from pipeline import record
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
 from pipeline.stages import Stages
-from pipeline.strand import Strand
+from pipeline.strand import Ear, Strand
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
 from pipeline.writing import Roll, append
@@ -60,6 +60,10 @@ class Organs:
     utilization: Callable[[str], int | None] = lambda _exchange_id: None
     """Percent of the fullest budget that an exchange reserved from, where there is one."""
     masked_content: bool = False
+    relieve: Callable[[Exchange, Relief], None] = lambda _exchange, _relief: None
+    """Takes what a person allowed beyond one call of a loop."""
+    ear: Callable[[Role], Ear | None] = lambda _role: None
+    """Listens to one stream of text in a role, where anybody should."""
     tally: Tally = field(default_factory=Tally)
 
 
@@ -111,7 +115,8 @@ class Passage:
     def stream(self, channel: str, role: Role = Role.ASSISTANT) -> Strand:
         """The guard of one channel of streamed text (a choice, a block, the arguments of a call), in its role."""
         if channel not in self._streams:
-            self._streams[channel] = Strand(self._organs.stream(self.exchange, role), self.exchange.id, self.withhold)
+            guard, ear = self._organs.stream(self.exchange, role), self._organs.ear(role)
+            self._streams[channel] = Strand(guard, self.exchange.id, self.withhold, ear)
         return self._streams[channel]
 
     async def settle(self, outcome: Outcome) -> None:
@@ -137,6 +142,8 @@ class Passage:
         judged = await judge(stages, self.exchange, Phase.RESPONSE)
         self._answers += judged.verdicts
         self._response = strongest((*judged.verdicts, self._response))
+        if noted := tuple(one for strand in self._streams.values() for one in strand.noted):
+            self._response = replace(self._response, shadow=self._response.shadow + noted)
 
     def took_since(self, moment: float) -> None:
         """All since `moment` was our own time."""
@@ -207,6 +214,7 @@ class Passage:
         if not await self._used_up(held):
             used = "the approval was used, or ran out, before the call could run: make it again"
             await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
+        self._organs.relieve(exchange, held.relief)
         return held.ticket
 
     async def _wait(self, exchange: Exchange, verdict: Verdict) -> Held:
@@ -293,7 +301,9 @@ class Passage:
                 await self._settle(outcome)
             return
         with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-            await self._close_stages(outcome)
+            await self._close_stages(
+                Outcome("pending") if isinstance(error, RefusedError) and error.ticket else outcome
+            )
             if self._decided is None:
                 await self._write_undecided(error)
 
@@ -362,7 +372,7 @@ class Passage:
 
     async def _close_stages(self, outcome: Outcome) -> None:
         if not self._handed_over:
-            outcome = replace(outcome, status="refused")
+            outcome = replace(outcome, status="pending" if outcome.status == "pending" else "refused")
         for stage in self._organs.stages.settling:
             try:
                 await stage.settle(self.exchange, outcome)

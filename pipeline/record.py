@@ -74,6 +74,8 @@ def completion(exchange: Exchange, verdict: Verdict, outcome: Outcome, *, millis
         fields["model"] = outcome.model
     if outcome.error:
         fields["error"] = outcome.error
+    if verdict.shadow:
+        fields["shadow"] = [f"{one.rule}: {one.decision.value}" for one in verdict.shadow]
     if exchange.response is not None:
         fields["response_digest"] = hashlib.sha256(exchange.response.raw).hexdigest()
     withheld = verdict.decision in (Decision.DENY, Decision.KILL, Decision.HOLD)

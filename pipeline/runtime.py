@@ -7,7 +7,7 @@ is decided by the command floor.
 import importlib
 import logging
 import secrets as randomness
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from approvals.store import SqlTickets
 from approvals.webhook.courier import Courier
 from approvals.webhook.message import Announcer, endpoints
 from approvals.webhook.store import SqlDeliveries
+from governance import jsontree
 from governance.audit.event import AuditError, Draft, Tag
 from governance.audit.flood import Bounded
 from governance.audit.keys import derive
@@ -37,9 +38,11 @@ from governance.config.secrets import Secrets
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector, open_detector
 from governance.detect.stage import DetectStage
+from governance.exchange import EMPTY, Resource
 from governance.identity.directory import AccessTokens, Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
+from governance.jsontree import Json
 from governance.pins.manifest import read_manifest
 from governance.pins.pins import Pins
 from governance.pins.plan import Rules
@@ -59,6 +62,7 @@ from pipeline.tally import Tally
 from sessions.killswitch import Kill, KillStage, KillSwitch, ProbationStage, Scope
 from sessions.labels.book import Labels, Sources
 from sessions.labels.store import SqlLabels
+from sessions.likeness import SAID
 from sessions.loop_stage import LoopStage
 from sessions.roll import Roll
 from sessions.store import SqlKills, SqlRuns, SqlWitnesses
@@ -157,15 +161,15 @@ def _assemble(
     witness: Witness,
 ) -> Runtime:
     desk = _desk(config, clock, store, audit, console)
-    loop = LoopStage(config.loop, clock=clock)
+    detector = open_detector(config.detect.engine, Path(config.state) / "cache")
+    actions = Actions(config.detect)
+    catalog = Catalog(SqlDefinitions(store, clock))
+    pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
+    loop = LoopStage(config.loop, clock=clock, said=_said(catalog, pins))
     table = SqlKills(store, audit, clock, _begin_anew(loop))
     kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
     runs = SqlRuns(store)
-    catalog = Catalog(SqlDefinitions(store, clock))
     roll = Roll(runs, clock)
-    detector = open_detector(config.detect.engine, Path(config.state) / "cache")
-    actions = Actions(config.detect)
-    pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     labels = Labels(SqlLabels(store), Sources.of(config))
@@ -179,6 +183,7 @@ def _assemble(
         stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
         labels=labels, stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
         utilization=budget.utilization, masked_content=config.audit.content == "masked",
+        relieve=loop.relieve, ear=loop.ear,
     )  # fmt: skip
     return Runtime(
         config=config,
@@ -211,6 +216,20 @@ def _pins(config: Config, clock: Clock, store: SqlPins, detector: Detector, acti
     return Pins(store, clock, rules, partial(page, console))
 
 
+def _said(catalog: Catalog, pins: Pins) -> Callable[[Resource], Mapping[str, Json]]:
+    """What a server says of loops in the `_meta` of a tool: believed of the very definition that its pin trusts.
+
+    Whether that is so was judged before (`governance/pins/stage.py`); a server without pins is not believed.
+    """
+
+    def said(resource: Resource) -> Mapping[str, Json]:
+        known = catalog.seen(resource.server, resource.name)
+        believed = pins.pinned(resource.server) and known.definition == resource.definition
+        return jsontree.as_object(known.meta.get(SAID)) if believed else EMPTY
+
+    return said
+
+
 def _tokens(config: Config, clock: Clock) -> AbstractAsyncContextManager[AccessTokens | None]:
     """Access tokens. They are kept only where a server is to get another one in exchange for them."""
     if not config.identity.oauth.issuers:
@@ -240,7 +259,7 @@ def _begin_anew(loop: LoopStage) -> Callable[[Scope, str], None]:
 
     def forget(scope: Scope, target: str) -> None:
         if scope is Scope.SESSION:
-            loop.loops.forget(target)
+            loop.forget(target)
 
     return forget
 

@@ -16,7 +16,7 @@ class Organs:
     detect: Stage
     policy: Stage
     schema: Stage
-    loop: Stage
+    loop: Settling
     probation: Stage
     budget: Settling
 
@@ -37,13 +37,13 @@ class Stages:
     """Judge what passes besides requests and their responses, either way (`pipeline/inspection.py`)."""
 
     settling: tuple[Settling, ...]
-    """Those that reserved something and must close it, whatever becomes of the exchange."""
+    """Those that must close what they began, whatever becomes of the exchange."""
 
 
 def default_stages(organs: Organs) -> Stages:
     """Kill, Identity, Catalog, Pins, Detect, Policy, Schema, Loop, Probation | hold | Kill, Budget.
 
-    On the response Kill, Detect, Policy, Schema: what is held to a schema is what is left after redaction.
+    On the response Kill, Detect, Policy, Schema, Loop: what is held to a schema is what is left after redaction.
 
     Of messages that are no exchange: Kill, Identity, Detect, Policy.
     """
@@ -52,7 +52,7 @@ def default_stages(organs: Organs) -> Stages:
         request=(o.kill, o.identity, o.catalog, o.pins, o.detect, o.policy, o.schema, o.loop, o.probation),
         rejudge=(o.kill, o.identity, o.pins, o.policy),
         execution=(o.kill, o.budget),
-        response=(o.kill, o.detect, o.policy, o.schema),
+        response=(o.kill, o.detect, o.policy, o.schema, o.loop),
         message=(o.kill, o.identity, o.detect, o.policy),
-        settling=(o.budget,),
+        settling=(o.loop, o.budget),
     )

@@ -6,7 +6,7 @@ How text is judged as it comes is `stream.py`; this says what becomes of the exc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from governance.detect.stage import irreplaceable
 from governance.verdict import Decision, Finding, Verdict
@@ -14,6 +14,19 @@ from pipeline.judge import broken
 from pipeline.stream import StreamGuard
 
 log = logging.getLogger(__name__)
+
+
+class Ear(Protocol):
+    """Listens to one channel (`sessions.loop_stage.Ear`)."""
+
+    def feed(self, text: str) -> Verdict:
+        """Take in more text; says whether the rest must not leave."""
+        ...
+
+    @property
+    def noted(self) -> tuple[Verdict, ...]:
+        """What should stand in the log."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,8 @@ class Strand:
     exchange_id: str
     withhold: Callable[[Verdict], NoReturn]
     """Refuses the rest of the stream."""
+    ear: Ear | None = None
+    """Hears whether what comes repeats itself, where anybody listens."""
 
     def feed(self, text: str) -> str:
         """Take in more text; returns what may leave now.
@@ -31,7 +46,10 @@ class Strand:
         Raises:
             RefusedError: what was found must not leave.
         """
-        return self._checked(lambda: self.guard.feed(text))
+        out = self._checked(lambda: self.guard.feed(text))
+        if self.ear is not None:
+            self._heard(self.ear.feed(text))
+        return out
 
     def close(self) -> str:
         """The channel ended; returns what was still held back.
@@ -54,6 +72,15 @@ class Strand:
     def findings(self) -> tuple[Finding, ...]:
         """What was found in this channel."""
         return tuple(self.guard.findings)
+
+    @property
+    def noted(self) -> tuple[Verdict, ...]:
+        """What should stand in the log of how this channel repeated itself."""
+        return () if self.ear is None else self.ear.noted
+
+    def _heard(self, verdict: Verdict) -> None:
+        if verdict.decision.strength >= Decision.HOLD.strength:
+            self.withhold(verdict)
 
     def _checked(self, step: Callable[[], str]) -> str:
         try:

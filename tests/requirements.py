@@ -22,6 +22,8 @@ QUESTIONS = "tests/mcp_proxy/test_server_requests.py::"
 TAMPER = "tests/e2e/test_tampering.py::"
 CLIENTS = "tests/e2e/test_approval_clients.py::"
 LABELS = "tests/e2e/test_labels.py::"
+LOOPS = "tests/sessions/test_loop_suite.py::"
+GOVERNED_LOOPS = "tests/mcp_proxy/test_governed_loops.py::"
 LADDER = "tests/mcp_proxy/test_ladder.py::"
 UP = "tests/wicket/test_up.py::"
 RESOURCE = "tests/mcp_proxy/test_protected_resource.py::"
@@ -198,7 +200,18 @@ REQUIREMENTS: dict[str, Shown] = {
             "tests/mcp_proxy/test_governed_schemas.py::test_a_result_that_does_not_fit_is_withheld",
         ),
     ),
-    "H3": Shown("loops: the same call N times, cycles, rate", (STORY + "test_a_loop_is_stopped",)),
+    "H3": Shown(
+        "loops: the same call N times, cycles, rate",
+        (STORY + "test_a_loop_is_stopped", LOOPS + "test_a_loop_is_caught_by_its_rung"),
+    ),
+    "H4": Shown(
+        "loops seen by results too, ladder warn → hold → block → kill, allow N more",
+        (
+            LOOPS + "test_what_is_no_loop_is_not_spoken_of",
+            GOVERNED_LOOPS + "test_the_agent_is_told_what_repeats_behind_the_result",
+            GOVERNED_LOOPS + "test_a_person_allows_some_more_and_then_is_asked_again",
+        ),
+    ),
     "H5": Shown(
         "approval gate with time-out, default deny",
         (APPROVAL + "test_a_call_that_nobody_approves_in_time_is_denied",),

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
-from approvals.ticket import State, Ticket
+from approvals.desk import Decided
+from approvals.ticket import ReliefError, State, Ticket
 from console.frame import Frame, Visit
 from console.visible import Line, escapes, lines
 from governance import jsontree
+from governance.verdict import relief_of
 
 SETTLED = (State.APPROVED, State.DENIED, State.EXPIRED, State.INVALIDATED, State.CONSUMED)
 PREVIEW = 4
@@ -69,12 +71,26 @@ async def decide(frame: Frame, visit: Visit) -> Response:
         return frame.notice("no such ticket", "there is no ticket with this id, or it is not for you to see", 404)
     if visit.form.get("digest", "") != ticket.digest or not ticket.intact():
         return await _draw(frame, visit, ticket, "this is not the call that the page showed: look again", 409)
-    move = frame.core.desk.approve if visit.move == "approve" else frame.core.desk.deny
-    decided = await move(ticket.id, by=visit.visitor.name, reason=visit.form.get("reason", ""))
+    try:
+        decided = await settle(frame, visit, ticket, visit.form.get("reason", ""), visit.form.get("relief", ""))
+    except (ReliefError, ValueError) as error:
+        return await _draw(frame, visit, ticket, str(error), 400)
     if decided is None or not decided.made:
         now = await find(frame, visit) or ticket
         return await _draw(frame, visit, now, "nothing was changed: the ticket was settled before", 409)
     return RedirectResponse(f"/console/approvals/{ticket.id}", 303)
+
+
+async def settle(frame: Frame, visit: Visit, ticket: Ticket, reason: str, relief: str) -> Decided | None:
+    """Approve or deny a ticket, as the path says.
+
+    Raises:
+        ReliefError, ValueError: what is to be allowed besides (`Relief.text`) cannot be. Nothing was changed.
+    """
+    desk, by = frame.core.desk, visit.visitor.name
+    if visit.move == "approve":
+        return await desk.approve(ticket.id, by=by, reason=reason, relief=relief_of(relief))
+    return await desk.deny(ticket.id, by=by, reason=reason)
 
 
 async def find(frame: Frame, visit: Visit) -> Ticket | None:

@@ -173,7 +173,7 @@ class BudgetStage:
     def _used(self, exchange: Exchange, outcome: Outcome, reserved: Amount) -> Amount:
         """What a call really used, also if its answer was withheld; what nobody knows stays as reserved."""
         tokens = outcome.input_tokens + outcome.output_tokens
-        if outcome.status == "refused" and not tokens and exchange.response is None:
+        if outcome.status in ("refused", "pending") and not tokens and exchange.response is None:
             return Amount()
         if not _is_paid(exchange):
             return reserved

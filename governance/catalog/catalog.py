@@ -38,6 +38,8 @@ class Known:
     annotations: Mapping[str, Json] = field(default_factory=nothing)
     input_schema: Mapping[str, Json] = field(default_factory=nothing)
     output_schema: Mapping[str, Json] = field(default_factory=nothing)
+    meta: Mapping[str, Json] = field(default_factory=nothing)
+    """What its server says of it besides: its `_meta`."""
     odd: tuple[str, ...] = ()
     """Those of the two schemas that are given, but are no object."""
 
@@ -145,5 +147,6 @@ def _known(definition: Definition) -> Known:
         jsontree.as_object(given.get("annotations")),
         jsontree.as_object(given.get("inputSchema")),
         jsontree.as_object(given.get("outputSchema")),
+        jsontree.as_object(given.get("_meta")),
         tuple(name for name in ("inputSchema", "outputSchema") if not isinstance(given.get(name), dict | None)),
     )

@@ -171,18 +171,65 @@ class Detect(Section):
     )
 
 
+class LoopTool(Section):
+    """What makes two calls of a tool the same."""
+
+    exempt: bool = Field(default=False, description="Its calls form no loop, whatever they are; the rate counts them.")
+    key: tuple[str, ...] = Field(
+        default=(), description="Only these arguments count: names, or JSON pointers such as `/filter/id`. Empty: all."
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(), description="Arguments that do not count, besides `loop.volatile`: names, or JSON pointers."
+    )
+    ignore_results: tuple[str, ...] = Field(
+        default=(), description="Names of members of its results that do not count, wherever they stand."
+    )
+
+
 class Loop(Section):
     """When repetition becomes a loop. Counts are per session; 0 switches a rung off."""
 
-    repeat_warn: int = Field(default=10, ge=0, description="The same call this often: tell the agent.")
-    repeat_hold: int = Field(default=20, ge=0, description="The same call this often: ask a person.")
-    repeat_deny: int = Field(default=50, ge=0, description="The same call this often: refuse.")
-    repeat_kill: int = Field(default=100, ge=0, description="The same call this often: kill the session.")
-    cycle_repeats: int = Field(
-        default=6, ge=0, description="A cycle of 2 to 5 calls repeated this often: ask a person."
+    repeat_observe: int = Field(
+        default=5, ge=0, description="The same call with the same result this often: note it in the log."
     )
+    repeat_warn: int = Field(default=10, ge=0, description="This often: tell the agent, behind the result.")
+    repeat_hold: int = Field(default=20, ge=0, description="This often: ask a person.")
+    repeat_deny: int = Field(default=50, ge=0, description="This often: refuse.")
+    repeat_kill: int = Field(default=100, ge=0, description="This often: kill the session.")
+    cycle_observe: int = Field(
+        default=3, ge=0, description="A cycle of up to 5 rounds of calls with the same results, this often: note it."
+    )
+    cycle_warn: int = Field(default=5, ge=0, description="This often: tell the agent.")
+    cycle_hold: int = Field(default=10, ge=0, description="This often: ask a person.")
+    cycle_deny: int = Field(default=25, ge=0, description="This often: refuse.")
+    cycle_kill: int = Field(default=50, ge=0, description="This often: kill the session.")
+    error_observe: int = Field(
+        default=3,
+        ge=0,
+        description="A tool failed in the same way this often in a row, whatever it was given: note it.",
+    )
+    error_warn: int = Field(default=6, ge=0, description="This often: tell the agent.")
+    error_hold: int = Field(default=12, ge=0, description="This often: ask a person before the next call of the tool.")
+    error_deny: int = Field(default=30, ge=0, description="This often: refuse the next.")
+    error_kill: int = Field(default=60, ge=0, description="This often: kill the session at the next.")
+    text_observe: int = Field(
+        default=20, ge=0, description="A model says the same 40 or more characters this often at a stretch: note it."
+    )
+    text_deny: int = Field(default=200, ge=0, description="This often: cut its answer off.")
+    text_kill: int = Field(default=0, ge=0, description="This often: cut it off and kill the session.")
     rate_per_minute: int = Field(default=600, ge=0, description="More calls a minute than this: refuse.")
     window_seconds: float = Field(default=3600, gt=0, description="How long calls are remembered.")
+    volatile: tuple[str, ...] = Field(
+        default=(
+            "request_id", "requestId", "correlation_id", "correlationId", "idempotency_key", "idempotencyKey",
+            "trace_id", "traceId", "nonce",
+        ),
+        description="Arguments that never tell two calls apart: names at the top of the arguments.",
+    )  # fmt: skip
+    tools: dict[str, LoopTool] = Field(
+        default_factory=dict,
+        description="Exceptions by `SERVER/TOOL`, or a glob of it; a whole name wins over globs, of globs the first.",
+    )
 
 
 class Budget(Section):

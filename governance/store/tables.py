@@ -192,6 +192,7 @@ class TicketRow(SQLModel, table=True):
     decided_at: str | None = Field(default=None, sa_type=Text, description="When a person decided.")
     decided_by: str = Field(default="", sa_type=Text, description="Who decided.")
     decision_reason: str = Field(default="", sa_type=Text, description="What they said; reaches the agent.")
+    relief: str = Field(default="", sa_type=Text, description="Allowed beyond the call: `exempt`, or how often more.")
     told_at: str | None = Field(default=None, sa_type=Text, description="When the agent was told a refusal, once.")
     consumed_at: str | None = Field(default=None, sa_type=Text, description="When the approval was used, once.")
     consumed_by: str = Field(default="", sa_type=Text, description="Exchange that used it.")

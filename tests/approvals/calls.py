@@ -12,6 +12,8 @@ from governance.verdict import Decision, Verdict
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 HOLD = Verdict(Decision.HOLD, by="policy", rule="ask-before-writing", reason="writes need a person", version="v1")
 
+LOOP = Verdict(Decision.HOLD, by="loop", rule="loop.repeat", reason="the same call was made 20 times")
+
 
 def tool_call(arguments: Json = None, *, id: str = "exc_1", session: str = "ses_1", **resource: str) -> Exchange:  # noqa: A002 - the field's name
     """A call of the tool `write_file` on the server `files`."""

@@ -8,7 +8,7 @@ import pytest
 from approvals.desk import HeldState
 from console.access import mint_login
 from governance.identity.keys import KeyRole
-from tests.approvals.calls import HOLD, tool_call
+from tests.approvals.calls import HOLD, LOOP, tool_call
 from tests.console.conftest import Served
 from tests.console.core import ADMIN
 
@@ -181,6 +181,32 @@ def test_an_approver_sees_and_decides_only_for_its_tenant(http: httpx.Client, se
     page = http.get("/console/audit", headers=stranger).text
     assert "write_file" not in page
     assert http.get(f"/console/approvals/{ticket}", headers=stranger).status_code == 404
+
+
+@pytest.mark.parametrize(("relief", "status"), [("10", 200), ("exempt", 200), ("", 200), ("0", 400), ("all", 400)])
+def test_of_a_call_that_repeats_more_can_be_allowed(
+    http: httpx.Client, served: Served, relief: str, status: int
+) -> None:
+    ticket = served.portal.call(served.core.desk.hold, tool_call(), LOOP).ticket
+    bearer = {"authorization": f"Bearer {ADMIN}"}
+    answer = http.post(f"/console/api/tickets/{ticket}/approve", json={"relief": relief}, headers=bearer)
+    assert answer.status_code == status
+    shown = http.get(f"/console/api/tickets/{ticket}", headers=bearer).json()
+    expected = ("approved", relief) if status == 200 else ("pending", "")
+    assert (shown["state"], shown["relief"]) == expected
+
+
+def test_of_any_other_call_no_more_can_be_allowed(http: httpx.Client, served: Served) -> None:
+    ticket = served.portal.call(served.core.hold, tool_call())
+    found = served.portal.call(served.core.desk.get, ticket)
+    assert found is not None
+    bearer = {"authorization": f"Bearer {ADMIN}"}
+    answer = http.post(f"/console/api/tickets/{ticket}/approve", json={"relief": "exempt"}, headers=bearer)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "relief")
+    form = {"csrf": signed_in(http, served), "digest": found.digest, "relief": "exempt"}
+    page = http.post(f"/console/approvals/{ticket}/approve", data=form, headers=ours(served))
+    assert (page.status_code, "was not held because something repeats" in page.text) == (400, True)
+    assert served.portal.call(served.core.desk.hold, tool_call(), HOLD).state is HeldState.PENDING
 
 
 def test_only_an_administrator_stops_a_session(http: httpx.Client, served: Served) -> None:

@@ -7,7 +7,8 @@ from playwright.sync_api import BrowserContext, Dialog, Page, expect
 from approvals.desk import HeldState
 from governance.exchange import Exchange
 from governance.jsontree import Json
-from tests.approvals.calls import HOLD, tool_call
+from governance.verdict import Relief
+from tests.approvals.calls import HOLD, LOOP, tool_call
 from tests.console.conftest import Served
 
 
@@ -38,6 +39,22 @@ def test_a_person_denies_and_the_agent_is_told_why(page: Page, served: Served) -
     page.get_by_role("button", name="Deny").click()
     expect(page.locator("blockquote")).to_have_text("not on a Friday")
     assert outcome(served, tool_call()) == (HeldState.DENIED, "a person denied this call: not on a Friday")
+
+
+def test_a_person_allows_more_of_what_repeats(page: Page, served: Served) -> None:
+    ticket = served.portal.call(served.core.desk.hold, tool_call(), LOOP).ticket
+    page.goto(f"{served.url}/console/approvals/{ticket}")
+    page.get_by_label("What you approve").select_option("this call, and 10 more like it")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("10 more like it are let through.")).to_be_visible()
+    held = served.portal.call(served.core.desk.hold, tool_call(), LOOP)
+    assert (held.state, held.relief) == (HeldState.APPROVED, Relief(more=10))
+
+
+def test_more_is_offered_only_of_what_repeats(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/console/approvals/{served.portal.call(served.core.hold, tool_call())}")
+    expect(page.get_by_role("button", name="Approve once")).to_be_visible()
+    expect(page.get_by_label("What you approve")).to_have_count(0)
 
 
 def test_the_list_shows_a_new_call_by_itself(page: Page, served: Served) -> None:

@@ -148,7 +148,7 @@ async def test_a_hundred_uses_of_one_approval_make_one_execution(
         clock,
         policy(HOLD),
         approvals={"wait_seconds": 0},
-        loop={"repeat_hold": 0, "repeat_deny": 0, "repeat_kill": 0, "cycle_repeats": 0},
+        loop={"tools": {"*": {"exempt": True}}},
     ) as world:
         forwarded: list[bytes] = []
         refused: list[str] = []

@@ -71,3 +71,14 @@ async def test_the_name_of_what_is_called_is_not_repeated_when_it_holds_somethin
         event = await decided(world, read)
         assert (event["event_type"], event["tool"]) == ("exchange.refused", "[pii.ssn]")
         assert SSN not in str(event)
+
+
+async def test_what_a_rule_in_shadow_mode_would_do_with_a_response_is_kept(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    rule: JsonObject = {"id": "no-answers", "match": {"tool": "echo"}, "phase": "response", "decide": "deny"}
+    rules: JsonObject = {"version": 1, "default": "allow", "rules": [{**rule, "mode": "shadow"}]}
+    async with open_world(database_url, tmp_path, clock, rules) as world:
+        await decided(world, world.call())
+        (ended,) = await world.events("exchange.completed")
+        assert ended["shadow"] == ["no-answers: deny"]

@@ -2,9 +2,10 @@
 
 import orjson
 
-from approvals.ticket import OPEN, Ticket
+from approvals.ticket import OPEN, ReliefError, Ticket
 from governance.clock import rfc3339
 from governance.jsontree import Json
+from governance.verdict import NO_RELIEF, Relief, relief_of
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
 from wicket.office import Office, actor, in_office
@@ -58,9 +59,13 @@ def deny(situation: Situation) -> Exit:
 def _decide(situation: Situation, *, allow: bool) -> Exit:
     ticket_id, reason = str(situation.options.id), str(situation.options.reason)
 
+    relief = _relief(situation) if allow else NO_RELIEF
+
     async def work(office: Office) -> Ticket:
-        move = office.desk.approve if allow else office.desk.deny
-        decided = await move(ticket_id, by=actor(), reason=reason)
+        if allow:
+            decided = await office.desk.approve(ticket_id, by=actor(), reason=reason, relief=relief)
+        else:
+            decided = await office.desk.deny(ticket_id, by=actor(), reason=reason)
         if decided is None:
             raise _absent(ticket_id)
         if not decided.made:
@@ -71,9 +76,21 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
             )
         return decided.ticket
 
-    ticket = in_office(situation, work)
+    try:
+        ticket = in_office(situation, work)
+    except ReliefError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
     situation.terminal.show(_summary(ticket), f"{ticket.state} `{ticket.id}`")
     return Exit.DONE
+
+
+def _relief(situation: Situation) -> Relief:
+    if situation.options.exempt and situation.options.more:
+        raise CommandError(Exit.USAGE, "give one of `--more` and `--exempt`: who lets a tool alone counts no calls")
+    try:
+        return Relief(exempt=True) if situation.options.exempt else relief_of(situation.options.more)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, f"`--more`: {error}") from None
 
 
 def _summary(ticket: Ticket) -> dict[str, Json]:
@@ -98,6 +115,7 @@ def _rest(ticket: Ticket) -> dict[str, Json]:
         "requested_at": rfc3339(ticket.requested_at),
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
+        "relief": ticket.relief.text,
         "digest": ticket.digest,
     }
 
@@ -124,7 +142,12 @@ COMMANDS = (
         "approvals approve",
         "allow a call once",
         approve,
-        (_ID, argument("--reason", default="", help="why; kept in the audit log")),
+        (
+            _ID,
+            argument("--reason", default="", help="why; kept in the audit log"),
+            argument("--more", default="", metavar="N", help="of a loop: let it go on for N more calls unasked"),
+            argument("--exempt", action="store_true", help="of a loop: let the tool alone for the rest of the session"),
+        ),
         _TAKEN,
     ),
     Command(

@@ -190,3 +190,29 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
         upgrade("postgresql://me:hidden-word@127.0.0.1:1/x")
 
     assert "hidden-word" not in str(caught.value)
+
+
+TICKET = """
+INSERT INTO tickets (id, digest, state, action, server, tool, definition, key_id, tenant, agent, "user", session_id,
+    exchange_id, policy_version, rule, reason, findings, form, created_at, expires_at, decided_by, decision_reason,
+    consumed_by)
+VALUES ('tkt_1', 'd', 'approved', 'tool.call', '', '', '', 'key_1', '', '', '', '', '', '', '', '', '', '{}', '', '',
+    '', '', '')
+"""
+
+
+def test_what_was_approved_before_more_could_be_allowed_allowed_one_call(database_url: str, tmp_path: Path) -> None:
+    before = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, before)
+    (relief,) = (before / "versions").glob("v*_relief.py")
+    for path in (before / "versions").glob("v[0-9]*_*.py"):
+        if path.name >= relief.name:
+            path.unlink()
+    place = backend(database_url)
+    prepare(place, migrate=True, migrations=before)
+    alter(database_url, TICKET)
+
+    assert prepare(place, migrate=True) == HEAD
+    with place.reader() as connection:
+        assert connection.exec_driver_sql("SELECT relief FROM tickets").scalar_one() == ""
+    place.close()

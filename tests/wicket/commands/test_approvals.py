@@ -15,6 +15,17 @@ ARGUMENTS = b'{"params":{"arguments":{"path":"/tmp/x","note":"a\\u202eb\\u001b[2
 @pytest.fixture
 def ticket(installed: Path) -> str:
     """Id of a ticket that a held call opened, whose agent went away."""
+    return waiting(installed, Verdict(Decision.HOLD, by="policy", rule="writes", reason="it writes"))
+
+
+@pytest.fixture
+def repeated(installed: Path) -> str:
+    """The same of a call that was held because it repeats."""
+    return waiting(installed, Verdict(Decision.HOLD, by="loop", rule="loop.repeat", reason="again and again"))
+
+
+def waiting(installed: Path, verdict: Verdict) -> str:
+    """Id of the ticket of a call that waits for this reason."""
 
     async def hold(office: Office) -> str:
         exchange = Exchange(
@@ -26,8 +37,7 @@ def ticket(installed: Path) -> str:
             session=SessionRef("s1", "key"),
             request=Body.parse(ARGUMENTS),
         )
-        held = await office.desk.hold(exchange, Verdict(Decision.HOLD, by="policy", rule="writes", reason="it writes"))
-        return held.ticket
+        return (await office.desk.hold(exchange, verdict)).ticket
 
     with (installed / "wicket.yaml").open("a") as file:
         file.write("approvals: {wait_seconds: 0}\n")
@@ -76,3 +86,28 @@ def test_a_ticket_that_is_not_there_is_told(wicket: Wicket, installed: Path, com
 
 def test_nothing_waits_at_first(wicket: Wicket, installed: Path):
     assert wicket("approvals", "list").out == "nothing waits\n"
+
+
+@pytest.mark.parametrize(("flags", "relief"), [(("--more", "10"), "10"), (("--exempt",), "exempt"), ((), "")])
+def test_of_a_call_that_repeats_more_can_be_allowed(wicket: Wicket, repeated: str, flags: tuple[str, ...], relief: str):
+    assert wicket("approvals", "approve", repeated, *flags).code == 0
+    assert wicket("approvals", "show", repeated, "--json").json["relief"] == relief
+
+
+@pytest.mark.parametrize("flags", [("--more", "0"), ("--more", "many"), ("--more", "1001")])
+def test_how_much_more_must_be_a_number(wicket: Wicket, repeated: str, flags: tuple[str, ...]):
+    ran = wicket("approvals", "approve", repeated, *flags)
+    assert (ran.code, "1 to 1000" in ran.err) == (2, True)
+    assert wicket("approvals", "show", repeated, "--json").json["state"] == "pending"
+
+
+def test_more_and_everything_are_two_things(wicket: Wicket, repeated: str):
+    assert wicket("approvals", "approve", repeated, "--more", "3", "--exempt").code == 2
+    assert wicket("approvals", "show", repeated, "--json").json["state"] == "pending"
+
+
+def test_of_any_other_call_no_more_can_be_allowed(wicket: Wicket, ticket: str):
+    ran = wicket("approvals", "approve", ticket, "--exempt")
+    assert ran.code == 2
+    assert "was not held because something repeats" in ran.err
+    assert wicket("approvals", "show", ticket, "--json").json["state"] == "pending"
