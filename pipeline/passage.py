@@ -6,7 +6,7 @@ chosen by `pipeline/record.py`. It knows neither HTTP nor MCP.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
@@ -16,11 +16,11 @@ from approvals.attendance import UNATTENDED, Attendance
 from approvals.desk import Desk, Held, HeldState
 from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
-from governance.exchange import Body, Exchange, Phase, Role
+from governance.exchange import Body, Exchange, Phase, Role, ToolUse
 from governance.stage import Outcome, RefusedError
-from governance.store import Work
 from governance.verdict import ALLOWED, Decision, Verdict, strongest
 from pipeline import record
+from pipeline.asked import Asked, Roll
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
 from pipeline.stages import Stages
 from pipeline.strand import Strand
@@ -39,14 +39,6 @@ class Sight(Protocol):
 
     def visible(self, exchange: Exchange) -> bool:
         """Whether a call like this one could ever be allowed."""
-        ...
-
-
-class Roll(Protocol):
-    """The book of runs."""
-
-    def sign(self, exchange: Exchange) -> Work[None] | None:
-        """What to write when this exchange is the first sign of its run, or of its going on."""
         ...
 
 
@@ -86,6 +78,7 @@ class Passage:
         """The kill that cut this exchange short."""
         self._response = ALLOWED
         self._streams: dict[str, Strand] = {}
+        self._asked = Asked(organs.roll)
         self._decided: Tag | None = None
         """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
         self._handed_over = False
@@ -114,6 +107,19 @@ class Passage:
         if channel not in self._streams:
             self._streams[channel] = Strand(self._organs.stream(self.exchange, role), self.exchange.id, self.withhold)
         return self._streams[channel]
+
+    def asks(self, uses: Sequence[ToolUse]) -> None:
+        """The answer asks for tools. That is written down with the outcome, unless `tell` comes before."""
+        self._asked.add(uses)
+
+    async def tell(self) -> None:
+        """Write down what the answer asks for, before the bytes leave that complete the asking.
+
+        Raises:
+            RefusedError: it could not be written, so nothing more of the answer may leave.
+        """
+        if not await self._asked.tell(self.exchange):
+            self.withhold(unwritable())
 
     async def settle(self, outcome: Outcome) -> None:
         """Make the outcome durable. Call it before the last byte leaves.
@@ -345,8 +351,11 @@ class Passage:
         tally.output_tokens += outcome.output_tokens
 
     async def _write_ending(self, draft: Draft) -> bool:
+        # What is withheld asks for nothing: its last bytes do not leave.
+        withheld = self._response.decision.strength >= Decision.HOLD.strength
+        within = None if withheld else self._asked.work(self.exchange)
         try:
-            await self._organs.audit.append(draft)
+            await self._organs.audit.append(draft, within)
         except AuditError as error:
             log.error("the ending of exchange %s is not recorded: %s", self.exchange.id, error)  # noqa: TRY400
             return False

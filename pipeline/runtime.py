@@ -58,8 +58,9 @@ from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
 from sessions.killswitch import Kill, KillStage, KillSwitch, ProbationStage, Scope
 from sessions.loop_stage import LoopStage
+from sessions.proposals import Proposals
 from sessions.roll import Roll
-from sessions.store import SqlKills, SqlRuns, SqlWitnesses
+from sessions.store import SqlKills, SqlProposals, SqlRuns, SqlWitnesses
 from sessions.witness import Witness
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,10 @@ def _assemble(
     kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
     runs = SqlRuns(store)
     catalog = Catalog(SqlDefinitions(store, clock))
-    roll = Roll(runs, clock)
+    proposals = (
+        Proposals(SqlProposals(store), clock, tuple(config.mcp_servers), catalog.has) if config.providers else None
+    )
+    roll = Roll(runs, clock, proposals)
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
     pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)

@@ -91,6 +91,7 @@ VARIABLES: Mapping[str, Variable] = {
     "session.id": Variable("string", False, lambda scene: scene.exchange.session.id),
     "session.evidence": Variable("string", False, lambda scene: scene.exchange.session.evidence),
     "session.rank": Variable("int", False, lambda scene: scene.exchange.session.rank),
+    "session.verified": Variable("bool", False, lambda scene: scene.exchange.session.verified),
     "session.calls": Variable("int", True, lambda scene: scene.around().calls),
     "args": Variable("map(string, dyn)", True, lambda scene: scene.exchange.arguments),
     "result": Variable("dyn", True, _result),
@@ -130,6 +131,7 @@ def _environment(*, per_call: bool) -> cel.Env:
     types = {
         "string": text,
         "int": cel.Type.INT,
+        "bool": cel.Type.BOOL,
         "timestamp": cel.Type.TIMESTAMP,
         "dyn": anything,
         "map(string, string)": cel.Type.Map(text, text),

@@ -39,6 +39,17 @@ class Sink(Protocol[Item_contra, Proof_co]):
         ...
 
 
+def together(*works: Work[None] | None) -> Work[None]:
+    """One work that does several, one after another; those that are `None` are left out."""
+    due = [one for one in works if one is not None]
+
+    def work(session: Session) -> None:
+        for one in due:
+            one(session)
+
+    return work
+
+
 class StoreError(Exception):
     """The database did not do what was asked, and nothing of it is to be believed. The message is ours and safe."""
 

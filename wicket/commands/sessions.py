@@ -15,7 +15,7 @@ from wicket.terminal import reveal, table
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether a kill is confirmed."""
-_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "last_seen")
+_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "known", "last_seen")
 
 
 def list_sessions(situation: Situation) -> Exit:
@@ -35,10 +35,14 @@ def show(situation: Situation) -> Exit:
     name = str(situation.options.id)
 
     async def work(office: Office) -> dict[str, Json]:
-        return _shown(await _one(office, name), await _kills(office))
+        run = await _one(office, name)
+        started: list[Json] = [one.id for one in await office.runs.children(run.id)]
+        parts: list[Json] = [*await office.runs.parts(run.id)]
+        return {**_shown(run, await _kills(office)), "started": started, "parts": parts}
 
     shown = in_office(situation, work)
-    situation.terminal.show(shown, [f"{key.replace('_', ' '):<12}{reveal(str(shown[key]) or '-')}" for key in shown])
+    lines = [f"{key.replace('_', ' '):<16}{reveal(_line(value))}" for key, value in shown.items()]
+    situation.terminal.show(shown, lines)
     return Exit.DONE
 
 
@@ -172,8 +176,13 @@ def _shown(run: Run, kills: list[Kill]) -> dict[str, Json]:
         "id": run.id,
         "state": state,
         **{name: value for name, value in asdict(run).items() if name != "id"},
+        "known": "verified by us" if run.verified else "asserted by the client",
         "killed_because": stopped.reason if stopped else "",
     }
+
+
+def _line(value: Json) -> str:
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)) or "-"
 
 
 _ID = argument("id", help="id of the session, ours or the agent's")
