@@ -160,10 +160,7 @@ def _assemble(
     kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
     runs = SqlRuns(store)
     catalog = Catalog(SqlDefinitions(store, clock))
-    proposals = (
-        Proposals(SqlProposals(store), clock, tuple(config.mcp_servers), catalog.has) if config.providers else None
-    )
-    roll = Roll(runs, clock, proposals)
+    roll = Roll(runs, clock, _proposals(config, clock, store, catalog))
     detector = open_detector(config.detect.engine, Path(config.state) / "cache")
     actions = Actions(config.detect)
     pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
@@ -203,6 +200,12 @@ def _assemble(
         tally=organs.tally,
         key_for=partial(derive, secrets.master),
     )
+
+
+def _proposals(config: Config, clock: Clock, store: Store, catalog: Catalog) -> Proposals | None:
+    """What models asked for; nothing where no model is served."""
+    names = tuple(config.mcp_servers)
+    return Proposals(SqlProposals(store), clock, names, catalog.has) if config.providers else None
 
 
 def _pins(config: Config, clock: Clock, store: SqlPins, detector: Detector, actions: Actions, console: str) -> Pins:

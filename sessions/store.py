@@ -1,4 +1,7 @@
-"""The tables of runs, of what models asked for, of kills and of who carried them out. Only this file of the room speaks SQL."""
+"""The tables of runs, of what models asked for, of kills and of who carried them out.
+
+Only this file of the room speaks SQL.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
