@@ -50,7 +50,7 @@ def test_a_run_is_shown_with_how_it_is_known_and_with_its_kin(wicket: Wicket):
     assert "s3" in wicket("sessions", "show", "s1").out
     for name in ("s4", "mcp-9"):
         assert wicket("sessions", "show", name, "--json").json["id"] == "s1"
-    assert wicket("kill", "mcp-9").out == "stopped session `s1`\n"
+    assert wicket("kill", "mcp-9", "--reason", "it loops").out == "stopped session `s1`\n"
     assert set(states(wicket)) == {"s1", "s2", "s3"}
 
 
