@@ -26,6 +26,8 @@ KEPT_MINUTES = 60
 """How long a proposal may wait for its call: a person may have to agree in the agent first."""
 MOST_OF_KEY = 2_000
 MOST_KEYS = 2_000
+MOST_HELD = 100_000
+"""Of all keys together; those that were answered longest ago are forgotten first."""
 MOST_READ = 20_000
 """Proposals that are read at once; a process that starts does not take up more."""
 _MOST_COMPARED = 200
@@ -232,7 +234,7 @@ class Proposals:
                 self._seen = one.seq
                 self._keys.setdefault(one.key_id, _OfKey()).take(one)
                 self._keys.move_to_end(one.key_id)
-        while len(self._keys) > MOST_KEYS:
+        while len(self._keys) > 1 and (len(self._keys) > MOST_KEYS or self.held > MOST_HELD):
             self._keys.popitem(last=False)
         return True
 

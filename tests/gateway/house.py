@@ -25,6 +25,7 @@ from governance.config.models import Config
 from governance.exchange import Body, Exchange, Principal, Role, SessionRef, ToolUse
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.stage import Outcome, RefusedError
+from governance.store import StoreError
 from governance.verdict import Decision, Edit, Verdict
 from pipeline.border import AsgiApp
 from sessions.correlate import Signs, correlate
@@ -108,6 +109,7 @@ class House:
     warnings: list[Verdict] = field(default_factory=list[Verdict])
     audit_is_down: bool = False
     keys_are_stale: bool = False
+    runs_are_unreadable: bool = False
     models: tuple[str, ...] = ("*",)
     url: str = ""
     before_telling: Callable[[], Awaitable[object]] | None = None
@@ -128,6 +130,8 @@ class House:
         return self
 
     async def place_model_call(self, signs: Signs, principal: Principal, exchange_id: str) -> SessionRef:
+        if self.runs_are_unreadable:
+            raise StoreError("the disk is gone")
         return correlate(signs, principal)
 
     @property

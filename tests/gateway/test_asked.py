@@ -190,3 +190,12 @@ def test_a_call_that_says_nothing_of_itself_is_still_told() -> None:
         b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": 7}]}}]}).encode()
     )
     assert asked_by(relay(OPENAI), *chat_calling([event + b"\n\n"])) == [use("", "", {})]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_call_whose_run_cannot_be_told_goes_nowhere(path: str, house: House, provider: Provider) -> None:
+    house.runs_are_unreadable = True
+    answer = await post(house, CHAT_STREAM if "chat" in path else CLAUDE_STREAM, path)
+    assert (answer.status_code, provider.received) == (503, [])
+    assert "cannot be read" in answer.text
+    assert "disk" not in answer.text

@@ -243,6 +243,10 @@ async def test_what_is_remembered_is_bounded(
             await both.model(use("ping", {}), headers=A, key=Principal(f"key_{number + 5}"))
             await both.call("pong", {})
         assert both.proposals.held == 2
+        monkeypatch.setattr(proposals, "MOST_HELD", 1)
+        await both.model(use("ping", {}), headers=A)
+        await both.call("pong", {})
+        assert both.proposals.held == 1
 
 
 async def test_a_sub_agents_call_is_its_own(database_url: str, clock: ManualClock) -> None:
