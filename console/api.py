@@ -108,7 +108,7 @@ async def show_session(frame: Frame, visit: Visit) -> Response:
     run = await sessions.find(frame, visit)
     if run is None:
         return problem(404, "unknown", "there is no session with this id, or it is not for you to see")
-    events = await frame.events.of_session(run.id)
+    events = await sessions.events_of(frame, run)
     stopped = await sessions.killed(frame)
     listed: list[Json] = [_event(one) for one in events]
     labels = (await frame.core.labels.store.listed([run.id])).get(run.id, [])
@@ -119,7 +119,8 @@ async def show_session(frame: Frame, visit: Visit) -> Response:
 async def switch_session(frame: Frame, visit: Visit) -> Response:
     """Kill or revive a run. A run that was never seen may be stopped too, before it begins."""
     body = await body_of(visit.request)
-    session, kill = visit.request.path_params["session"], visit.move == "kill"
+    run = await sessions.find(frame, visit)
+    session, kill = run.id if run else visit.request.path_params["session"], visit.move == "kill"
     changed = await sessions.throw(
         frame, visit, session, kill=kill, reason=jsontree.as_text(body.get("reason")),
         probation=body.get("probation") is True,

@@ -73,10 +73,20 @@ class Events:
         )
         return await self.page(wanted)
 
-    async def of_session(self, session_id: str, limit: int = 2_000) -> list[Event]:
-        """What happened in a run, oldest first: the newest `limit` events of it."""
-        found = await self.page(Wanted(session_id=session_id, newest_first=True, limit=limit))
-        return list(reversed(found))
+    async def of_session(self, session_id: str, parts: Collection[str] = (), limit: int = 2_000) -> list[Event]:
+        """What happened in a run, oldest first: the newest `limit` events of it.
+
+        Args:
+            session_id: the run.
+            parts: sessions that turned out to be part of it.
+            limit: most events.
+        """
+        found = [
+            event
+            for one in (session_id, *parts)
+            for event in await self.page(Wanted(session_id=one, newest_first=True, limit=limit))
+        ]
+        return sorted(found, key=lambda event: event.seq)[-limit:]
 
     async def chain(self) -> Chain:
         """The end of the chain, with a look at its newest `CHECKED` events."""

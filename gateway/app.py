@@ -18,7 +18,7 @@ from gateway.endpoint import Endpoint, Organs, lowered, recognise, tell
 from gateway.errors import FAILURES, INTERNAL, NOT_FOUND, UPGRADE, method_not_allowed, problem_of
 from gateway.listing import Listing, anthropic_list, anthropic_model, openai_list, openai_model
 from gateway.metering import Prices
-from gateway.passing import Guarding, Recognising
+from gateway.passing import Guarding, Recognising, Roll
 from gateway.presence import Presence
 from gateway.refusals import Refusals
 from gateway.reply import Reply
@@ -79,6 +79,11 @@ class Runtime(Protocol):
         """What tokens cost."""
         ...
 
+    @property
+    def roll(self) -> Roll:
+        """Tells runs apart."""
+        ...
+
 
 @contextlib.asynccontextmanager
 async def open_gateway(runtime: Runtime, *, mounts: Mapping[str, AsgiApp] | None = None) -> AsyncGenerator[AsgiApp]:
@@ -104,6 +109,7 @@ async def open_gateway(runtime: Runtime, *, mounts: Mapping[str, AsgiApp] | None
             presence=presence,
             prices=runtime.prices,
             refusals=refusals,
+            roll=runtime.roll,
         )
         gateway = Gateway(organs, Listing(routes, upstream, runtime.clock), mounts or {})
         yield Border(

@@ -94,6 +94,8 @@ class Carriage:
         judged = (await passage.respond(body)).response or body
         left: Body = judged if judged is body else self.dialect.settled(judged)
         ok = 200 <= answer.status < 300
+        if ok and (uses := self.dialect.calls(left.value)):
+            passage.asks(uses)
         await passage.settle(await self.meter.outcome(passage.exchange, "ok" if ok else "error"))
         await self.reply.whole(answer.status, self._headers(passage, answer), left.raw)
 
@@ -105,9 +107,16 @@ class Carriage:
             max_event_bytes=self.upstream.limits.response_bytes,
         )
         await self.reply.begin(answer.status, self._headers(passage, answer))
+        held = b""
         try:
             async for chunk in answer.chunks():
                 out = await to_thread.run_sync(relay.feed, chunk) if relay.is_heavy else relay.feed(chunk)
+                if relay.asked and relay.is_over:
+                    held = out  # what it asks for is written down with the outcome
+                    break
+                if relay.asked:  # an agent may make the call as soon as it has these bytes
+                    passage.asks(relay.taken())
+                    await passage.tell()
                 if out:
                     await self.reply.more(out)
                 if relay.is_over:
@@ -117,8 +126,10 @@ class Carriage:
             self.meter.usage = relay.usage
             self.meter.partial = relay.partial_usage
             self.meter.received = relay.texts
+        if relay.asked:
+            passage.asks(relay.taken())
         await passage.settle(await self.meter.outcome(passage.exchange, "error" if relay.failed else "ok"))
-        await self.reply.end(tail)
+        await self.reply.end(held + tail)
 
     def _headers(self, passage: Passing, answer: Answer) -> Headers:
         headers = [*answer.headers, (b"x-wicket-exchange", passage.exchange.id.encode())]

@@ -14,7 +14,7 @@ from gateway.carriage import Carriage
 from gateway.dialects.dialect import Asked, Dialect, Operation, Problem
 from gateway.errors import FAILURES, Failure, headers_of, problem_of
 from gateway.metering import Meter, Prices
-from gateway.passing import Guarding, Recognising
+from gateway.passing import Guarding, Recognising, Roll
 from gateway.presence import Presence
 from gateway.refusals import Refusals
 from gateway.reply import Reply
@@ -48,6 +48,7 @@ class Organs:
     presence: Presence
     prices: Prices
     refusals: Refusals
+    roll: Roll
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Endpoint:
         asked = await read_apart(self.dialect.parse, raw)
         visit.model = asked.model
         target = organs.routes.choose(self.dialect.wire, asked.model)
-        exchange = self._exchange(visit, visit.principal, asked, target)
+        exchange = await self._exchange(visit, visit.principal, asked, target)
         carriage = Carriage(
             upstream=organs.upstream,
             dialect=self.dialect,
@@ -107,11 +108,13 @@ class Endpoint:
             async with organs.guard.passage(exchange) as passage:
                 await carriage.run(passage)
 
-    def _exchange(self, visit: Visit, principal: Principal, asked: Asked, target: Target) -> Exchange:
+    async def _exchange(self, visit: Visit, principal: Principal, asked: Asked, target: Target) -> Exchange:
         signs = Signs(headers=visit.headers, body=as_object(asked.body.value))
         facts: dict[str, Json] = {"plane": "llm", "transport": "http", "stream": asked.stream, "path": self._path}
-        if not self._operation.metered:
-            facts["metered"] = False
+        if self._operation.metered:
+            session = await self._organs.roll.place_model_call(signs, principal, visit.id)
+        else:
+            session, facts["metered"] = correlate(signs, principal), False
         if trace := trace_id(signs):
             facts["trace_id"] = trace
         if client := _CLIENT.match(visit.headers.get("user-agent", "")):
@@ -122,7 +125,7 @@ class Endpoint:
             action=Action.LLM_GENERATE,
             principal=principal,
             resource=Resource(provider=target.name, model=asked.model),
-            session=correlate(signs, principal),
+            session=session,
             request=asked.body,
             facts=facts,
         )

@@ -7,6 +7,7 @@ from gateway.dialects.dialect import Problem
 from governance.identity.directory import IdentityStaleError, InsufficientScopeError, UnknownKeyError
 from governance.jsontree import MalformedError
 from governance.stage import RefusedError
+from governance.store import StoreError
 from governance.verdict import Decision
 from pipeline.border import BadRequestError
 
@@ -39,6 +40,7 @@ Failure = (
     | UnknownModelError
     | UnknownKeyError
     | IdentityStaleError
+    | StoreError
 )
 FAILURES = (
     RefusedError,
@@ -48,6 +50,7 @@ FAILURES = (
     UnknownModelError,
     UnknownKeyError,
     IdentityStaleError,
+    StoreError,
 )
 """Everything the gateway expects to go wrong."""
 
@@ -80,6 +83,9 @@ def problem_of(failure: Failure) -> Problem:
             return Problem(401, "invalid_api_key", str(failure))
         case IdentityStaleError():
             return Problem(503, "keys_unavailable", str(failure), retry_after=UNAVAILABLE_RETRY_SECONDS)
+        case StoreError():
+            said = "the state of runs cannot be read, so nothing is let through: try again later"
+            return Problem(503, "unavailable", said, retry_after=UNAVAILABLE_RETRY_SECONDS)
 
 
 def headers_of(problem: Problem, request_id: str) -> list[tuple[bytes, bytes]]:

@@ -1,12 +1,14 @@
 """The way through the guard, as the gateway sees it: the small part of `pipeline/guard.py` that it uses."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from gateway.relay import Strand
-from governance.exchange import Body, Exchange, Principal, Role
+from governance.exchange import Body, Exchange, Principal, Role, SessionRef, ToolUse
 from governance.stage import Outcome
 from governance.verdict import Verdict
+from sessions.correlate import Signs
 
 
 class Passing(Protocol):
@@ -30,6 +32,14 @@ class Passing(Protocol):
         """The guard of one running text."""
         ...
 
+    def asks(self, uses: Sequence[ToolUse]) -> None:
+        """The answer asks for tools: written down with the outcome, or before by `tell`."""
+        ...
+
+    async def tell(self) -> None:
+        """Write down now what the answer asks for; raises `RefusedError` where that cannot be done."""
+        ...
+
     async def settle(self, outcome: Outcome) -> None:
         """Make the outcome durable; raises `RefusedError` where it cannot be, or the stream is withheld."""
         ...
@@ -40,6 +50,14 @@ class Guarding(Protocol):
 
     def passage(self, exchange: Exchange) -> AbstractAsyncContextManager[Passing]:
         """The way of one exchange; raises `RefusedError` where it must not be forwarded or not go on."""
+        ...
+
+
+class Roll(Protocol):
+    """Tells runs apart (`sessions/roll.py`)."""
+
+    async def place_model_call(self, signs: Signs, principal: Principal, exchange_id: str) -> SessionRef:
+        """The run of a model call; raises `StoreError` where that cannot be told."""
         ...
 
 

@@ -5,14 +5,15 @@ event is written again with what may leave, and the rest comes in a later event 
 is kept for whoever settles the exchange. What is found in the text is decided by the strands it is fed to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
+from gateway.dialects.calls import parsed, tool_use, tool_use_of_text
 from gateway.dialects.dialect import Piece, Reader, Reading, Usage
 from gateway.dialects.speech import is_label
 from gateway.errors import UpstreamError
 from governance import jsontree
-from governance.exchange import Role
+from governance.exchange import Role, ToolUse
 from governance.jsontree import MalformedError
 from governance.sse import BOM, EventTooLargeError, SseEvent, SseParser, bare, event_of
 
@@ -68,6 +69,12 @@ class StreamRelay:
         self._names = {""}
         """Names of events that were looked at."""
         self._tail: list[bytes] = []
+        self._arguments: dict[str, tuple[list[str], int]] = {}
+        """What left of the arguments of each call that began, and how many braces stand open in it."""
+        self._told: set[str] = set()
+        """Channels of the calls that were complete before they ended."""
+        self.asked: list[ToolUse] = []
+        """The tool calls that are complete with the bytes returned last."""
         self.is_over = False
         """Whether the last event came. Nothing after it is passed on."""
         self.texts: list[str] = []
@@ -77,6 +84,11 @@ class StreamRelay:
     def is_heavy(self) -> bool:
         """Whether so much of an event has come that it is no work for the event loop when it is complete."""
         return self._parser.held > HEAVY_BYTES
+
+    def taken(self) -> list[ToolUse]:
+        """The tool calls that became complete since this was asked last."""
+        asked, self.asked = self.asked, []
+        return asked
 
     @property
     def failed(self) -> bool:
@@ -120,6 +132,7 @@ class StreamRelay:
         except (MalformedError, EventTooLargeError):
             raise _not_its_wire() from None
         rest.append(self._end(""))
+        self._end_calls(("",))
         if not self.is_over and not self._reader.is_complete and not self._reader.failed:
             raise UpstreamError(502, "provider_broke_off", "the provider broke off before its answer was complete")
         return b"".join([*rest, *self._tail])
@@ -139,6 +152,8 @@ class StreamRelay:
             if text != piece.text:
                 changes[piece.pointer] = text
         before = b"".join([self._end(prefix) for prefix in reading.ends]) if reading.ends else b""
+        if self._reader.calls and reading.ends:
+            self._end_calls(reading.ends)
         if reading.hidden:
             return before
         own = self._rewritten(reading, changes) if changes else reading.event.raw
@@ -174,7 +189,35 @@ class StreamRelay:
                 strand.stuck()
         else:
             self._open[piece.channel] = (strand, reading, piece)
+        if text and piece.role is Role.ARGUMENT and piece.channel in self._reader.calls:
+            self._argue(piece.channel, text)
         return text
+
+    def _argue(self, channel: str, text: str) -> None:
+        """More of a call's arguments left. Some agents make the call as soon as they can read them."""
+        parts, depth = self._arguments.get(channel, ([], 0))
+        parts.append(text)
+        depth += text.count("{") - text.count("}")
+        self._arguments[channel] = (parts, depth)
+        # A brace inside a text may lead this astray; then the call is complete where it ends.
+        if depth == 0 and channel not in self._told and text.rstrip().endswith("}"):
+            so_far = "".join(parts)
+            if parsed(so_far) is not None:
+                begun = self._reader.calls[channel]
+                self._told.add(channel)
+                self.asked.append(tool_use_of_text(begun.id, begun.name, so_far))
+
+    def _end_calls(self, prefixes: Sequence[str]) -> None:
+        """The calls under the prefixes are complete, also those whose arguments nobody can read."""
+        for channel in [one for one in self._reader.calls if one.startswith(tuple(prefixes))]:
+            begun = self._reader.calls.pop(channel)
+            text = "".join(self._arguments.pop(channel, ([], 0))[0])
+            if channel in self._told:
+                self._told.discard(channel)
+            elif begun.arguments and not text:
+                self.asked.append(tool_use(begun.id, begun.name, begun.arguments))
+            else:
+                self.asked.append(tool_use_of_text(begun.id, begun.name, text))
 
     def _new_strand(self, piece: Piece) -> Strand:
         self._opened += 1
@@ -190,6 +233,8 @@ class StreamRelay:
             strand, reading, piece = self._open.pop(channel)
             if rest := strand.close():
                 held.append(self._reader.carry(reading, piece, rest))
+                if channel in self._reader.calls:
+                    self._argue(channel, rest)
         return b"".join(held)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from governance import jsontree
 from governance.jsontree import Json, Levels
@@ -119,19 +119,56 @@ class Resource:
     """The tool's own annotations (`readOnlyHint`, `destructiveHint`, ...): hints, never proof."""
 
 
+class ToolUse(NamedTuple):
+    """A tool call that a model asked for, as it left in the model's answer."""
+
+    id: str
+    """The id that the provider gave it; empty where there is none that an agent could repeat."""
+    name: str
+    """The tool as the model knows it: agents put a prefix before the name that the MCP server uses."""
+    arguments: str
+    """`jsontree.digest` of the arguments; empty where they are no JSON."""
+
+
+class Proposed(StrEnum):
+    """How a tool call fits what models asked for (`sessions/proposals.py`)."""
+
+    EXACT = "exact"
+    """A model asked for this tool with these arguments."""
+    ALTERED = "altered"
+    """A model asked for this tool, with other arguments."""
+    NONE = "none"
+    """No model that is served here asked for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRef:
     """The run that an exchange belongs to, and how that is known (`sessions/correlate.py`)."""
 
     id: str
     evidence: str
-    """`explicit`, `agent_header`, `agent_body`, `conversation_key`, `trace`, `only_run`, `transport`, `key`."""
+    """`explicit`, `agent_header`, `agent_body`, `tool_call`, `conversation_key`, `trace`, `conversation`, `transport`,
+    `key`."""
     rank: int = 0
     """Rung of the evidence: 1 is the strongest."""
     source: str = ""
     """The header or member the id was read from."""
     conflicts: tuple[str, ...] = ()
-    """Weaker evidence that named another session; recorded, never merged."""
+    """Other evidence that named another session, or several; recorded, never merged."""
+    verified: bool = False
+    """Whether we know it by what we ourselves sent to the same key; otherwise the client asserted it."""
+    also: tuple[str, ...] = ()
+    """Ids that it went by, or would go by with less evidence: whoever stops one of them stops it."""
+    parent: str = ""
+    """Id of the run that started this one."""
+    subagent: str = ""
+    """The sub-agent inside the run, as the agent calls it; empty = the run's main agent."""
+    subagent_of: str = ""
+    """The sub-agent that started it, where that is not the main agent."""
+    proposed: Proposed | None = None
+    """Of a tool call: how it fits what models asked for; `None` where nobody looked."""
+    proposed_by: str = ""
+    """Id of the model call whose answer asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

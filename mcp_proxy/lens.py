@@ -10,7 +10,6 @@ from datetime import datetime
 from governance import jsontree
 from governance.catalog.catalog import Catalog, Known
 from governance.exchange import (
-    EMPTY,
     Action,
     Body,
     Exchange,
@@ -23,10 +22,12 @@ from governance.exchange import (
     new_id,
 )
 from governance.jsontree import Json, JsonObject
+from governance.verdict import Finding
 from mcp_proxy.link import Era
 from mcp_proxy.media import is_media
 from mcp_proxy.message import Message, result_of
-from sessions.correlate import Signs, trace_id
+from sessions.correlate import Called, Signs, call_ids, trace_id
+from sessions.proposals import FINDINGS
 
 ACTIONS: Mapping[str, Action] = {
     "tools/call": Action.TOOL_CALL,
@@ -108,6 +109,7 @@ def exchange_of(
         resource=Resource(server=caller.server, name=name, definition=tool.definition, annotations=tool.annotations),
         session=session,
         request=request_of(message),
+        findings=_found_in(session) if action is Action.TOOL_CALL else (),
         facts=facts_of(message, caller),
     )
 
@@ -129,16 +131,35 @@ def facts_of(message: Message, caller: Caller) -> Mapping[str, Json]:
     meta = message.meta
     optional: dict[str, Json] = {
         "client": client_name(meta) or caller.client,
-        "trace_id": trace_id(signs_of(message, caller)),
+        "trace_id": trace_id(Signs(headers=caller.headers, meta=meta)),
         "progress_token": meta.get("progressToken"),
     }
     facts.update((key, value) for key, value in optional.items() if value not in ("", None))
     return facts
 
 
-def signs_of(message: Message | None, caller: Caller) -> Signs:
-    """Everything that may tell which run a message belongs to."""
-    return Signs(headers=caller.headers, meta=message.meta if message else EMPTY, transport=caller.session)
+def signs_of(message: Message | None, caller: Caller, *, makes_call: bool = False) -> Signs:
+    """Everything that may tell which run a message belongs to.
+
+    Args:
+        message: the message; None = there is only the request that carries it.
+        caller: who sent it.
+        makes_call: whether the call that it may be is about to be judged. It is compared with what models asked for
+            once: that uses up what it is found to be.
+    """
+    if message is None:
+        return Signs(headers=caller.headers, transport=caller.session)
+    meta, call = message.meta, None
+    if makes_call and message.method == "tools/call":
+        tool, arguments = jsontree.as_text(message.params.get("name")), message.params.get("arguments")
+        call = Called(caller.server, tool, jsontree.as_object(arguments), call_ids(meta))
+    return Signs(headers=caller.headers, meta=meta, transport=caller.session, call=call)
+
+
+def _found_in(session: SessionRef) -> tuple[Finding, ...]:
+    """What is found by comparing a tool call with what models asked for. It holds no text and marks none."""
+    kind = FINDINGS.get(session.proposed) if session.proposed else None
+    return (Finding(kind, kind, "/params/name", 0, 0),) if kind else ()
 
 
 def call_of_listed(listing: Exchange, tool: JsonObject, catalog: Catalog) -> Exchange:

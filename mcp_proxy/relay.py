@@ -173,7 +173,7 @@ class Relay:
             await self._pass(call, caller, route)
         else:
             unlisted = await self._listed_first(call, caller, route)
-            session = run or await self.place(signs_of(message, caller), caller.principal)
+            session = run or await self.place(signs_of(message, caller, makes_call=True), caller.principal)
             exchange = exchange_of(leg.message, action, caller, session, self.catalog, self.clock.now())
             if unlisted is not None:
                 verdict = Verdict(Decision.DENY, by=PINS, rule="pin.no_listing", reason=str(unlisted))

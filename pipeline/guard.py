@@ -15,7 +15,8 @@ from governance.stage import Outcome, RefusedError
 from governance.verdict import Verdict
 from pipeline import record
 from pipeline.inspection import Inspector
-from pipeline.passage import Organs, Passage
+from pipeline.organs import Organs
+from pipeline.passage import Passage
 
 log = logging.getLogger(__name__)
 

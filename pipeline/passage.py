@@ -6,65 +6,30 @@ chosen by `pipeline/record.py`. It knows neither HTTP nor MCP.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import NoReturn, Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
 
 import anyio
 
 from approvals.attendance import UNATTENDED, Attendance
-from approvals.desk import Desk, Held, HeldState
-from governance.audit.event import AuditError, AuditLog, Draft, Tag
-from governance.clock import Clock
-from governance.exchange import Body, Exchange, Phase, Role
+from approvals.desk import Held, HeldState
+from governance.audit.event import AuditError, Draft, Tag
+from governance.exchange import Body, Exchange, Phase, Role, ToolUse
 from governance.stage import Outcome, RefusedError
-from governance.verdict import ALLOWED, Decision, Relief, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Verdict, strongest
 from pipeline import record
+from pipeline.asked import Asked
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
-from pipeline.stages import Stages
-from pipeline.strand import Ear, Strand
-from pipeline.stream import StreamGuard
-from pipeline.tally import Tally
-from pipeline.writing import Roll, append
-from sessions.killswitch import KillSwitch, Scope
-from sessions.labels.book import Labels
+from pipeline.organs import Organs
+from pipeline.strand import Strand
+from pipeline.writing import append
+from sessions.killswitch import Scope
 
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 10
 """How long the record of an ending may take once its caller is gone."""
-
-
-class Sight(Protocol):
-    """Who may see what, by the same rules that judge calls."""
-
-    def visible(self, exchange: Exchange) -> bool:
-        """Whether a call like this one could ever be allowed."""
-        ...
-
-
-@dataclass(frozen=True)
-class Organs:
-    """What the guard acts with."""
-
-    stages: Stages
-    audit: AuditLog
-    desk: Desk
-    kills: KillSwitch
-    clock: Clock
-    sight: Sight
-    roll: Roll
-    labels: Labels
-    stream: Callable[[Exchange, Role], StreamGuard]
-    """Makes the guard of one stream of text in a role, with the actions that apply to the exchange's tenant."""
-    utilization: Callable[[str], int | None] = lambda _exchange_id: None
-    """Percent of the fullest budget that an exchange reserved from, where there is one."""
-    masked_content: bool = False
-    relieve: Callable[[Exchange, Relief], None] = lambda _exchange, _relief: None
-    """Takes what a person allowed beyond one call of a loop."""
-    ear: Callable[[Role], Ear | None] = lambda _role: None
-    """Listens to one stream of text in a role, where anybody should."""
-    tally: Tally = field(default_factory=Tally)
 
 
 class Passage:
@@ -85,9 +50,10 @@ class Passage:
         self._response = ALLOWED
         self._answers: list[Verdict] = []
         """What was said of the response."""
-        self._asked = 0
+        self._of_request = 0
         """How many of the findings are of the request."""
         self._streams: dict[str, Strand] = {}
+        self._asked = Asked(organs.roll)
         self._decided: Tag | None = None
         """The decision that was written, or is being written: a caller that leaves meanwhile does not unwrite it."""
         self._handed_over = False
@@ -118,6 +84,19 @@ class Passage:
             guard, ear = self._organs.stream(self.exchange, role), self._organs.ear(role)
             self._streams[channel] = Strand(guard, self.exchange.id, self.withhold, ear)
         return self._streams[channel]
+
+    def asks(self, uses: Sequence[ToolUse]) -> None:
+        """The answer asks for tools. That is written down with the outcome, unless `tell` comes before."""
+        self._asked.add(uses)
+
+    async def tell(self) -> None:
+        """Write down what the answer asks for, before the bytes leave that complete the asking.
+
+        Raises:
+            RefusedError: it could not be written, so nothing more of the answer may leave.
+        """
+        if not await self._asked.tell(self.exchange):
+            self.withhold(unwritable())
 
     async def settle(self, outcome: Outcome) -> None:
         """Make the outcome durable. Call it before the last byte leaves.
@@ -272,7 +251,7 @@ class Passage:
             content=self._received if keeps else None,
         )
         self._decided, decision, goes_on = tag, verdict.decision, tag is Tag.EXCHANGE_ADMITTED
-        self._asked, organs = len(self.exchange.findings), self._organs
+        self._of_request, organs = len(self.exchange.findings), self._organs
         entry = organs.labels.due(
             self.exchange, Phase.REQUEST, judged.verdicts, self.exchange.findings, goes_on=goes_on
         )
@@ -359,12 +338,15 @@ class Passage:
         tally.output_tokens += outcome.output_tokens
 
     async def _write_ending(self, draft: Draft) -> bool:
-        goes_on = bool(self._streams) or self._response.decision.strength < Decision.HOLD.strength
+        # What is withheld asks for nothing, and nobody has seen it: its last bytes do not leave.
+        withheld = self._response.decision.strength >= Decision.HOLD.strength
+        within = None if withheld else self._asked.work(self.exchange)
         streamed = (one for strand in self._streams.values() for one in strand.findings)
-        found, labels = (*self.exchange.findings[self._asked :], *streamed), self._organs.labels
+        found, labels = (*self.exchange.findings[self._of_request :], *streamed), self._organs.labels
+        goes_on = bool(self._streams) or not withheld
         entry = labels.due(self.exchange, Phase.RESPONSE, self._answers, found, goes_on=goes_on)
         try:
-            await append(self._organs.audit, draft, entry, labels)
+            await append(self._organs.audit, draft, entry, labels, within)
         except AuditError as error:
             log.error("the ending of exchange %s is not recorded: %s", self.exchange.id, error)  # noqa: TRY400
             return False

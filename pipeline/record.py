@@ -15,6 +15,8 @@ from governance.verdict import Decision, Edit, Finding, Verdict
 MASKED_CHARACTERS = 16_384
 WITHHELD = "[withheld: something was found in a name]"
 """Stands for a text in which a name cannot be blotted out."""
+_OF_CALL = "call."
+"""How kinds begin that say nothing of data: `proposed` holds the same."""
 _ACTION_STRENGTH = ("log", "redact", "hold", "deny")
 
 
@@ -112,7 +114,7 @@ def masked_text(body: Body, findings: Sequence[Finding]) -> str:
     """
     if any(one.fixed for one in findings):
         return WITHHELD
-    edits = [Edit(one.pointer, one.start, one.end, f"[{one.kind}]") for one in findings]
+    edits = [Edit(one.pointer, one.start, one.end, f"[{one.kind}]") for one in findings if one.start < one.end]
     shown = body.edited(edits) if edits else body
     return jsontree.dump(shown.value).decode()[:MASKED_CHARACTERS]
 
@@ -126,6 +128,7 @@ def _identity(exchange: Exchange) -> dict[str, Value]:
         "key_id": principal.key_id,
         "session_id": session.id,
         "session_evidence": session.evidence,
+        "session_verified": session.verified,
     }
     optional: tuple[tuple[str, str], ...] = (
         ("team", principal.team),
@@ -141,9 +144,16 @@ def _identity(exchange: Exchange) -> dict[str, Value]:
         ("client", jsontree.as_text(facts.get("client"))),
         ("trace_id", jsontree.as_text(facts.get("trace_id"))),
         ("session_source", session.source),
+        ("session_parent", session.parent),
+        ("subagent", session.subagent),
+        ("subagent_of", session.subagent_of),
         ("caused_by", jsontree.as_text(facts.get("caused_by"))),
     )
     fields.update((name, text) for name, text in optional if text)
+    if session.proposed and exchange.action is Action.TOOL_CALL:
+        fields["proposed"] = session.proposed.value
+        if session.proposed_by:
+            fields["proposed_by"] = session.proposed_by
     if session.conflicts:
         fields["session_conflicts"] = list(session.conflicts)
     return fields
@@ -172,9 +182,9 @@ def _verdict(verdict: Verdict) -> dict[str, Value]:
 
 
 def _findings(findings: Sequence[Finding]) -> dict[str, Value]:
-    if not findings:
+    kinds = sorted({one.kind for one in findings if not one.kind.startswith(_OF_CALL)})
+    if not kinds:
         return {}
-    kinds = sorted({one.kind for one in findings})
     personal = [one for one in findings if one.kind.startswith(("pii.", "phi."))]
     fields: dict[str, Value] = {"classification": kinds}
     if personal:

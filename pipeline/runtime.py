@@ -56,7 +56,7 @@ from governance.store import Store, open_store
 from governance.vault.store import SqlVault
 from pipeline import stages
 from pipeline.guard import Guard
-from pipeline.passage import Organs
+from pipeline.organs import Organs
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
 from sessions.killswitch import Kill, KillStage, KillSwitch, ProbationStage, Scope
@@ -64,8 +64,9 @@ from sessions.labels.book import Labels, Sources
 from sessions.labels.store import SqlLabels
 from sessions.likeness import SAID
 from sessions.loop_stage import LoopStage
+from sessions.proposals import Proposals
 from sessions.roll import Roll
-from sessions.store import SqlKills, SqlRuns, SqlWitnesses
+from sessions.store import SqlKills, SqlProposals, SqlRuns, SqlWitnesses
 from sessions.witness import Witness
 
 log = logging.getLogger(__name__)
@@ -169,11 +170,11 @@ def _assemble(
     table = SqlKills(store, audit, clock, _begin_anew(loop))
     kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
     runs = SqlRuns(store)
-    roll = Roll(runs, clock)
+    roll = Roll(runs, clock, _proposals(config, clock, store, catalog))
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     labels = Labels(SqlLabels(store), Sources.of(config))
-    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.of)
+    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.carried_by)
     checks = stages.Organs(
         kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
         detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
@@ -209,6 +210,12 @@ def _assemble(
         tally=organs.tally,
         key_for=partial(derive, secrets.master),
     )
+
+
+def _proposals(config: Config, clock: Clock, store: Store, catalog: Catalog) -> Proposals | None:
+    """What models asked for; nothing where no model is served."""
+    names = tuple(config.mcp_servers)
+    return Proposals(SqlProposals(store), clock, names, catalog.has) if config.providers else None
 
 
 def _pins(config: Config, clock: Clock, store: SqlPins, detector: Detector, actions: Actions, console: str) -> Pins:

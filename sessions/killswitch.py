@@ -61,7 +61,7 @@ InForce: TypeAlias = Mapping[Target, Kill]
 
 def targets(principal: Principal, session: SessionRef, server: str = "") -> tuple[Target, ...]:
     """Every `(scope, target)` whose kill would stop this principal in this run, at this server."""
-    found = (
+    found: tuple[Target, ...] = (
         (Scope.SESSION, session.id),
         (Scope.KEY, principal.key_id),
         (Scope.AGENT, principal.agent),
@@ -70,6 +70,8 @@ def targets(principal: Principal, session: SessionRef, server: str = "") -> tupl
         (Scope.TENANT, principal.tenant),
         (Scope.SERVER, server),
     )
+    if session.also:
+        found += tuple((Scope.SESSION, one) for one in session.also)
     return (*(one for one in found if one[1]), (Scope.ALL, ""))
 
 

@@ -1,7 +1,10 @@
-"""The tables of runs, of kills and of who carried them out. Only this file of the room speaks SQL."""
+"""The tables of runs, of what models asked for, of kills and of who carried them out.
 
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+Only this file of the room speaks SQL.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 
 from sqlalchemy import text
 from sqlmodel import Session, col, delete, func, select
@@ -11,6 +14,7 @@ from governance.clock import Clock, rfc3339
 from governance.store import Store, Work
 from governance.store.tables import ConfirmationRow, KillRow, ProcessRow, SessionRow
 from sessions.killswitch import InForce, Kill, Scope
+from sessions.proposals import Proposal
 from sessions.roll import Run
 from sessions.witness import Carried, Confirmation, Process, carried
 
@@ -18,15 +22,36 @@ _NEWEST_KILL = "SELECT max(epoch) FROM kills"
 _UPSERT_RUN = text(
     """
     INSERT INTO sessions (id, external_id, key_id, tenant, agent, evidence, rank, source, plane, parent_id,
-                          first_seen, last_seen)
-    VALUES (:id, :external_id, :key_id, :tenant, :agent, :evidence, :rank, :source, :plane, '', :seen, :seen)
+                          joined_id, verified, first_seen, last_seen)
+    VALUES (:id, :external_id, :key_id, :tenant, :agent, :evidence, :rank, :source, :plane, :parent_id,
+            '', :verified, :seen, :seen)
     ON CONFLICT (id) DO UPDATE SET
         last_seen = CASE WHEN excluded.last_seen > sessions.last_seen
                          THEN excluded.last_seen ELSE sessions.last_seen END,
         plane = CASE WHEN sessions.plane = excluded.plane OR sessions.plane = 'llm,mcp'
-                     THEN sessions.plane ELSE 'llm,mcp' END
+                     THEN sessions.plane ELSE 'llm,mcp' END,
+        verified = sessions.verified OR excluded.verified,
+        parent_id = CASE WHEN sessions.parent_id = '' THEN excluded.parent_id ELSE sessions.parent_id END
     """
 )
+_LAST_PROPOSAL = "SELECT max(seq) FROM proposals"
+_NEW_PROPOSALS = text(
+    """
+    SELECT seq, at, key_id, session_id, exchange_id, call_id, name, arguments, subagent FROM proposals
+    WHERE seq > :seq AND at >= :at ORDER BY seq DESC LIMIT :limit
+    """
+)
+# Works run one at a time, whatever process they are of, so that numbers are given in the order of commits.
+_ADD_PROPOSAL = text(
+    """
+    INSERT INTO proposals (seq, at, key_id, session_id, exchange_id, call_id, name, arguments, subagent)
+    SELECT coalesce(max(seq), 0) + 1, :at, :key_id, :session_id, :exchange_id, :call_id, :name, :arguments,
+           :subagent
+    FROM proposals
+    """
+)
+# The last one stays, so that the numbers never begin anew.
+_FORGET_PROPOSALS = text("DELETE FROM proposals WHERE at < :before AND seq < (SELECT max(seq) FROM proposals)")
 
 
 KEPT = timedelta(days=1)
@@ -210,6 +235,8 @@ class SqlRuns:
             "rank": run.rank,
             "source": run.source.partition("=")[0],
             "plane": run.plane,
+            "parent_id": run.parent_id,
+            "verified": run.verified,
             "seen": run.last_seen,
         }
 
@@ -227,36 +254,100 @@ class SqlRuns:
 
         return await self._store.read(work)
 
+    async def write(self, work: Work[None]) -> None:
+        """Make a work durable by itself."""
+        await self._store.write(work)
+
+    async def join(self, run_id: str, into: str) -> None:
+        """Note that a run is part of another; empty = that it is not."""
+
+        def work(session: Session) -> None:
+            if row := session.get(SessionRow, run_id):
+                row.joined_id = into
+                session.add(row)
+
+        await self._store.write(work)
+
     async def named(self, name: str) -> list[Run]:
-        """Runs by their id, or by the id their agent gave them: what a person has at hand when a run must be found."""
+        """Runs by their id, or by the id their agent gave them: what a person has at hand when a run must be found.
+
+        A transport that was joined is its run.
+        """
 
         def work(session: Session) -> list[Run]:
             wanted = (col(SessionRow.id) == name) | (col(SessionRow.external_id) == name)
-            return [_run(row) for row in session.exec(select(SessionRow).where(wanted)).all()]
+            rows = session.exec(select(SessionRow).where(wanted)).all()
+            joined = [session.get(SessionRow, row.joined_id) or row if row.joined_id else row for row in rows]
+            return [_run(row) for row in {row.id: row for row in joined}.values()]
+
+        return await self._store.read(work)
+
+    async def parts(self, run_id: str) -> list[str]:
+        """The ids of the runs that turned out to be part of one."""
+        query = select(SessionRow.id).where(col(SessionRow.joined_id) == run_id).order_by(SessionRow.first_seen)
+        return await self._store.read(lambda session: list(session.exec(query).all()))
+
+    async def children(self, run_id: str) -> list[Run]:
+        """The runs that a run started, the oldest first."""
+
+        def work(session: Session) -> list[Run]:
+            wanted = select(SessionRow).where(col(SessionRow.parent_id) == run_id).order_by(SessionRow.first_seen)
+            return [_run(row) for row in session.exec(wanted).all()]
 
         return await self._store.read(work)
 
     async def newest(self, limit: int = 200) -> list[Run]:
-        """Runs, the last seen first."""
+        """Runs, the last seen first, without those that turned out to be part of another."""
 
         def work(session: Session) -> list[Run]:
-            rows = session.exec(select(SessionRow).order_by(col(SessionRow.last_seen).desc()).limit(limit)).all()
+            alone = select(SessionRow).where(col(SessionRow.joined_id) == "")
+            rows = session.exec(alone.order_by(col(SessionRow.last_seen).desc()).limit(limit)).all()
             return [_run(row) for row in rows]
 
         return await self._store.read(work)
 
-    async def recent_of_key(self, key_id: str, plane: str, since: datetime) -> list[Run]:
-        """Runs of a key seen on a plane since a moment."""
 
-        def work(session: Session) -> list[Run]:
-            wanted = (
-                (col(SessionRow.key_id) == key_id)
-                & (col(SessionRow.last_seen) >= rfc3339(since))
-                & col(SessionRow.plane).contains(plane)
-            )
-            return [_run(row) for row in session.exec(select(SessionRow).where(wanted)).all()]
+class SqlProposals:
+    """The table of what models asked for."""
 
-        return await self._store.read(work)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def last(self) -> int:
+        """The highest `seq`, as of now; 0 where there is none."""
+        ((seq,),) = await self._store.glance(_LAST_PROPOSAL)
+        return seq or 0
+
+    async def after(self, seq: int, at: str, limit: int) -> list[Proposal]:
+        """The newest proposals with a higher `seq` that were made since `at`, oldest first."""
+        asked = {"seq": seq, "at": at, "limit": limit}
+        newest = await self._store.read(lambda session: session.connection().execute(_NEW_PROPOSALS, asked).all())
+        return [Proposal(*one) for one in reversed(newest)]
+
+    def add(self, proposals: Sequence[Proposal], forget_before: str) -> Work[None]:
+        """The work that writes proposals, whose `seq` it gives itself, and drops those made before a moment."""
+        rows = [
+            {
+                "at": one.at,
+                "key_id": one.key_id,
+                "session_id": one.run,
+                "exchange_id": one.exchange,
+                "call_id": one.call_id,
+                "name": one.name,
+                "arguments": one.arguments,
+                "subagent": one.subagent,
+            }
+            for one in proposals
+        ]
+
+        def work(session: Session) -> None:
+            connection = session.connection()
+            for row in rows:
+                connection.execute(_ADD_PROPOSAL, row)
+            if forget_before:
+                connection.execute(_FORGET_PROPOSALS, {"before": forget_before})
+
+        return work
 
 
 def _run(row: SessionRow) -> Run:
@@ -271,4 +362,7 @@ def _run(row: SessionRow) -> Run:
         plane=row.plane,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
+        verified=row.verified,
+        parent_id=row.parent_id,
+        joined_id=row.joined_id,
     )

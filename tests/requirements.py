@@ -52,7 +52,14 @@ REQUIREMENTS: dict[str, Shown] = {
     ),
     "K3": Shown(
         "agent sessions correlated across both processes",
-        (STORY + "test_model_calls_and_tool_calls_of_one_run_stand_on_one_timeline",),
+        (
+            STORY + "test_model_calls_and_tool_calls_of_one_run_stand_on_one_timeline",
+            "tests/e2e/test_runs.py::test_two_parallel_runs_are_two_sessions_across_both_processes",
+            "tests/e2e/test_runs.py::test_claude_code_makes_its_call_before_the_answer_is_over",
+            "tests/e2e/test_runs.py::test_what_no_model_asked_for_is_refused_by_a_rule_that_says_so",
+            "tests/sessions/test_agents.py::test_each_of_two_parallel_runs_is_one_session",
+            "tests/sessions/test_agents.py::test_two_parallel_runs_that_do_the_very_same_never_merge",
+        ),
     ),
     "K4": Shown("loop detection", (STORY + "test_a_loop_is_stopped",)),
     "K5": Shown(

@@ -83,7 +83,7 @@ def test_the_configuration_knows_every_way_to_authenticate_and_no_other() -> Non
 def extended(runtime: Runtime, clock: ManualClock) -> Guard:
     """The guard of a runtime, with the example in the two places that the page names."""
     actions = Actions(runtime.config.detect)
-    policy = PolicyStage(runtime.policies, clock=clock, calls=lambda _session: 0, labels=runtime.labels.of)
+    policy = PolicyStage(runtime.policies, clock=clock, calls=lambda _session: 0, labels=runtime.labels.carried_by)
     budget = BudgetStage((), counters=SqlCounters(runtime.store), prices=runtime.prices, clock=clock)
     usual = stages.default_stages(
         stages.Organs(

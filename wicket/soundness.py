@@ -12,6 +12,7 @@ from governance.jsontree import JsonObject
 from governance.policy.lint import lint
 from governance.policy.load import load as load_policy
 from sessions.labels.book import Sources
+from sessions.proposals import FINDINGS
 from wicket.terminal import reveal
 
 
@@ -55,4 +56,6 @@ def soundness_of(config: Config, policies: Iterable[Path]) -> Soundness:
         return Soundness(error.problems)
     servers = {name: server.tools or None for name, server in config.mcp_servers.items()}
     kinds = {rule.kind for rule in all_families()}
+    if config.providers:  # else no model is served, and nothing is compared with what one asked for
+        kinds |= set(FINDINGS.values())
     return Soundness((), tuple(lint(policy, servers=servers, kinds=kinds, labels=Sources.of(config).all)))

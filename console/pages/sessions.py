@@ -4,6 +4,7 @@ from starlette.responses import RedirectResponse, Response
 
 from approvals.desk import plain
 from console.access import ForbiddenError
+from console.events import Event
 from console.frame import Frame, Visit
 from console.plots import timeline
 from sessions.killswitch import Kill, Scope
@@ -22,13 +23,14 @@ async def show(frame: Frame, visit: Visit) -> Response:
     run = await find(frame, visit)
     if run is None:
         return frame.notice("no such session", "there is no session with this id, or it is not for you to see", 404)
-    events = await frame.events.of_session(run.id)
+    events = await events_of(frame, run)
     return await frame.draw(
         visit,
         "session.html",
         run=run,
         kill=(await killed(frame)).get(run.id),
         labels=(await frame.core.labels.store.listed([run.id])).get(run.id, []),
+        started=await frame.core.runs.children(run.id),
         events=list(reversed(events)),
         drawing=timeline(events),
     )
@@ -63,9 +65,17 @@ async def throw(
 
 
 async def find(frame: Frame, visit: Visit) -> Run | None:
-    """The run that a path names, if it is this person's affair."""
+    """The run that a path names, or that this turned out to be part of, if it is this person's affair."""
     run = await frame.core.runs.get(visit.request.path_params["session"])
+    if run is not None and run.joined_id:
+        run = await frame.core.runs.get(run.joined_id) or run
     return run if run is not None and visit.visitor.sees(run.tenant) else None
+
+
+async def events_of(frame: Frame, run: Run) -> list[Event]:
+    """What happened in a run, oldest first, before it could be joined too."""
+    parts = [] if run.joined_id else await frame.core.runs.parts(run.id)
+    return await frame.events.of_session(run.id, parts)
 
 
 async def killed(frame: Frame) -> dict[str, Kill]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
+from gateway.dialects.calls import tool_use
+from gateway.dialects.dialect import Asked, Begun, Operation, Piece, Problem, Reading, Usage
 from gateway.dialects.speech import (
     count,
     each,
@@ -19,8 +20,8 @@ from gateway.dialects.speech import (
     words,
 )
 from governance import jsontree
-from governance.exchange import Body, Role, Segment
-from governance.jsontree import Json, JsonObject, as_object, as_text
+from governance.exchange import Body, Role, Segment, ToolUse
+from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
 from governance.sse import SseEvent, encode
 
 _MEMBERS = {"system": Role.SYSTEM, "tools": Role.DEFINITION}
@@ -74,6 +75,15 @@ class AnthropicMessages:
         said = as_object(answer.get("usage"))
         return _counted(said, Usage(model=as_text(answer.get("model")))) if said else None
 
+    def calls(self, value: Json) -> list[ToolUse]:
+        """The `tool_use` blocks; tools that the provider runs itself have blocks of other types."""
+        blocks = [as_object(block) for block in as_list(as_object(value).get("content"))]
+        return [
+            tool_use(block.get("id"), block.get("name"), block.get("input"))
+            for block in blocks
+            if block.get("type") == "tool_use"
+        ]
+
     def reader(self, asked: Asked) -> "MessagesReader":
         """A reader of events."""
         return MessagesReader()
@@ -102,6 +112,7 @@ class MessagesReader:
         self.is_complete = False
         self._roles: dict[int, Role] = {}
         """Of the open blocks that are not the model's own words."""
+        self.calls: dict[str, Begun] = {}
 
     def read(self, event: SseEvent) -> Reading:
         """What an event says."""
@@ -147,8 +158,11 @@ class MessagesReader:
 
     def _begun(self, said: JsonObject) -> Role:
         """Whose words the block is that begins, as `_block` says it of a whole one."""
-        kind = as_text(as_object(said.get("content_block")).get("type"))
+        block = as_object(said.get("content_block"))
+        kind = as_text(block.get("type"))
         role = Role.ASSISTANT
+        if kind == "tool_use":
+            self.calls[f"{_index(said)}/partial_json"] = Begun(block.get("id"), block.get("name"), block.get("input"))
         if kind.endswith("tool_result"):
             role = Role.RESULT
         elif kind.endswith("tool_use"):

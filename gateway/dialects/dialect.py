@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from governance.exchange import Body, Role
+from governance.exchange import Body, Role, ToolUse
 from governance.jsontree import Json
 from governance.sse import SseEvent
 
@@ -78,6 +78,17 @@ class Piece(NamedTuple):
     """Whether it cannot be replaced (a member's name, an id): where it must not leave, the stream ends."""
 
 
+class Begun(NamedTuple):
+    """A tool call that began in a stream."""
+
+    id: Json
+    """What the provider calls it."""
+    name: Json
+    """The tool as the model knows it."""
+    arguments: Json = None
+    """Its arguments, where they came at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one event of a stream says."""
@@ -102,6 +113,8 @@ class Reader(Protocol):
     """Whether `usage` is the provider's final word."""
     failed: bool
     """Whether the provider said that something went wrong."""
+    calls: dict[str, Begun]
+    """The tool calls that began and that an agent is to make, by the channel in which their arguments run."""
 
     @property
     def is_complete(self) -> bool:
@@ -167,6 +180,10 @@ class Dialect(Protocol):
 
     def usage(self, value: Json) -> Usage | None:
         """The usage that a whole answer states, if it does."""
+        ...
+
+    def calls(self, value: Json) -> list[ToolUse]:
+        """The tool calls of a whole answer that an agent is to make."""
         ...
 
     def reader(self, asked: Asked) -> Reader:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from gateway.dialects.dialect import Asked, Operation, Piece, Problem, Reading, Usage
+from gateway.dialects.calls import tool_use_of_text
+from gateway.dialects.dialect import Asked, Begun, Operation, Piece, Problem, Reading, Usage
 from gateway.dialects.probabilities import alternatives, repeating, without_probabilities
 from gateway.dialects.speech import (
     count,
@@ -20,7 +21,7 @@ from gateway.dialects.speech import (
     words,
 )
 from governance import jsontree
-from governance.exchange import Body, Role, Segment
+from governance.exchange import Body, Role, Segment, ToolUse
 from governance.jsontree import Json, JsonObject, as_list, as_object, as_text
 from governance.sse import SseEvent, encode
 
@@ -48,6 +49,8 @@ _WHOLE = frozenset(("id", "name"))
 _SPLICE = b',"stream_options":{"include_usage":true}}'
 _NO_USAGE = b',"usage":null'
 _DONE = b"[DONE]"
+_MOST_CALLS = 1024
+"""Of one answer; what comes after them is not looked at."""
 
 
 class OpenAiChat:
@@ -97,6 +100,13 @@ class OpenAiChat:
             cache_write_tokens=count(cached.get("cache_write_tokens")),
         )
 
+    def calls(self, value: Json) -> list[ToolUse]:
+        """The `tool_calls` of every choice."""
+        messages = [as_object(as_object(choice).get("message")) for choice in as_list(as_object(value).get("choices"))]
+        calls = [as_object(call) for message in messages for call in as_list(message.get("tool_calls"))]
+        named = [(call, as_object(call.get("function"))) for call in calls if "function" in call]
+        return [tool_use_of_text(call.get("id"), called.get("name"), called.get("arguments")) for call, called in named]
+
     def reader(self, asked: Asked) -> "ChatReader":
         """A reader of chunks."""
         return ChatReader(self, hides_usage=asked.adds_usage)
@@ -124,6 +134,7 @@ class ChatReader:
         self._finished: set[int] = set()
         self._roles: dict[int, Role] = {}
         self._envelope: JsonObject = {}
+        self.calls: dict[str, Begun] = {}
         self.usage = Usage()
         self.has_usage = False
         self.failed = False
@@ -148,6 +159,8 @@ class ChatReader:
         event = self._without_usage(event, chunk) if self._hides_usage and not hidden else event
         if any(as_object(choice).get("logprobs") is not None for choice in choices):
             event, value = repeating(event, chunk)
+        if b'"tool_calls"' in event.raw:
+            self._begin_calls(choices)
         pieces = _pieces(value, self._roles)
         self._note_envelope(chunk, pieces)
         return Reading(event, value, pieces, ends=self._ends(choices), hidden=hidden)
@@ -178,6 +191,17 @@ class ChatReader:
         bare[steps[2]] = _nested(choice.get(steps[2]), steps[3:], text)
         envelope: JsonObject = {name: chunk[name] for name in _ENVELOPE if name in chunk}
         return encode(SseEvent(reading.event.event, jsontree.dump({**envelope, "choices": [bare]})))
+
+    def _begin_calls(self, choices: list[Json]) -> None:
+        """Note the calls that begin: their id and name stand in their first chunk."""
+        for place, choice in enumerate(choices):
+            delta = as_object(as_object(choice).get("delta"))
+            for position, item in enumerate(as_list(delta.get("tool_calls"))):
+                call = as_object(item)
+                called = as_object(call.get("function"))
+                if ("id" in call or "name" in called) and len(self.calls) < _MOST_CALLS:
+                    channel = f"{_index(as_object(choice), place)}/delta/tool_calls/{_index(call, position)}"
+                    self.calls.setdefault(f"{channel}/function/arguments", Begun(call.get("id"), called.get("name")))
 
     def _note_envelope(self, chunk: JsonObject, pieces: list[Piece]) -> None:
         """What stands around the choices is judged where it is new."""

@@ -105,6 +105,10 @@ class Catalog:
         """What is known of a tool."""
         return self._servers.get(server, {}).get(tool, _UNKNOWN)
 
+    def has(self, server: str, tool: str) -> bool:
+        """Whether a server listed a tool of this name."""
+        return tool in self._servers.get(server, {})
+
     def lookup(self, server: str, tool: str) -> tuple[str, Mapping[str, Json]]:
         """The digest and the annotations of a tool; empty where its server never listed it."""
         known = self.seen(server, tool)

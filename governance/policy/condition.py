@@ -93,6 +93,7 @@ VARIABLES: Mapping[str, Variable] = {
     "session.id": Variable("string", False, lambda scene: scene.exchange.session.id),
     "session.evidence": Variable("string", False, lambda scene: scene.exchange.session.evidence),
     "session.rank": Variable("int", False, lambda scene: scene.exchange.session.rank),
+    "session.verified": Variable("bool", False, lambda scene: scene.exchange.session.verified),
     "session.calls": Variable("int", True, lambda scene: scene.around().calls),
     "session.labels": Variable("list(string)", True, lambda scene: sorted(scene.around().labels)),
     "args": Variable("map(string, dyn)", True, lambda scene: scene.exchange.arguments),
@@ -133,6 +134,7 @@ def _environment(*, per_call: bool) -> cel.Env:
     types = {
         "string": text,
         "int": cel.Type.INT,
+        "bool": cel.Type.BOOL,
         "timestamp": cel.Type.TIMESTAMP,
         "dyn": anything,
         "map(string, string)": cel.Type.Map(text, text),

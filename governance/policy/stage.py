@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from governance.clock import Clock
-from governance.exchange import Exchange, Phase
+from governance.exchange import Exchange, Phase, SessionRef
 from governance.policy.condition import Around
 from governance.policy.engine import Policy
 from governance.verdict import Verdict
@@ -35,7 +35,7 @@ class PolicyStage:
         *,
         clock: Clock,
         calls: Callable[[str], int],
-        labels: Callable[[str], Awaitable[frozenset[str]]],
+        labels: Callable[[SessionRef], Awaitable[frozenset[str]]],
     ) -> None:
         """Take what judging needs.
 
@@ -43,7 +43,7 @@ class PolicyStage:
             policies: the holder of the policy in force.
             clock: what `now` of a condition is.
             calls: how many tool calls this process saw of the session with this id; `session.calls` of a condition.
-            labels: what the session with this id is labelled with; asked only where a rule depends on it.
+            labels: what a session is labelled with; asked only where a rule depends on it.
         """
         self._policies = policies
         self._clock = clock
@@ -58,7 +58,7 @@ class PolicyStage:
         """
         policy, labels = self._policies.current, _NONE
         if policy.asks_labels(phase, exchange.action):
-            labels = await self._labels(exchange.session.id)
+            labels = await self._labels(exchange.session)
         return policy.judge(exchange, phase, lambda: self._around(exchange, labels))
 
     def visible(self, exchange: Exchange) -> bool:

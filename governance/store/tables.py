@@ -9,7 +9,7 @@ Empty text means "none"; `None` stands only where a time has not come yet. Money
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, Boolean, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -107,6 +107,13 @@ class SessionRow(SQLModel, table=True):
     source: str = Field(default="", sa_type=Text, description="Header or member it was read from.")
     plane: str = Field(default="", sa_type=Text, description="`llm`, `mcp` or both, comma-separated.")
     parent_id: str = Field(default="", sa_type=Text, description="Internal id of the session that started this one.")
+    joined_id: str = Field(
+        default="",
+        sa_type=Text,
+        index=True,
+        description="Internal id of the run that this transport turned out to be of.",
+    )
+    verified: bool = Field(default=False, sa_type=Boolean, description="Whether the evidence rests on what we sent.")
     first_seen: str = Field(sa_type=Text, description="When the first exchange came.")
     last_seen: str = Field(sa_type=Text, index=True, description="When the newest exchange came.")
 
@@ -122,6 +129,22 @@ class SessionLabelRow(SQLModel, table=True):
     exchange_id: str = Field(sa_type=Text, description="Exchange that set it.")
     at: str = Field(sa_type=Text, description="When.")
     epoch: int = Field(sa_type=BigInteger, unique=True, description="Its place among all labels ever set.")
+
+
+class ProposalRow(SQLModel, table=True):
+    """A tool call that a model asked for (`sessions/proposals.py`). Kept for an hour; no arguments are kept."""
+
+    __tablename__ = _named("proposals")
+
+    seq: int = Field(primary_key=True, sa_type=BigInteger, description="Grows in the order of commits.")
+    at: str = Field(sa_type=Text, index=True, description="When the model asked for it.")
+    key_id: str = Field(sa_type=Text, description="Gateway key that it was answered to.")
+    session_id: str = Field(sa_type=Text, description="Internal id of the run.")
+    exchange_id: str = Field(sa_type=Text, description="The model call.")
+    call_id: str = Field(default="", sa_type=Text, description="What the provider called it; empty = nothing unique.")
+    name: str = Field(sa_type=Text, description="The tool as the model knows it.")
+    arguments: str = Field(default="", sa_type=Text, description="SHA-256 of the canonical arguments; empty = no JSON.")
+    subagent: str = Field(default="", sa_type=Text, description="The sub-agent whose model asked.")
 
 
 class KeyRow(SQLModel, table=True):

@@ -16,7 +16,7 @@ from governance import jsontree
 from governance.clock import rfc3339
 from governance.config.models import Config, Detect, McpServer
 from governance.detect.actions import most_exact
-from governance.exchange import Action, Exchange, Phase, Role
+from governance.exchange import Action, Exchange, Phase, Role, SessionRef
 from governance.labels import OF_FINDINGS
 from governance.store import Work
 from governance.verdict import Decision, Finding, Verdict
@@ -144,6 +144,18 @@ class Labels:
         self._known: OrderedDict[str, frozenset[str]] = OrderedDict()
         self._written: OrderedDict[str, frozenset[str]] = OrderedDict()
         """What this process wrote, so that it is not written with every exchange again."""
+
+    async def carried_by(self, session: SessionRef) -> frozenset[str]:
+        """What a run is labelled with, under every name that it went by, and the run that started it.
+
+        Raises:
+            StoreError: as `of`.
+        """
+        labels = await self.of(session.id)
+        for other in (*session.also, session.parent):
+            if other:
+                labels |= await self.of(other)
+        return labels
 
     async def of(self, session_id: str) -> frozenset[str]:
         """What a run is labelled with, by all that was durable when this was called.

@@ -43,7 +43,8 @@ def stack(upstream: Upstream, tmp_path: Path) -> Iterator[Stack]:
     with serving(application(upstream)) as port:
         configure(
             tmp_path, port, mcpServers={"slow": {"url": f"http://127.0.0.1:{port}/mcp"}},
-            loop={"tools": {"*": {"exempt": True}}, "rate_per_minute": 0}, policy={"version": 1, "default": "allow", "rules": []},
+            loop={"tools": {"*": {"exempt": True}}, "rate_per_minute": 0},
+            policy={"version": 1, "default": "allow", "rules": []},
         )  # fmt: skip
         with running(tmp_path) as stack:
             yield stack

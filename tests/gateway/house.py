@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NoReturn
 
@@ -22,11 +22,13 @@ from gateway.relay import Strand
 from governance.audit.event import AuditError, Draft, Receipt
 from governance.clock import Clock, SystemClock
 from governance.config.models import Config
-from governance.exchange import Body, Exchange, Principal, Role
+from governance.exchange import Body, Exchange, Principal, Role, SessionRef, ToolUse
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from governance.stage import Outcome, RefusedError
+from governance.store import StoreError
 from governance.verdict import Decision, Edit, Verdict
 from pipeline.border import AsgiApp
+from sessions.correlate import Signs, correlate
 
 KEY = "wk_the_key_of_the_client"
 PROVIDER_KEY = "sk-provider-secret-0123456789"
@@ -62,6 +64,14 @@ class OpenPassage:
     warnings: list[Verdict] = field(default_factory=list[Verdict])
     settled: bool = False
 
+    def asks(self, uses: Sequence[ToolUse]) -> None:
+        self.house.asked += uses
+
+    async def tell(self) -> None:
+        self.house.told.append(len(self.house.asked))
+        if self.house.before_telling is not None:
+            await self.house.before_telling()
+
     async def respond(self, body: Body) -> Exchange:
         if self.house.refuse_response is not None:
             raise RefusedError(self.house.refuse_response, self.exchange.id)
@@ -89,14 +99,21 @@ class House:
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
     drafts: list[Draft] = field(default_factory=list[Draft])
+    asked: list[ToolUse] = field(default_factory=list[ToolUse])
+    """The tool calls of all answers."""
+    told: list[int] = field(default_factory=list[int])
+    """How many there were each time they were written down before the end of an answer."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     refuse: Callable[[Exchange], RefusedError | None] = field(default=lambda _: None)
     refuse_response: Verdict | None = None
     warnings: list[Verdict] = field(default_factory=list[Verdict])
     audit_is_down: bool = False
     keys_are_stale: bool = False
+    runs_are_unreadable: bool = False
     models: tuple[str, ...] = ("*",)
     url: str = ""
+    before_telling: Callable[[], Awaitable[object]] | None = None
+    """The same for what an answer asks for."""
     before_settling: Callable[[], Awaitable[object]] | None = None
     """For a test that looks at what has left before the outcome is durable."""
 
@@ -107,6 +124,15 @@ class House:
     @property
     def identity(self) -> "House":
         return self
+
+    @property
+    def roll(self) -> "House":
+        return self
+
+    async def place_model_call(self, signs: Signs, principal: Principal, exchange_id: str) -> SessionRef:
+        if self.runs_are_unreadable:
+            raise StoreError("the disk is gone")
+        return correlate(signs, principal)
 
     @property
     def strangers(self) -> "House":

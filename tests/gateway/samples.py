@@ -56,3 +56,37 @@ def message_stream(*texts: str) -> list[bytes]:
         message_event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9}),
         message_event("message_stop"),
     ]
+
+
+def chat_call(index: int, call_id: str, name: str, *pieces: str) -> list[bytes]:
+    """A tool call of a streamed chat completion, its arguments in pieces."""
+    begun: dict[str, object] = {
+        "index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}
+    }  # fmt: skip
+    more = [chat_chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}) for piece in pieces]
+    return [chat_chunk({"tool_calls": [begun]}), *more]
+
+
+def chat_calling(*calls: list[bytes]) -> list[bytes]:
+    """A streamed chat completion that asks for tools."""
+    start = chat_chunk({"role": "assistant", "content": None})
+    return [start, *(event for call in calls for event in call), chat_chunk({}, "tool_calls"), CHAT_DONE]
+
+
+def message_call(index: int, call_id: str, name: str, *pieces: str, kind: str = "tool_use") -> list[bytes]:
+    """A tool call of a streamed message, its arguments in pieces."""
+    begun = message_event(
+        "content_block_start", index=index, content_block={"type": kind, "id": call_id, "name": name, "input": {}}
+    )
+    more = [
+        message_event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece})
+        for piece in pieces
+    ]
+    return [begun, *more, message_event("content_block_stop", index=index)]
+
+
+def message_calling(*calls: list[bytes]) -> list[bytes]:
+    """A streamed message that asks for tools."""
+    start, *_ = message_stream()
+    *_, delta, stop = message_stream()
+    return [start, *(event for call in calls for event in call), delta, stop]

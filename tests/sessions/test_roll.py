@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from governance.exchange import Action, Body, Exchange, Principal, Resource, SessionRef
 from governance.store import Store, open_store
-from sessions.correlate import Signs, correlate
-from sessions.roll import PLACED_SECONDS, REFRESH_SECONDS, Roll
+from sessions.correlate import Called, Signs, correlate
+from sessions.roll import REFRESH_SECONDS, Roll
 from sessions.store import SqlRuns
 from tests.conftest import ManualClock
 
@@ -49,45 +49,27 @@ async def test_a_run_seen_on_both_planes_is_one_row(database_url: str, clock: Ma
         assert await runs.get("ses_none") is None
 
 
-async def test_a_tool_call_joins_the_only_run_of_its_key(database_url: str, clock: ManualClock) -> None:
+async def test_a_run_that_comes_to_be_verified_is_shown_so(database_url: str, clock: ManualClock) -> None:
     async with open_store(database_url) as store:
-        roll = Roll(SqlRuns(store), clock)
-        model_side = correlate(Signs(headers={"x-claude-code-session-id": "c1"}), KEY)
-        await note(store, roll, model_side, "llm")
-        placed = await roll.place(Signs(transport="mcp-1"), KEY)
-        assert (placed.id, placed.evidence) == (model_side.id, "only_run")
-        assert (await roll.place(Signs(transport="mcp-1"), replace(KEY, key_id="key_2"))).evidence == "transport"
+        runs = SqlRuns(store)
+        roll = Roll(runs, clock)
+        session = correlate(Signs(headers={"x-claude-code-session-id": "c1"}), KEY)
+        await note(store, roll, session, "llm")
+        assert [run.verified for run in await runs.newest()] == [False]
+        await note(store, roll, replace(session, verified=True), "mcp")
+        assert [run.verified for run in await runs.newest()] == [True]
 
 
-async def test_two_runs_that_fit_are_no_join(database_url: str, clock: ManualClock) -> None:
+async def test_a_run_is_listed_under_the_one_that_started_it(database_url: str, clock: ManualClock) -> None:
     async with open_store(database_url) as store:
-        roll = Roll(SqlRuns(store), clock)
-        for name in ("c1", "c2"):
-            await note(store, roll, correlate(Signs(headers={"x-claude-code-session-id": name}), KEY), "llm")
-        assert (await roll.place(Signs(transport="mcp-1"), KEY)).evidence == "transport"
+        runs = SqlRuns(store)
+        roll = Roll(runs, clock)
+        child = correlate(Signs(headers={"x-session-id": "ses_b", "x-parent-session-id": "ses_a"}), KEY)
+        await note(store, roll, child, "llm")
+        assert [run.id for run in await runs.children(child.parent)] == [child.id]
 
 
-async def test_a_run_of_long_ago_is_not_joined(database_url: str, clock: ManualClock) -> None:
+async def test_where_no_model_is_served_nothing_is_joined(database_url: str, clock: ManualClock) -> None:
     async with open_store(database_url) as store:
-        roll = Roll(SqlRuns(store), clock)
-        await note(store, roll, correlate(Signs(headers={"x-claude-code-session-id": "c1"}), KEY), "llm")
-        clock.advance(3600)
-        assert (await roll.place(Signs(transport="mcp-1"), KEY)).evidence == "transport"
-
-
-async def test_where_a_transport_belongs_is_asked_again_after_a_while(database_url: str, clock: ManualClock) -> None:
-    async with open_store(database_url) as store:
-        roll = Roll(SqlRuns(store), clock)
-        assert (await roll.place(Signs(transport="mcp-1"), KEY)).evidence == "transport"
-        await note(store, roll, correlate(Signs(headers={"x-claude-code-session-id": "c1"}), KEY), "llm")
-        assert (await roll.place(Signs(transport="mcp-1"), KEY)).evidence == "transport"
-        clock.advance(PLACED_SECONDS)
-        assert (await roll.place(Signs(transport="mcp-1"), KEY)).evidence == "only_run"
-
-
-async def test_better_evidence_is_left_alone(database_url: str, clock: ManualClock) -> None:
-    async with open_store(database_url) as store:
-        roll = Roll(SqlRuns(store), clock)
-        await note(store, roll, correlate(Signs(headers={"x-claude-code-session-id": "c1"}), KEY), "llm")
-        placed = await roll.place(Signs(meta={"sessionId": "s9"}, transport="mcp-1"), KEY)
-        assert placed.evidence == "agent_body"
+        placed = await Roll(SqlRuns(store), clock).place(Signs(transport="mcp-1", call=Called("s", "t", {})), KEY)
+        assert (placed.evidence, placed.proposed) == ("transport", None)

@@ -16,7 +16,7 @@ from wicket.terminal import reveal, table
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether a kill is confirmed."""
-_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "labels", "last_seen")
+_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "known", "labels", "last_seen")
 
 
 def list_sessions(situation: Situation) -> Exit:
@@ -41,11 +41,14 @@ def show(situation: Situation) -> Exit:
 
     async def work(office: Office) -> tuple[dict[str, Json], list[Label]]:
         run = await _one(office, name)
-        return _shown(run, await _kills(office)), (await office.labels.listed([run.id])).get(run.id, [])
+        started: list[Json] = [one.id for one in await office.runs.children(run.id)]
+        parts: list[Json] = [*await office.runs.parts(run.id)]
+        shown: dict[str, Json] = {**_shown(run, await _kills(office)), "started": started, "parts": parts}
+        return shown, (await office.labels.listed([run.id])).get(run.id, [])
 
     shown, labels = in_office(situation, work)
-    lines = [f"{key.replace('_', ' '):<14}{reveal(str(shown[key]) or '-')}" for key in shown]
-    lines += [f"{'' if place else 'labels':<14}{line}" for place, line in enumerate([*map(_labelled, labels)] or ["-"])]
+    lines = [f"{key.replace('_', ' '):<16}{reveal(_line(value))}" for key, value in shown.items()]
+    lines += [f"{'' if place else 'labels':<16}{line}" for place, line in enumerate([*map(_labelled, labels)] or ["-"])]
     situation.terminal.show({**shown, "labels": [asdict(one) for one in labels]}, lines)
     return Exit.DONE
 
@@ -180,12 +183,17 @@ def _shown(run: Run, kills: list[Kill]) -> dict[str, Json]:
         "id": run.id,
         "state": state,
         **{name: value for name, value in asdict(run).items() if name != "id"},
+        "known": "verified by us" if run.verified else "asserted by the client",
         "killed_because": stopped.reason if stopped else "",
     }
 
 
 def _labelled(one: Label) -> str:
     return reveal(f"{one.label} (set by {one.source} at {one.at})")
+
+
+def _line(value: Json) -> str:
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)) or "-"
 
 
 _ID = argument("id", help="id of the session, ours or the agent's")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from governance.exchange import Phase
+from governance.exchange import Phase, SessionRef
 from governance.policy.engine import Policy
 from governance.policy.stage import PolicyStage
 from governance.verdict import Decision
@@ -18,7 +18,7 @@ class Holder:
     current: Policy
 
 
-async def unlabelled(session: str) -> frozenset[str]:
+async def unlabelled(session: SessionRef) -> frozenset[str]:
     return frozenset()
 
 

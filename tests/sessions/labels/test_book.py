@@ -208,3 +208,12 @@ async def test_a_table_that_cannot_be_read_is_not_taken_for_an_empty_one() -> No
 def test_every_label_that_the_configuration_may_set_is_known() -> None:
     config = Config.model_validate({"mcpServers": WEB, "detect": {"labels": {"pii.card": "payment"}}})
     assert Sources.of(config).all == {"untrusted_content", "personal_data", "secret", "sized", "payment"}
+
+
+async def test_a_run_carries_the_labels_of_every_name_it_went_by_and_of_the_run_that_started_it() -> None:
+    table = Table()
+    table.rows = [("run", "mine"), ("transport", "secret"), ("parent", "untrusted_content"), ("stranger", "other")]
+    labels = labels_of(table)
+    session = SessionRef("run", "tool_call", 4, also=("transport",), parent="parent")
+    assert await labels.carried_by(session) == {"mine", "secret", "untrusted_content"}
+    assert await labels.carried_by(SessionRef("run", "tool_call", 4)) == {"mine"}

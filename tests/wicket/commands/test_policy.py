@@ -91,3 +91,13 @@ def test_another_policy_can_be_tried_before_it_is_used(wicket: Wicket, policy: P
     assert wicket("policy", "check", "--policy", "next.yaml").code == 0
     (policy / "next.yaml").write_text("version: 1\nrules: [{}]\n")
     assert wicket("policy", "check", "--policy", "next.yaml").code == 1
+
+
+def test_a_rule_about_what_models_asked_for_is_told_that_no_model_is_served(wicket: Wicket, policy: Path):
+    rule = '  - {id: asked, match: {tool: "*", findings: ["call.unproposed", "call.altered"]}, decide: deny}\n'
+    (policy / "policy.yaml").write_text(f"version: 1\nrules:\n{rule}")
+    config = (policy / "wicket.yaml").read_text()
+    assert "call.unproposed" in wicket("policy", "check").out
+    served = "{wire: openai-chat, base_url: 'http://127.0.0.1:1/v1', api_key: k}"
+    (policy / "wicket.yaml").write_text(f"{config}providers: {{mock: {served}}}\n")
+    assert "call.unproposed" not in wicket("policy", "check").out

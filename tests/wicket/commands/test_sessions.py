@@ -1,6 +1,8 @@
 """Seeing and stopping runs on the command line."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,9 @@ from wicket.office import Office
 TIME = "2026-11-21T12:00:00.000000Z"
 
 
-def run_of(run_id: str, **fields: str) -> Run:
-    known = {"key_id": "key_1", "tenant": "acme", "agent": "coder", **fields}
-    return Run(id=run_id, evidence="explicit", rank=1, source="", plane="llm", first_seen=TIME, last_seen=TIME, **known)
+def run_of(run_id: str, **fields: Any) -> Run:
+    known: dict[str, Any] = {"key_id": "key_1", "tenant": "acme", "agent": "coder", "source": "", **fields}
+    return Run(id=run_id, evidence="explicit", rank=1, plane="llm", first_seen=TIME, last_seen=TIME, **known)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +51,23 @@ def test_what_a_run_is_labelled_with_is_shown_with_what_set_it(wicket: Wicket):
     assert "untrusted_content, mine" in wicket("sessions", "list").out
     assert [run["labels"] for run in wicket("sessions", "list", "--json").json if run["id"] == "s2"] == [[]]
     assert "labels        -\n" in wicket("sessions", "show", "s2").out
+
+
+def test_a_run_is_shown_with_how_it_is_known_and_with_its_kin(wicket: Wicket):
+    async def note(office: Office) -> None:
+        for run in (replace(run_of("s3"), parent_id="s1", verified=True), run_of("s4", source="transport=mcp-9")):
+            await office.store.write(office.runs.upsert(run))
+        await office.runs.join("s4", "s1")
+
+    in_office(note)
+    shown = wicket("sessions", "show", "s1", "--json").json
+    assert (shown["known"], shown["started"], shown["parts"]) == ("asserted by the client", ["s3"], ["s4"])
+    assert wicket("sessions", "show", "s3", "--json").json["known"] == "verified by us"
+    assert "s3" in wicket("sessions", "show", "s1").out
+    for name in ("s4", "mcp-9"):
+        assert wicket("sessions", "show", name, "--json").json["id"] == "s1"
+    assert wicket("kill", "mcp-9", "--reason", "it loops").out == "stopped session `s1`\n"
+    assert set(states(wicket)) == {"s1", "s2", "s3"}
 
 
 def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
