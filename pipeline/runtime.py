@@ -162,8 +162,7 @@ def _assemble(
     witness: Witness,
 ) -> Runtime:
     desk = _desk(config, clock, store, audit, console)
-    detector = open_detector(config.detect.engine, Path(config.state) / "cache")
-    actions = Actions(config.detect)
+    detector, actions = open_detector(config.detect.engine, Path(config.state) / "cache"), Actions(config.detect)
     catalog = Catalog(SqlDefinitions(store, clock))
     pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
     loop = LoopStage(config.loop, clock=clock, said=_said(catalog, pins))
