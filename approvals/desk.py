@@ -17,7 +17,8 @@ from typing import Protocol
 import anyio
 
 from approvals.attendance import UNATTENDED, Attendance
-from approvals.ticket import OPEN, Move, State, Ticket, binding
+from approvals.quorum import APPROVE, DENY, Approver, Vote
+from approvals.ticket import OPEN, State, Ticket, binding
 from governance import jsontree
 from governance.clock import Clock
 from governance.exchange import Exchange
@@ -68,6 +69,8 @@ class Decided:
     """The ticket as it stands now."""
     made: bool
     """False: the ticket was decided, used or past its deadline before, and nothing was changed."""
+    refusal: str = ""
+    """Why this person may not decide, or not so, where that is why nothing was changed."""
 
 
 class CrowdedError(Exception):
@@ -103,10 +106,15 @@ class TicketStore(Protocol):
         """A text that changes whenever a list of tickets would look different."""
         ...
 
-    async def decide(
-        self, ticket_id: str, move: Move, *, by: str, reason: str, now: datetime, expires_at: datetime
-    ) -> Decided | None:
-        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket."""
+    async def decide(self, ticket_id: str, vote: Vote, *, until: datetime) -> Decided | None:
+        """Count what somebody decided about a pending ticket, and settle it if that settles it; None = no such ticket.
+
+        `until` is how long an approval can be used, should this one be the last that is wanted.
+        """
+        ...
+
+    async def objection(self, ticket: Ticket, by: Approver, decision: str) -> str:
+        """Why somebody may not decide about a ticket, or not so; empty if they may."""
         ...
 
     async def consume(self, ticket_id: str, *, exchange_id: str, now: datetime) -> bool:
@@ -206,13 +214,16 @@ class Desk:
 
     # -- for people -------------------------------------------------------------------------------------------------
 
-    async def approve(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
-        """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket."""
-        return await self._decide(ticket_id, Move.APPROVE, by, reason)
+    async def approve(self, ticket_id: str, *, by: str | Approver, reason: str = "") -> Decided | None:
+        """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket.
 
-    async def deny(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
+        Whoever is only known by a name (`by` is text) decides nothing where a rule says who may decide.
+        """
+        return await self._decide(ticket_id, APPROVE, by, reason)
+
+    async def deny(self, ticket_id: str, *, by: str | Approver, reason: str = "") -> Decided | None:
         """Refuse a call; the agent is told the reason. None if there is no such ticket."""
-        return await self._decide(ticket_id, Move.DENY, by, reason)
+        return await self._decide(ticket_id, DENY, by, reason)
 
     async def invalidate(self, scope: str, target: str, *, by: str = "kill", reason: str = "it was stopped") -> int:
         """Close every open ticket of what was stopped; returns how many."""
@@ -226,6 +237,10 @@ class Desk:
         if closed:
             self._wake([ticket_id])
         return closed
+
+    async def objection(self, ticket: Ticket, by: Approver) -> str:
+        """Why somebody may not approve a ticket, in words for them; empty if they may."""
+        return await self.store.objection(ticket, by, APPROVE)
 
     async def get(self, ticket_id: str) -> Ticket | None:
         """A ticket by its id."""
@@ -277,7 +292,7 @@ class Desk:
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _ticket(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> Ticket:
-        form = binding(exchange, policy_version)
+        form = binding(exchange, policy_version, verdict.charters)
         now = self.clock.now()
         return Ticket(
             id=self.mint(),
@@ -321,17 +336,15 @@ class Desk:
             if not self._waiting[ticket_id]:
                 del self._waiting[ticket_id]
 
-    async def _decide(self, ticket_id: str, move: Move, by: str, reason: str) -> Decided | None:
-        now = self.clock.now()
-        decided = await self.store.decide(
-            ticket_id,
-            move,
-            by=by,
-            reason=plain(reason),
-            now=now,
-            expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
-        )
-        if decided is not None and decided.made:
+    async def _decide(self, ticket_id: str, decision: str, by: str | Approver, reason: str) -> Decided | None:
+        ticket = await self.store.get(ticket_id)
+        if ticket is None:
+            return None
+        now, approver = self.clock.now(), Approver(by) if isinstance(by, str) else by
+        vote = Vote(approver, decision, ticket.digest, plain(reason), now)
+        until = now + timedelta(seconds=self.manners.timeout_seconds)
+        decided = await self.store.decide(ticket_id, vote, until=until)
+        if decided is not None and decided.made and decided.ticket.state is not State.PENDING:
             self._wake([ticket_id])
         return decided
 

@@ -5,16 +5,18 @@ call waits for one is `approvals/desk.py`.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from approvals.quorum import Standing, Vote, charters_in, form_of, standing
 from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
 from governance.exchange import Action, Exchange
 from governance.jsontree import Json, JsonObject
+from governance.verdict import Charter
 
 
 class State(StrEnum):
@@ -31,6 +33,8 @@ class State(StrEnum):
 class Move(StrEnum):
     """What can happen to a ticket."""
 
+    VOTE = "vote"
+    """An approval that is not the last one wanted."""
     APPROVE = "approve"
     DENY = "deny"
     CONSUME = "consume"
@@ -53,6 +57,7 @@ class Step:
 
 MOVES: Mapping[Move, Step] = MappingProxyType(
     {
+        Move.VOTE: Step(frozenset({State.PENDING}), State.PENDING, False, Tag.APPROVAL_VOTED),
         Move.APPROVE: Step(frozenset({State.PENDING}), State.APPROVED, False, Tag.APPROVAL_GRANTED),
         Move.DENY: Step(frozenset({State.PENDING}), State.DENIED, False, Tag.APPROVAL_DENIED),
         Move.CONSUME: Step(frozenset({State.APPROVED}), State.CONSUMED, False, Tag.APPROVAL_CONSUMED),
@@ -89,6 +94,8 @@ class Ticket:
     decision_reason: str = ""
     findings: tuple[str, ...] = ()
     """Kinds of what detectors found in the call."""
+    votes: tuple[Vote, ...] = ()
+    """What people decided so far, oldest first."""
 
     @property
     def bound(self) -> JsonObject:
@@ -104,6 +111,16 @@ class Ticket:
     def beside(self) -> Json:
         """What else of the message the decision covers; nothing where a call has only arguments."""
         return self.bound.get("beside")
+
+    @property
+    def charters(self) -> tuple[Charter, ...]:
+        """What the rules that asked want of those who decide."""
+        return charters_in(self.bound)
+
+    @property
+    def standing(self) -> Standing:
+        """How many approvals there are, and how many are wanted."""
+        return standing(self.charters, self.votes, self.digest)
 
     def field(self, name: str) -> str:
         """A text member of the bound call, `server` for example, or nothing."""
@@ -124,7 +141,7 @@ def allowed(move: Move, state: State, *, overdue: bool) -> bool:
     return state in step.sources and step.overdue in (None, overdue)
 
 
-def binding(exchange: Exchange, policy_version: str) -> JsonObject:
+def binding(exchange: Exchange, policy_version: str, charters: Collection[Charter] = ()) -> JsonObject:
     """Everything a decision is bound to. Change one member of it and the decision is for another call.
 
     Member order and `1` against `1.0` do not count (`jsontree.canonical`); integers count to the last digit. The
@@ -135,6 +152,7 @@ def binding(exchange: Exchange, policy_version: str) -> JsonObject:
     others = beside(exchange)
     return {
         **({"beside": others} if others else {}),
+        **({"charters": form_of(charters)} if charters else {}),
         "version": 1,
         "action": exchange.action.value,
         "server": resource.server,

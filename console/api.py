@@ -9,6 +9,7 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from approvals.quorum import Vote, form_of
 from approvals.ticket import State, Ticket
 from console.access import ForbiddenError
 from console.events import Event
@@ -71,7 +72,9 @@ async def decide_ticket(frame: Frame, visit: Visit) -> Response:
         return problem(409, "digest", "this is not the call with that digest: look again")
     desk = frame.core.desk
     move = desk.approve if visit.move == "approve" else desk.deny
-    decided = await move(ticket.id, by=visit.visitor.name, reason=jsontree.as_text(body.get("reason")))
+    decided = await move(ticket.id, by=visit.visitor.approver, reason=jsontree.as_text(body.get("reason")))
+    if decided is not None and decided.refusal:
+        return problem(403, "not_yours", f"nothing was changed: {decided.refusal}")
     if decided is None or not decided.made:
         return problem(409, "settled", "nothing was changed: the ticket was settled before")
     return json(_ticket(frame, decided.ticket))
@@ -163,10 +166,24 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
         "policy_version": ticket.field("policy"),
         "requested_at": rfc3339(ticket.requested_at),
         "expires_at": rfc3339(ticket.expires_at),
+        "approvers": form_of(ticket.charters),
+        "approvals": ticket.standing.have,
+        "quorum": ticket.standing.wanted,
+        "decisions": [_vote(one) for one in ticket.votes],
         "decided_at": rfc3339(ticket.decided_at) if ticket.decided_at else None,
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
         "link": frame.core.desk.link(ticket.id),
+    }
+
+
+def _vote(vote: Vote) -> JsonObject:
+    return {
+        "by": vote.by.name,
+        "decision": vote.decision,
+        "digest": vote.digest,
+        "reason": vote.reason,
+        "at": rfc3339(vote.at),
     }
 
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from approvals.desk import Desk
+from approvals.quorum import in_words
 from approvals.ticket import State
 from console.access import Access, ForbiddenError, Visitor
 from console.events import Events
@@ -160,7 +161,7 @@ def open_drawings() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    texts: dict[str, Any] = {"pieces": pieces, "lines": lines}
+    texts: dict[str, Any] = {"pieces": pieces, "lines": lines, "in_words": in_words}
     times: dict[str, Any] = {"ago": ago, "left": left, "stamp": stamp, "span": span, "after": after}
     drawings.filters.update(texts | times)
     return drawings

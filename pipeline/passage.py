@@ -18,7 +18,7 @@ from governance.audit.event import AuditError, AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Body, Exchange, Phase, Role
 from governance.stage import Outcome, RefusedError
-from governance.verdict import ALLOWED, Decision, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Verdict, charters_of, strongest
 from pipeline import record
 from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
 from pipeline.stages import Stages
@@ -184,6 +184,8 @@ class Passage:
         verdict, exchange = judged.winner, judged.exchange
         if verdict.detached and not all(one.detached for one in judged.verdicts if one.decision is Decision.HOLD):
             verdict = replace(verdict, detached=False)
+        if (charters := charters_of(judged.verdicts)) != verdict.charters:
+            verdict = replace(verdict, charters=charters)
         try:
             held = await self._wait(exchange, verdict)
         except Exception:
@@ -197,7 +199,8 @@ class Passage:
         again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
         if again.winner.decision.strength > Decision.HOLD.strength:
             await self._refuse(judged, again.winner, held)
-        if again.exchange.request is not exchange.request or version_of(again) != version_of(judged):
+        others = not set(charters_of(again.verdicts)) <= set(charters)  # more people, or other ones, must agree by now
+        if again.exchange.request is not exchange.request or version_of(again) != version_of(judged) or others:
             changed = "the rules changed while the call waited: make it again"
             await self._refuse(
                 judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
+from approvals.quorum import WORDS
 from approvals.ticket import State, Ticket
 from console.frame import Frame, Visit
 from console.visible import Line, escapes, lines
@@ -70,7 +71,9 @@ async def decide(frame: Frame, visit: Visit) -> Response:
     if visit.form.get("digest", "") != ticket.digest or not ticket.intact():
         return await _draw(frame, visit, ticket, "this is not the call that the page showed: look again", 409)
     move = frame.core.desk.approve if visit.move == "approve" else frame.core.desk.deny
-    decided = await move(ticket.id, by=visit.visitor.name, reason=visit.form.get("reason", ""))
+    decided = await move(ticket.id, by=visit.visitor.approver, reason=visit.form.get("reason", ""))
+    if decided is not None and decided.refusal:
+        return await _draw(frame, visit, decided.ticket, f"nothing was changed: {decided.refusal}", 403)
     if decided is None or not decided.made:
         now = await find(frame, visit) or ticket
         return await _draw(frame, visit, now, "nothing was changed: the ticket was settled before", 409)
@@ -108,4 +111,13 @@ async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: i
         hidden=sum(escapes(text) for _, text, _ in jsontree.walk(ticket.bound)),
         said=said,
         labels=(await frame.core.labels.store.listed([session])).get(session, []),
+        words=WORDS,
+        barred=await _barred(frame, visit, ticket),
     )
+
+
+async def _barred(frame: Frame, visit: Visit, ticket: Ticket) -> str:
+    """Why this person may not approve a ticket that waits."""
+    if ticket.state is not State.PENDING:
+        return ""
+    return await frame.core.desk.objection(ticket, visit.visitor.approver)

@@ -26,6 +26,7 @@ class Tag(StrEnum):
     REQUEST_MALFORMED = "request.malformed"
     REQUEST_UNAUTHENTICATED = "request.unauthenticated"
     APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_VOTED = "approval.voted"
     APPROVAL_GRANTED = "approval.granted"
     APPROVAL_DENIED = "approval.denied"
     APPROVAL_EXPIRED = "approval.expired"

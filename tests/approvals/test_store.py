@@ -16,7 +16,7 @@ from approvals.store import SqlTickets
 from approvals.ticket import MOVES, OPEN, Move, State, Ticket, allowed
 from governance.audit.event import Tag
 from governance.store import open_store
-from tests.approvals.calls import ticket_of, tool_call
+from tests.approvals.calls import ticket_of, tool_call, vote_of
 from tests.approvals.ledger import Ledger
 from tests.conftest import ManualClock
 
@@ -87,7 +87,7 @@ class Tickets(RuleBasedStateMachine):
         now = self.clock.now()
         until = now + timedelta(seconds=300)
         expected = self.expect(ticket, move, **({"expires_at": until} if move is Move.APPROVE else {}))
-        decided = self.run(self.tickets.decide(ticket, move, by="ann", reason="", now=now, expires_at=until))
+        decided = self.run(self.tickets.decide(ticket, vote_of(move.value, self.model[ticket], now), until=until))
         assert decided is not None
         assert decided.made is expected
 
@@ -171,6 +171,6 @@ async def test_a_form_changed_in_the_table_cannot_be_used(tickets: SqlTickets) -
         most=MOST,
     )
     now = kept.requested_at
-    decided = await tickets.decide(kept.id, Move.APPROVE, by="ann", reason="", now=now, expires_at=kept.expires_at)
+    decided = await tickets.decide(kept.id, vote_of("approve", kept, now), until=kept.expires_at)
     assert decided is not None
     assert not await tickets.consume(kept.id, exchange_id="exc_1", now=now)

@@ -2,12 +2,13 @@
 
 import orjson
 
-from approvals.ticket import OPEN, Ticket
+from approvals.quorum import WORDS, in_words
+from approvals.ticket import OPEN, State, Ticket
 from governance.clock import rfc3339
 from governance.jsontree import Json
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
-from wicket.office import Office, actor, in_office
+from wicket.office import Office, approver, in_office
 from wicket.terminal import reveal, table
 
 _COLUMNS = ("id", "state", "server", "name", "agent", "rule", "expires_at")
@@ -60,9 +61,11 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
 
     async def work(office: Office) -> Ticket:
         move = office.desk.approve if allow else office.desk.deny
-        decided = await move(ticket_id, by=actor(), reason=reason)
+        decided = await move(ticket_id, by=approver(), reason=reason)
         if decided is None:
             raise _absent(ticket_id)
+        if decided.refusal:
+            raise CommandError(Exit.ABSENT, f"nothing was changed: {decided.refusal}")
         if not decided.made:
             raise CommandError(
                 Exit.ABSENT,
@@ -72,7 +75,10 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
         return decided.ticket
 
     ticket = in_office(situation, work)
-    situation.terminal.show(_summary(ticket), f"{ticket.state} `{ticket.id}`")
+    said = f"{ticket.state} `{ticket.id}`"
+    if allow and ticket.state is State.PENDING:
+        said = f"approved `{ticket.id}`: {ticket.standing.have} of {ticket.standing.wanted} approvals"
+    situation.terminal.show(_summary(ticket), said)
     return Exit.DONE
 
 
@@ -96,10 +102,18 @@ def _rest(ticket: Ticket) -> dict[str, Json]:
         "session": ticket.field("session"),
         "action": ticket.field("action"),
         "requested_at": rfc3339(ticket.requested_at),
+        "approvers": _wanted(ticket),
+        "approvals": f"{ticket.standing.have} of {ticket.standing.wanted}",
+        "decisions": ", ".join(f"{one.by.name} {WORDS[one.decision]}" for one in ticket.votes),
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
         "digest": ticket.digest,
     }
+
+
+def _wanted(ticket: Ticket) -> str:
+    """Who must approve, in words: every part must be met."""
+    return "; ".join(in_words(one) for one in ticket.charters)
 
 
 def _absent(ticket_id: str) -> CommandError:
@@ -107,7 +121,7 @@ def _absent(ticket_id: str) -> CommandError:
 
 
 _ID = argument("id", help="id of the ticket")
-_TAKEN = {Exit.ABSENT: "there is no such ticket, or it was decided, used or past its deadline before"}
+_TAKEN = {Exit.ABSENT: "there is no such ticket, it was settled before, or others must decide about it"}
 
 COMMANDS = (
     Command(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from approvals.attendance import Unattended
 from governance.exchange import Action, Body, Exchange, Principal, Resource, SessionRef
-from governance.verdict import Decision, Verdict
+from governance.verdict import Charter, Decision, Verdict
 from tests.wicket.conftest import Wicket, in_office
 from wicket.office import Office
 
@@ -76,3 +77,30 @@ def test_a_ticket_that_is_not_there_is_told(wicket: Wicket, installed: Path, com
 
 def test_nothing_waits_at_first(wicket: Wicket, installed: Path):
     assert wicket("approvals", "list").out == "nothing waits\n"
+
+
+def test_where_several_must_approve_the_command_counts_as_one_person(wicket: Wicket, installed: Path):
+    async def hold(office: Office) -> str:
+        exchange = Exchange(
+            id="x1",
+            at=office.clock.now(),
+            action=Action.TOOL_CALL,
+            principal=Principal("key_1"),
+            resource=Resource(server="files", name="pay"),
+            session=SessionRef("s1", "key"),
+            request=Body.parse(ARGUMENTS),
+        )
+        two = (Charter(("role:admin",), 2),)
+        verdict = Verdict(Decision.HOLD, by="policy", rule="pay", charters=two)
+        return (await office.desk.hold(exchange, verdict, attendance=Unattended(0))).ticket
+
+    ticket = in_office(hold)
+    ran = wicket("approvals", "approve", ticket)
+    assert (ran.code, ran.out) == (0, f"approved `{ticket}`: 1 of 2 approvals\n")
+    ran = wicket("approvals", "approve", ticket)
+    assert (ran.code, ran.err) == (4, "error: nothing was changed: you approved this call already\n")
+    shown = wicket("approvals", "show", ticket, "--json").json
+    assert (shown["state"], shown["approvals"], shown["approvers"]) == ("pending", "1 of 2", "2 of role:admin")
+    assert shown["decisions"].startswith("cli")
+    assert shown["decisions"].endswith(" approved")
+    assert wicket("approvals", "deny", ticket).out == f"denied `{ticket}`\n"
