@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from approvals.desk import CrowdedError, Decided
 from approvals.quorum import APPROVE, WORDS, Approver, Vote, objection
+from approvals.shelf import STALE, CrowdedError, Decided
 from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft
 from approvals.webhook.message import Announcer
 from approvals.webhook.store import keep
@@ -95,7 +95,9 @@ class SqlTickets:
         rows = await self._store.read(lambda session: [tuple(row) for row in session.exec(query)])
         return jsontree.digest([list(row) for row in rows])
 
-    async def decide(self, ticket_id: str, vote: Vote, *, until: datetime) -> Decided | None:
+    async def decide(
+        self, ticket_id: str, vote: Vote, *, until: datetime, seen: str, edited: tuple[str, str] | None = None
+    ) -> Decided | None:
         """Count what somebody decided, and settle the ticket if that settles it; None if there is no such ticket.
 
         The number of earlier decisions must still be what it was when they were read, so of two people who decide at
@@ -106,8 +108,11 @@ class SqlTickets:
             ticket = await self.get(ticket_id)
             if ticket is None or ticket.state is not State.PENDING or ticket.overdue(vote.at):
                 break
-            if refusal := await self.objection(ticket, vote.by, vote.decision):
+            stale = STALE if vote.decision == APPROVE and seen != ticket.current else ""
+            if refusal := stale or await self.objection(ticket, vote.by, vote.decision, vote.digest):
                 return Decided(ticket, made=False, refusal=refusal)
+            if edited is not None:
+                ticket = replace(ticket, edited_form=edited[0], edited_digest=edited[1])
             if await self._vote(ticket, vote, until):
                 return Decided(await self.get(ticket_id) or ticket, made=True)
         return None if ticket is None else Decided(ticket, made=False)
@@ -175,11 +180,10 @@ class SqlTickets:
 
     # -- within -----------------------------------------------------------------------------------------------------
 
-    async def objection(self, ticket: Ticket, by: Approver, decision: str) -> str:
+    async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str) -> str:
         """Why somebody may not decide about a ticket, or not so; empty if they may."""
-        if any(
-            (one.by.person, one.decision, one.digest) == (by.person, decision, ticket.digest) for one in ticket.votes
-        ):
+        mine = (by.person, decision, digest)
+        if any((one.by.person, one.decision, one.digest) == mine for one in ticket.votes):
             return f"you {WORDS[decision]} this call already"
         return objection(ticket.charters, by, await self._owners(ticket), decision)
 
@@ -247,7 +251,9 @@ class SqlTickets:
         change = change.values(state=step.target.value, **values)
         if vote is not None:
             before = len(ticket.votes) - 1
-            change = change.where(col(TicketRow.votes) == before).values(votes=before + 1)
+            change = change.where(col(TicketRow.votes) == before).values(
+                votes=before + 1, edited_form=ticket.edited_form, edited_digest=ticket.edited_digest
+            )
 
         def work(session: Session) -> None:
             if session.exec(change).rowcount != 1:
@@ -262,6 +268,8 @@ class SqlTickets:
             more |= {"actor": after.decided_by, "reason": after.decision_reason}
         if vote is not None:
             more |= {"actor": vote.by.name, "reason": vote.reason}
+            if ticket.edited_digest:
+                more["edited_digest"] = ticket.edited_digest
             if ticket.charters:
                 more |= {"approvals": ticket.standing.have, "quorum": ticket.standing.wanted}
         if exchange := values.get("consumed_by"):
@@ -367,4 +375,6 @@ def _ticket(row: TicketRow) -> Ticket:
         decided_by=row.decided_by,
         decision_reason=row.decision_reason,
         findings=tuple(row.findings.split()),
+        edited_form=row.edited_form,
+        edited_digest=row.edited_digest,
     )

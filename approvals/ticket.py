@@ -96,6 +96,9 @@ class Ticket:
     """Kinds of what detectors found in the call."""
     votes: tuple[Vote, ...] = ()
     """What people decided so far, oldest first."""
+    edited_form: str = ""
+    """The form with the arguments that a person wrote instead; empty = nobody changed anything."""
+    edited_digest: str = ""
 
     @property
     def bound(self) -> JsonObject:
@@ -120,7 +123,20 @@ class Ticket:
     @property
     def standing(self) -> Standing:
         """How many approvals there are, and how many are wanted."""
-        return standing(self.charters, self.votes, self.digest)
+        return standing(self.charters, self.votes, self.current)
+
+    @property
+    def current(self) -> str:
+        """Digest of what is to be decided: of the call as it was asked for, or as a person changed it."""
+        return self.edited_digest or self.digest
+
+    @property
+    def edited_arguments(self) -> JsonObject | None:
+        """What a person wants the call to be made with instead; None = with what was asked for."""
+        if not self.edited_form:
+            return None
+        form = jsontree.parse(self.edited_form.encode(), max_depth=jsontree.MAX_DEPTH + 1)
+        return jsontree.as_object(jsontree.as_object(form).get("arguments"))
 
     def field(self, name: str) -> str:
         """A text member of the bound call, `server` for example, or nothing."""
@@ -131,8 +147,11 @@ class Ticket:
         return now >= self.expires_at
 
     def intact(self) -> bool:
-        """Whether the stored form still has the digest that the decision is bound to."""
-        return hashlib.sha256(self.form.encode()).hexdigest() == self.digest
+        """Whether the stored forms still have the digests that the decision is bound to."""
+        pairs = ((self.form, self.digest), (self.edited_form, self.edited_digest))
+        return all(
+            hashlib.sha256(form.encode()).hexdigest() == digest for form, digest in pairs[: 2 if any(pairs[1]) else 1]
+        )
 
 
 def allowed(move: Move, state: State, *, overdue: bool) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from approvals.amendment import AmendmentError
 from approvals.quorum import Vote, form_of
 from approvals.ticket import State, Ticket
 from console.access import ForbiddenError
@@ -59,7 +60,11 @@ async def list_tickets(frame: Frame, visit: Visit) -> Response:
 async def show_ticket(frame: Frame, visit: Visit) -> Response:
     """One ticket with the whole call."""
     ticket = await approvals.find(frame, visit)
-    return _no_ticket() if ticket is None else json({**_ticket(frame, ticket), "call": ticket.bound})
+    return (
+        _no_ticket()
+        if ticket is None
+        else json({**_ticket(frame, ticket), "call": ticket.bound, "edited": ticket.edited_arguments})
+    )
 
 
 async def decide_ticket(frame: Frame, visit: Visit) -> Response:
@@ -68,11 +73,21 @@ async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     ticket = await approvals.find(frame, visit)
     if ticket is None:
         return _no_ticket()
-    if body.get("digest", ticket.digest) != ticket.digest:
+    digest, arguments = body.get("digest"), body.get("arguments")
+    if digest is not None and digest != ticket.current:
         return problem(409, "digest", "this is not the call with that digest: look again")
-    desk = frame.core.desk
-    move = desk.approve if visit.move == "approve" else desk.deny
-    decided = await move(ticket.id, by=visit.visitor.approver, reason=jsontree.as_text(body.get("reason")))
+    desk, by, reason = frame.core.desk, visit.visitor.approver, jsontree.as_text(body.get("reason"))
+    if visit.move == "deny":
+        decided = await desk.deny(ticket.id, by=by, reason=reason)
+    elif arguments is not None and not (isinstance(arguments, dict) and digest):
+        return problem(400, "malformed", "`arguments` is an object, and needs the `digest` of the call that it changes")
+    else:
+        try:
+            decided = await desk.approve(
+                ticket.id, by=by, reason=reason, digest=jsontree.as_text(digest), arguments=arguments
+            )
+        except AmendmentError as error:
+            return problem(400, "malformed", str(error))
     if decided is not None and decided.refusal:
         return problem(403, "not_yours", f"nothing was changed: {decided.refusal}")
     if decided is None or not decided.made:
@@ -163,6 +178,7 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
         "reason": ticket.reason,
         "findings": list(ticket.findings),
         "digest": ticket.digest,
+        "edited_digest": ticket.edited_digest,
         "policy_version": ticket.field("policy"),
         "requested_at": rfc3339(ticket.requested_at),
         "expires_at": rfc3339(ticket.expires_at),

@@ -66,7 +66,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/", page(partial(overview.index, frame))),
         Route("/approvals", page(partial(approvals.index, frame))),
         Route("/approvals/{ticket}", page(partial(approvals.show, frame))),
-        *_both("/approvals/{ticket}", ("approve", "deny"), page(partial(approvals.decide, frame))),
+        *_both("/approvals/{ticket}", ("approve", "deny", "amend"), page(partial(approvals.decide, frame))),
         Route("/pins", page(partial(pins.index, frame))),
         Route("/pins/{pin}", page(partial(pins.show, frame))),
         *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
@@ -99,8 +99,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
     ]
 
 
-def _both(place: str, moves: tuple[str, str], endpoint: Endpoint) -> list[BaseRoute]:
-    """Two changes of one thing, by POST only. Handlers read which from the last step of the path."""
+def _both(place: str, moves: tuple[str, ...], endpoint: Endpoint) -> list[BaseRoute]:
+    """Changes of one thing, by POST only. Handlers read which from the last step of the path."""
     return [Route(f"{place}/{move}", endpoint, methods=["POST"], name=move) for move in moves]
 
 

@@ -19,7 +19,7 @@ from approvals.quorum import in_words
 from approvals.ticket import State
 from console.access import Access, ForbiddenError, Visitor
 from console.events import Events
-from console.visible import lines, pieces
+from console.visible import lines, pieces, plainly
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
@@ -161,7 +161,7 @@ def open_drawings() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    texts: dict[str, Any] = {"pieces": pieces, "lines": lines, "in_words": in_words}
+    texts: dict[str, Any] = {"pieces": pieces, "lines": lines, "in_words": in_words, "plainly": plainly}
     times: dict[str, Any] = {"ago": ago, "left": left, "stamp": stamp, "span": span, "after": after}
     drawings.filters.update(texts | times)
     return drawings

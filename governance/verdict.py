@@ -97,6 +97,8 @@ class Verdict:
     """Labels that the session gets, each with the id of the rule that says so."""
     charters: tuple[Charter, ...] = ()
     """Of a hold: what every rule that holds asks of those who decide. All of them must be met."""
+    also: tuple[str, ...] = ()
+    """Of a hold: ids of the other rules that hold as well."""
 
 
 ALLOWED = Verdict(Decision.ALLOW, by="")

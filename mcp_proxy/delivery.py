@@ -13,7 +13,7 @@ from typing import Protocol
 
 import anyio
 
-from approvals.desk import Decided
+from approvals.shelf import Decided
 from approvals.ticket import State, Ticket
 from governance import jsontree
 from governance.clock import Clock

@@ -15,6 +15,7 @@ class Shown(NamedTuple):
 
 
 STORY = "tests/e2e/test_story.py::"
+AMENDED = "tests/pipeline/test_amended.py::"
 QUORUM = "tests/approvals/test_quorum.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
@@ -210,6 +211,16 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H7": Shown(
+        "arguments edited before approval, shown as a diff, re-judged",
+        (
+            APPROVAL + "test_a_changed_call_is_executed_as_changed_and_the_agent_is_told",
+            AMENDED + "test_the_changed_call_is_made_once_and_the_agent_is_told_what_was_changed",
+            AMENDED + "test_what_a_person_wrote_is_redacted_where_something_is_found_in_it",
+            AMENDED + "test_what_a_rule_denies_stays_denied_whoever_wrote_it",
+            "tests/console/test_amending.py::test_a_change_is_shown_as_a_diff_before_anything_is_decided",
         ),
     ),
     "H8": Shown(

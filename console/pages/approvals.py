@@ -1,18 +1,23 @@
 """The calls that wait for a person, and the page on which one is decided."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
+from approvals.amendment import AmendmentError, arguments_of, changes
 from approvals.quorum import WORDS
 from approvals.ticket import State, Ticket
 from console.frame import Frame, Visit
 from console.visible import Line, escapes, lines
 from governance import jsontree
+from governance.jsontree import Json, JsonObject
 
 SETTLED = (State.APPROVED, State.DENIED, State.EXPIRED, State.INVALIDATED, State.CONSUMED)
 PREVIEW = 4
+MOST_EDITED = 16_384
+"""Characters of arguments that can be edited on the page; a form carries no more. Larger ones go through the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,43 @@ async def decide(frame: Frame, visit: Visit) -> Response:
     ticket = await find(frame, visit)
     if ticket is None:
         return frame.notice("no such ticket", "there is no ticket with this id, or it is not for you to see", 404)
-    if visit.form.get("digest", "") != ticket.digest or not ticket.intact():
+    if visit.form.get("digest", "") != ticket.current or not ticket.intact():
         return await _draw(frame, visit, ticket, "this is not the call that the page showed: look again", 409)
-    move = frame.core.desk.approve if visit.move == "approve" else frame.core.desk.deny
-    decided = await move(ticket.id, by=visit.visitor.approver, reason=visit.form.get("reason", ""))
+    desk, by, reason = frame.core.desk, visit.visitor.approver, visit.form.get("reason", "")
+    try:
+        arguments = arguments_of(visit.form["arguments"]) if "arguments" in visit.form else None
+        if visit.move == "amend":
+            return await _preview(frame, visit, ticket, arguments)
+        if visit.move == "deny":
+            decided = await desk.deny(ticket.id, by=by, reason=reason)
+        else:
+            decided = await desk.approve(ticket.id, by=by, reason=reason, digest=ticket.current, arguments=arguments)
+    except AmendmentError as error:
+        return await _draw(frame, visit, ticket, f"nothing was changed: {error}", 400)
     if decided is not None and decided.refusal:
         return await _draw(frame, visit, decided.ticket, f"nothing was changed: {decided.refusal}", 403)
     if decided is None or not decided.made:
         now = await find(frame, visit) or ticket
         return await _draw(frame, visit, now, "nothing was changed: the ticket was settled before", 409)
     return RedirectResponse(f"/console/approvals/{ticket.id}", 303)
+
+
+async def _preview(frame: Frame, visit: Visit, ticket: Ticket, arguments: JsonObject | None) -> Response:
+    """What a change would come to, as a diff. Nothing is decided yet."""
+    if arguments is None or not isinstance(ticket.arguments, dict):
+        raise AmendmentError("only the arguments of a tool call can be changed")
+    if not changes(ticket.arguments, arguments):
+        return await _draw(frame, visit, ticket, "nothing was changed: these are the arguments as asked for", 400)
+    return await _draw(frame, visit, ticket, "", 200, proposed=arguments)
+
+
+def editable(arguments: Json) -> str:
+    """Arguments as a person edits them: nothing in it is invisible, and it reads back as the same value."""
+    if not isinstance(arguments, dict):
+        return ""
+    hidden = any(escapes(text) for _, text, _ in jsontree.walk(arguments))
+    text = json.dumps(arguments, indent=2, ensure_ascii=hidden)
+    return text if len(text) <= MOST_EDITED else ""
 
 
 async def find(frame: Frame, visit: Visit) -> Ticket | None:
@@ -98,7 +130,10 @@ async def _both(frame: Frame, tenant: str | None) -> tuple[Sequence[Card], Seque
     return [card(one) for one in reversed(waiting)], [card(one) for one in settled]
 
 
-async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: int) -> Response:
+async def _draw(
+    frame: Frame, visit: Visit, ticket: Ticket, said: str, status: int, *, proposed: JsonObject | None = None
+) -> Response:
+    edited = ticket.edited_arguments
     session = ticket.field("session")
     return await frame.draw(
         visit,
@@ -112,6 +147,10 @@ async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: i
         said=said,
         labels=(await frame.core.labels.store.listed([session])).get(session, []),
         words=WORDS,
+        edited=[] if edited is None else changes(ticket.arguments, edited),
+        editable=editable(ticket.arguments if edited is None else edited) if ticket.state is State.PENDING else "",
+        proposed=None if proposed is None else json.dumps(proposed),
+        proposal=[] if proposed is None else changes(ticket.arguments, proposed),
         barred=await _barred(frame, visit, ticket),
     )
 

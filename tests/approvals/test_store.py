@@ -87,7 +87,11 @@ class Tickets(RuleBasedStateMachine):
         now = self.clock.now()
         until = now + timedelta(seconds=300)
         expected = self.expect(ticket, move, **({"expires_at": until} if move is Move.APPROVE else {}))
-        decided = self.run(self.tickets.decide(ticket, vote_of(move.value, self.model[ticket], now), until=until))
+        decided = self.run(
+            self.tickets.decide(
+                ticket, vote_of(move.value, self.model[ticket], now), until=until, seen=self.model[ticket].digest
+            )
+        )
         assert decided is not None
         assert decided.made is expected
 
@@ -171,6 +175,6 @@ async def test_a_form_changed_in_the_table_cannot_be_used(tickets: SqlTickets) -
         most=MOST,
     )
     now = kept.requested_at
-    decided = await tickets.decide(kept.id, vote_of("approve", kept, now), until=kept.expires_at)
+    decided = await tickets.decide(kept.id, vote_of("approve", kept, now), until=kept.expires_at, seen=kept.digest)
     assert decided is not None
     assert not await tickets.consume(kept.id, exchange_id="exc_1", now=now)

@@ -1,11 +1,14 @@
 """`wicket approvals`: see the calls that wait for a person, and decide."""
 
+from pathlib import Path
+
 import orjson
 
+from approvals.amendment import AmendmentError, arguments_of, changes, told
 from approvals.quorum import WORDS, in_words
 from approvals.ticket import OPEN, State, Ticket
 from governance.clock import rfc3339
-from governance.jsontree import Json
+from governance.jsontree import Json, JsonObject
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
 from wicket.office import Office, approver, in_office
@@ -57,11 +60,21 @@ def deny(situation: Situation) -> Exit:
 
 
 def _decide(situation: Situation, *, allow: bool) -> Exit:
-    ticket_id, reason = str(situation.options.id), str(situation.options.reason)
+    options = situation.options
+    ticket_id, reason = str(options.id), str(options.reason)
+    arguments = _arguments(options.arguments_file) if allow and options.arguments_file else None
 
     async def work(office: Office) -> Ticket:
-        move = office.desk.approve if allow else office.desk.deny
-        decided = await move(ticket_id, by=approver(), reason=reason)
+        if allow:
+            digest = str(options.digest)
+            try:
+                decided = await office.desk.approve(
+                    ticket_id, by=approver(), reason=reason, digest=digest, arguments=arguments
+                )
+            except AmendmentError as error:
+                raise CommandError(Exit.USAGE, str(error)) from None
+        else:
+            decided = await office.desk.deny(ticket_id, by=approver(), reason=reason)
         if decided is None:
             raise _absent(ticket_id)
         if decided.refusal:
@@ -97,6 +110,7 @@ def _summary(ticket: Ticket) -> dict[str, Json]:
 
 
 def _rest(ticket: Ticket) -> dict[str, Json]:
+    edited = ticket.edited_arguments
     return {
         "reason": ticket.reason,
         "session": ticket.field("session"),
@@ -107,8 +121,18 @@ def _rest(ticket: Ticket) -> dict[str, Json]:
         "decisions": ", ".join(f"{one.by.name} {WORDS[one.decision]}" for one in ticket.votes),
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
-        "digest": ticket.digest,
+        "digest": ticket.current,
+        "changed": told(changes(ticket.arguments, edited)) if edited is not None else "",
     }
+
+
+def _arguments(path: str) -> JsonObject:
+    try:
+        return arguments_of(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(Exit.USAGE, f"`{path}` cannot be read ({type(error).__name__})") from None
+    except AmendmentError as error:
+        raise CommandError(Exit.USAGE, f"`{path}`: {error}") from None
 
 
 def _wanted(ticket: Ticket) -> str:
@@ -138,7 +162,12 @@ COMMANDS = (
         "approvals approve",
         "allow a call once",
         approve,
-        (_ID, argument("--reason", default="", help="why; kept in the audit log")),
+        (
+            _ID,
+            argument("--reason", default="", help="why; kept in the audit log"),
+            argument("--digest", default="", help="digest that `show` gave; needed where somebody changed the call"),
+            argument("--arguments-file", default="", help="JSON file with the arguments to run the call with instead"),
+        ),
         _TAKEN,
     ),
     Command(

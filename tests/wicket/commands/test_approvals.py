@@ -104,3 +104,18 @@ def test_where_several_must_approve_the_command_counts_as_one_person(wicket: Wic
     assert shown["decisions"].startswith("cli")
     assert shown["decisions"].endswith(" approved")
     assert wicket("approvals", "deny", ticket).out == f"denied `{ticket}`\n"
+
+
+def test_a_call_is_approved_with_other_arguments_from_a_file(wicket: Wicket, ticket: str, tmp_path: Path):
+    file = tmp_path / "arguments.json"
+    for text, said in (("[]", "the arguments must be a JSON object"), ("{", "the arguments are not well-formed")):
+        file.write_text(text)
+        ran = wicket("approvals", "approve", ticket, "--arguments-file", str(file))
+        assert (ran.code, said in ran.err) == (2, True)
+    assert wicket("approvals", "approve", ticket, "--arguments-file", str(tmp_path / "none")).code == 2
+    file.write_text('{"path": "/tmp/y", "note": "a\\u202eb\\u001b[2J"}')
+    ran = wicket("approvals", "approve", ticket, "--digest", "0" * 64, "--arguments-file", str(file))
+    assert (ran.code, "look at it again" in ran.err) == (4, True)
+    assert wicket("approvals", "approve", ticket, "--arguments-file", str(file)).out == f"approved `{ticket}`\n"
+    shown = wicket("approvals", "show", ticket, "--json").json
+    assert shown["changed"] == 'a person changed the arguments of this call: /path was "/tmp/x", and is "/tmp/y"'
