@@ -15,7 +15,7 @@ from approvals.ticket import State, Ticket
 from console.access import ForbiddenError
 from console.events import Event
 from console.frame import FORM_BYTES, Endpoint, Frame, Visit
-from console.pages import approvals, servers, sessions
+from console.pages import approvals, batch, servers, sessions
 from governance import jsontree
 from governance.clock import rfc3339
 from governance.identity.directory import IdentityStaleError
@@ -93,6 +93,16 @@ async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     if decided is None or not decided.made:
         return problem(409, "settled", "nothing was changed: the ticket was settled before")
     return json(_ticket(frame, decided.ticket))
+
+
+async def decide_tickets(frame: Frame, visit: Visit) -> Response:
+    """Approve or deny several, each with its digest; says of each whether that was done."""
+    body = await body_of(visit.request)
+    results = await batch.each(frame, visit, batch.listed(body), jsontree.as_text(body.get("reason")))
+    told: list[Json] = [
+        {"id": one.ticket, "done": one.done, "state": one.state, "message": one.said} for one in results
+    ]
+    return json({"done": sum(one.done for one in results), "tickets": told})
 
 
 async def list_servers(frame: Frame, _: Visit) -> Response:

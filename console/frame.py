@@ -32,6 +32,7 @@ from sessions.labels.book import Labels
 from sessions.store import SqlRuns, SqlWitnesses
 
 FORM_BYTES = 64 * 1024
+MOST_FIELDS = 120
 _FORM = b"application/x-www-form-urlencoded"
 
 
@@ -147,7 +148,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
     """
     raw = await read_body(request.scope, request.receive, limit=FORM_BYTES, media_type=_FORM)
     try:
-        return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=20))
+        return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise BadRequestError(400, "malformed", "not a well-formed form") from None
 

@@ -224,7 +224,7 @@ REQUIREMENTS: dict[str, Shown] = {
         ),
     ),
     "H8": Shown(
-        "who may decide by role, team or name, a quorum of different people, no self-approval",
+        "who may decide by role, team or name, a quorum of different people, no self-approval, several tickets at once",
         (
             QUORUM + "test_a_call_runs_when_as_many_people_as_the_rule_wants_have_approved",
             QUORUM + "test_one_person_counts_once_whatever_the_number_of_their_keys",
@@ -232,6 +232,8 @@ REQUIREMENTS: dict[str, Shown] = {
             QUORUM + "test_of_people_who_approve_at_the_same_moment_each_counts",
             "tests/pipeline/test_quorum.py::test_a_call_is_made_once_when_enough_of_the_right_people_agree",
             "tests/console/test_quorum.py::test_whoever_may_not_decide_is_told_why_and_changes_nothing",
+            "tests/console/test_batch.py::test_each_is_decided_for_itself_and_the_answer_says_how_it_went",
+            "tests/console/test_batch.py::test_two_calls_are_picked_and_approved_with_one_click_while_another_arrives",
         ),
     ),
     "H16": Shown(

@@ -16,6 +16,8 @@ from governance.jsontree import Json, JsonObject
 
 SETTLED = (State.APPROVED, State.DENIED, State.EXPIRED, State.INVALIDATED, State.CONSUMED)
 PREVIEW = 4
+LONGEST = 120
+"""Characters of a value on the list."""
 MOST_EDITED = 16_384
 """Characters of arguments that can be edited on the page; a form carries no more. Larger ones go through the API."""
 
@@ -31,6 +33,13 @@ class Card:
     preview: Sequence[Line]
     """The first few values; the page of the ticket has all."""
     more: int
+    whole: bool
+    """Whether the list shows all that a decision covers, so that it may be decided right there."""
+
+
+def title_of(ticket: Ticket) -> str:
+    """What a ticket is called."""
+    return ticket.field("name") or ticket.field("model") or ticket.field("action")
 
 
 def card(ticket: Ticket) -> Card:
@@ -40,11 +49,15 @@ def card(ticket: Ticket) -> Card:
     values = list(lines(ticket.arguments))
     return Card(
         ticket,
-        title=ticket.field("name") or ticket.field("model") or ticket.field("action"),
+        title=title_of(ticket),
         where=ticket.field("server") or ticket.field("provider"),
         who=" · ".join(one for one in who if one),
         preview=values[:PREVIEW],
         more=max(0, len(values) - PREVIEW),
+        whole=len(values) <= PREVIEW
+        and all(len(one.value) <= LONGEST and len(one.path) <= LONGEST for one in values)
+        and not (ticket.beside or ticket.edited_digest)
+        and ticket.intact(),
     )
 
 
