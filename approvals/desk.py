@@ -217,10 +217,16 @@ class Desk:
             if self._waiting or count % rounds == 0:
                 try:
                     await self.look()
+                    if count % rounds == 0:
+                        await self.remind()
                 except Exception as error:  # noqa: BLE001 - whatever broke, the next round may work; nobody is let through
                     log.warning("the tickets cannot be read, so held calls keep waiting: %s", type(error).__name__)
             count += 1
             await anyio.sleep(self.poll_seconds)
+
+    async def remind(self) -> int:
+        """Remind people of what waits for long; returns of how many tickets."""
+        return await self.store.remind_due(self.clock.now())
 
     async def look(self) -> None:
         """One round of the watch."""

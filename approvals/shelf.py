@@ -86,6 +86,10 @@ class TicketStore(Protocol):
         """Expire every open ticket whose deadline has passed; returns their ids."""
         ...
 
+    async def remind_due(self, now: datetime) -> int:
+        """Remind people of every ticket whose next reminder is due; returns of how many."""
+        ...
+
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
         """Close every open ticket of a run, key, agent, ... (`sessions.killswitch.Scope`); returns their ids."""
         ...

@@ -13,11 +13,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from approvals.quorum import APPROVE, WORDS, Approver, Vote, objection
 from approvals.shelf import STALE, CrowdedError, Decided
-from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft
+from approvals.ticket import MOVES, OPEN, Move, State, Ticket, draft, particulars, reminder
 from approvals.webhook.message import Announcer
 from approvals.webhook.store import keep
 from governance import jsontree
-from governance.audit.event import AuditLog, Tag, Value
+from governance.audit.event import AuditLog, Tag
 from governance.clock import rfc3339
 from governance.store import ConflictError, Store, StoreError, Work
 from governance.store.tables import KeyRow, TicketRow, VoteRow
@@ -137,6 +137,17 @@ class SqlTickets:
         due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
         return [ticket.id for ticket in due if await self._move(ticket, Move.EXPIRE, now)]
 
+    async def remind_due(self, now: datetime) -> int:
+        """Tell the webhooks of every ticket that still waits and whose next reminder is due; returns of how many.
+
+        Where no webhook wants to hear of it nothing is written, and nothing is recorded.
+        """
+        if not self._announcer.wanted(Tag.APPROVAL_REMINDED):
+            return 0
+        query = select(TicketRow).where(TicketRow.state == State.PENDING, col(TicketRow.remind_at) <= rfc3339(now))
+        due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        return [await self._move(one, Move.REMIND, now, remind_at=_next_reminder(one, now)) for one in due].count(True)
+
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
         """Close every open ticket of what was stopped (`sessions.killswitch.Scope`); returns their ids."""
         query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)))
@@ -231,7 +242,7 @@ class SqlTickets:
         return await self._store.read(work)
 
     async def _move(
-        self, ticket: Ticket, move: Move, now: datetime, *, vote: Vote | None = None, **values: str
+        self, ticket: Ticket, move: Move, now: datetime, *, vote: Vote | None = None, **values: str | None
     ) -> bool:
         """Make a move, with its event and its messages, or nothing at all.
 
@@ -249,6 +260,8 @@ class SqlTickets:
             deadline = col(TicketRow.expires_at)
             change = change.where(deadline <= rfc3339(now) if step.overdue else deadline > rfc3339(now))
         change = change.values(state=step.target.value, **values)
+        if move is Move.REMIND:  # of several processes one reminds
+            change = change.where(col(TicketRow.remind_at) <= rfc3339(now))
         if vote is not None:
             before = len(ticket.votes) - 1
             change = change.where(col(TicketRow.votes) == before).values(
@@ -263,15 +276,7 @@ class SqlTickets:
                 session.flush()
             self._announce(session, step.tag, after, now)
 
-        more: dict[str, Value] = {"state": step.target.value}
-        if after.decided_by:
-            more |= {"actor": after.decided_by, "reason": after.decision_reason}
-        if vote is not None:
-            more |= {"actor": vote.by.name, "reason": vote.reason}
-            if ticket.edited_digest:
-                more["edited_digest"] = ticket.edited_digest
-            if ticket.charters:
-                more |= {"approvals": ticket.standing.have, "quorum": ticket.standing.wanted}
+        more = particulars(move, after, now, vote)
         if exchange := values.get("consumed_by"):
             more["exchange_id"] = exchange
         try:
@@ -352,7 +357,13 @@ def _row(ticket: Ticket) -> TicketRow:
         form=ticket.form,
         created_at=rfc3339(ticket.requested_at),
         expires_at=rfc3339(ticket.expires_at),
+        remind_at=_next_reminder(ticket, ticket.requested_at),
     )
+
+
+def _next_reminder(ticket: Ticket, after: datetime) -> str | None:
+    found = reminder(ticket, after=after)
+    return None if found is None else rfc3339(found[0])
 
 
 def _storable(text: str) -> str:

@@ -39,6 +39,7 @@ class Move(StrEnum):
     DENY = "deny"
     CONSUME = "consume"
     PROLONG = "prolong"
+    REMIND = "remind"
     EXPIRE = "expire"
     INVALIDATE = "invalidate"
 
@@ -62,11 +63,15 @@ MOVES: Mapping[Move, Step] = MappingProxyType(
         Move.DENY: Step(frozenset({State.PENDING}), State.DENIED, False, Tag.APPROVAL_DENIED),
         Move.CONSUME: Step(frozenset({State.APPROVED}), State.CONSUMED, False, Tag.APPROVAL_CONSUMED),
         Move.PROLONG: Step(frozenset({State.APPROVED}), State.APPROVED, False, Tag.APPROVAL_PROLONGED),
+        Move.REMIND: Step(frozenset({State.PENDING}), State.PENDING, False, Tag.APPROVAL_REMINDED),
         Move.EXPIRE: Step(frozenset({State.PENDING, State.APPROVED}), State.EXPIRED, True, Tag.APPROVAL_EXPIRED),
         Move.INVALIDATE: Step(frozenset({State.PENDING, State.APPROVED}), State.INVALIDATED, None, Tag.APPROVAL_DENIED),
     }
 )
 """Everything that can happen. A pair of move and state that is not here cannot happen."""
+
+REMINDERS = (50, 90)
+"""At which percent of their time people are reminded of a ticket that waits."""
 
 OPEN = frozenset({State.PENDING, State.APPROVED})
 """States in which the same call attaches to the ticket instead of opening another."""
@@ -154,6 +159,19 @@ class Ticket:
         )
 
 
+def reminder(ticket: Ticket, *, after: datetime) -> tuple[datetime, int] | None:
+    """The next reminder of a ticket after a moment, and its percent; None = there is none any more."""
+    whole = ticket.expires_at - ticket.requested_at
+    due = ((ticket.requested_at + whole * percent / 100, percent) for percent in REMINDERS)
+    return next((one for one in due if one[0] > after), None)
+
+
+def elapsed(ticket: Ticket, now: datetime) -> int:
+    """The last percent of `REMINDERS` that has passed; 0 = none has."""
+    whole = ticket.expires_at - ticket.requested_at
+    return max((one for one in REMINDERS if ticket.requested_at + whole * one / 100 <= now), default=0)
+
+
 def allowed(move: Move, state: State, *, overdue: bool) -> bool:
     """Whether `move` can be made from `state`, before or after the deadline."""
     step = MOVES[move]
@@ -234,3 +252,20 @@ def draft(tag: Tag, ticket: Ticket, **more: Value) -> Draft:
     )
     fields.update((name, text) for name, text in optional if text)
     return Draft(tag, {**fields, **more})
+
+
+def particulars(move: Move, ticket: Ticket, now: datetime, vote: Vote | None = None) -> dict[str, Value]:
+    """What the audit event of a move says besides: who made it and why, and how far the ticket is."""
+    fields: dict[str, Value] = {"state": ticket.state.value}
+    if move is Move.REMIND:
+        fields["elapsed_percent"] = elapsed(ticket, now)
+    if ticket.decided_by:
+        fields |= {"actor": ticket.decided_by, "reason": ticket.decision_reason}
+    if vote is None:
+        return fields
+    fields |= {"actor": vote.by.name, "reason": vote.reason}
+    if ticket.edited_digest:
+        fields["edited_digest"] = ticket.edited_digest
+    if ticket.charters:
+        fields |= {"approvals": ticket.standing.have, "quorum": ticket.standing.wanted}
+    return fields

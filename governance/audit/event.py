@@ -29,6 +29,7 @@ class Tag(StrEnum):
     APPROVAL_VOTED = "approval.voted"
     APPROVAL_GRANTED = "approval.granted"
     APPROVAL_DENIED = "approval.denied"
+    APPROVAL_REMINDED = "approval.reminded"
     APPROVAL_EXPIRED = "approval.expired"
     APPROVAL_CONSUMED = "approval.consumed"
     APPROVAL_PROLONGED = "approval.prolonged"

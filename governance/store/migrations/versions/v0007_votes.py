@@ -12,6 +12,7 @@ CREATE TABLE votes (
     team TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (ticket_id, person, decision, digest)
 );
 
+ALTER TABLE tickets ADD COLUMN remind_at TEXT;
 ALTER TABLE tickets ADD COLUMN edited_form TEXT NOT NULL DEFAULT '';
 ALTER TABLE tickets ADD COLUMN edited_digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE tickets ADD COLUMN votes INTEGER NOT NULL DEFAULT 0
