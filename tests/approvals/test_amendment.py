@@ -30,7 +30,7 @@ def test_a_list_of_another_length_is_told_as_a_whole() -> None:
 
 
 def test_what_is_told_is_bounded() -> None:
-    before, after = ({str(n): char * 100_000 for n in range(1000)} for char in "ab")
+    before, after = (dict[str, Json]({str(n): char * 100_000 for n in range(1000)}) for char in "ab")
     text = told(changes(before, after))
     assert len(text) < 20_000
     assert text.endswith("and 980 more")
