@@ -10,17 +10,20 @@ import logging
 import secrets
 from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
 
 import anyio
 
+from approvals.amendment import amended
 from approvals.attendance import UNATTENDED, Attendance
-from approvals.ticket import OPEN, Move, State, Ticket, binding
+from approvals.quorum import APPROVE, DENY, Approver, Vote
+from approvals.shelf import CrowdedError, Decided, TicketStore
+from approvals.ticket import OPEN, State, Ticket, binding
 from governance import jsontree
 from governance.clock import Clock
 from governance.exchange import Exchange
+from governance.jsontree import JsonObject
 from governance.verdict import NO_RELIEF, Relief, Verdict
 
 log = logging.getLogger(__name__)
@@ -60,80 +63,8 @@ class Held:
     """The exchange that waited, which need not be the one that asked first."""
     relief: Relief = NO_RELIEF
     """What the person allowed beyond this call, where it was held because something repeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """How a decision went."""
-
-    ticket: Ticket
-    """The ticket as it stands now."""
-    made: bool
-    """False: the ticket was decided, used or past its deadline before, and nothing was changed."""
-
-
-class CrowdedError(Exception):
-    """So many calls of a key wait for a person that no more are taken."""
-
-
-class TicketStore(Protocol):
-    """Where tickets are kept. Every change writes its audit event in the same transaction."""
-
-    async def open_or_attach(self, ticket: Ticket, now: datetime, *, most: int) -> Ticket:
-        """Keep a new ticket, or return the open one of the same digest.
-
-        Raises:
-            CrowdedError: `most` tickets of this key are pending already.
-        """
-        ...
-
-    async def get(self, ticket_id: str) -> Ticket | None:
-        """A ticket by its id."""
-        ...
-
-    async def decided(self, ids: Collection[str]) -> list[str]:
-        """Those of these tickets that are pending no more."""
-        ...
-
-    async def tickets(
-        self, states: Collection[State] = (), limit: int = 200, tenant: str | None = None
-    ) -> list[Ticket]:
-        """Tickets in these states (none given: any) of one tenant (none given: all), newest first."""
-        ...
-
-    async def pulse(self) -> str:
-        """A text that changes whenever a list of tickets would look different."""
-        ...
-
-    async def decide(
-        self, ticket_id: str, move: Move, *, by: str, reason: str, relief: Relief, now: datetime, expires_at: datetime
-    ) -> Decided | None:
-        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket."""
-        ...
-
-    async def consume(self, ticket_id: str, *, exchange_id: str, now: datetime) -> bool:
-        """Use an approval up. True for exactly one caller."""
-        ...
-
-    async def prolong(self, ticket_id: str, *, until: datetime, now: datetime) -> bool:
-        """Let an approval be used until then; false if it is none any more, or is good for as long already."""
-        ...
-
-    async def expire_due(self, now: datetime) -> list[str]:
-        """Expire every open ticket whose deadline has passed; returns their ids."""
-        ...
-
-    async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
-        """Close every open ticket of a run, key, agent, ... (`sessions.killswitch.Scope`); returns their ids."""
-        ...
-
-    async def withdraw(self, ticket_id: str, *, by: str, reason: str, now: datetime) -> bool:
-        """Close one open ticket; false if it was closed before."""
-        ...
-
-    async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
-        """The refusal of this call that no agent was told yet, settled after `since`; it counts as told from now on."""
-        ...
+    arguments: JsonObject | None = None
+    """What a person wants the call to be made with instead: judge that anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +139,35 @@ class Desk:
 
     # -- for people -------------------------------------------------------------------------------------------------
 
-    async def approve(self, ticket_id: str, *, by: str, reason: str = "", relief: Relief = NO_RELIEF) -> Decided | None:
+    async def approve(
+        self,
+        ticket_id: str,
+        *,
+        by: str | Approver,
+        reason: str = "",
+        digest: str = "",
+        arguments: JsonObject | None = None,
+        relief: Relief = NO_RELIEF,
+    ) -> Decided | None:
         """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket.
 
-        Raises:
-            ReliefError: more than that is to be allowed, of a ticket that is of no loop.
-        """
-        return await self._decide(ticket_id, Move.APPROVE, by, reason, relief)
+        Args:
+            ticket_id: the ticket.
+            by: who approves. Whoever is only known by a name (text) decides nothing where a rule says who may decide.
+            reason: why, as it is kept.
+            digest: of the call that was on the screen (`Ticket.current`); may be left out where nobody changed it.
+            arguments: what the call is to be made with instead.
+            relief: what is allowed beyond this call, of a ticket of a loop.
 
-    async def deny(self, ticket_id: str, *, by: str, reason: str = "") -> Decided | None:
+        Raises:
+            AmendmentError: the call has no arguments that could be changed.
+            ReliefError: more than the call cannot be allowed here (`approvals.ticket.check_relief`).
+        """
+        return await self._decide(ticket_id, APPROVE, by, reason, digest, arguments, relief)
+
+    async def deny(self, ticket_id: str, *, by: str | Approver, reason: str = "") -> Decided | None:
         """Refuse a call; the agent is told the reason. None if there is no such ticket."""
-        return await self._decide(ticket_id, Move.DENY, by, reason, NO_RELIEF)
+        return await self._decide(ticket_id, DENY, by, reason)
 
     async def invalidate(self, scope: str, target: str, *, by: str = "kill", reason: str = "it was stopped") -> int:
         """Close every open ticket of what was stopped; returns how many."""
@@ -232,6 +181,10 @@ class Desk:
         if closed:
             self._wake([ticket_id])
         return closed
+
+    async def objection(self, ticket: Ticket, by: Approver) -> str:
+        """Why somebody may not approve a ticket, in words for them; empty if they may."""
+        return await self.store.objection(ticket, by, APPROVE, ticket.current)
 
     async def get(self, ticket_id: str) -> Ticket | None:
         """A ticket by its id."""
@@ -269,10 +222,16 @@ class Desk:
             if self._waiting or count % rounds == 0:
                 try:
                     await self.look()
+                    if count % rounds == 0:
+                        await self.remind()
                 except Exception as error:  # noqa: BLE001 - whatever broke, the next round may work; nobody is let through
                     log.warning("the tickets cannot be read, so held calls keep waiting: %s", type(error).__name__)
             count += 1
             await anyio.sleep(self.poll_seconds)
+
+    async def remind(self) -> int:
+        """Remind people of what waits for long; returns of how many tickets."""
+        return await self.store.remind_due(self.clock.now())
 
     async def look(self) -> None:
         """One round of the watch."""
@@ -283,7 +242,7 @@ class Desk:
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _ticket(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> Ticket:
-        form, now = binding(exchange, policy_version), self.clock.now()
+        form, now = binding(exchange, policy_version, verdict.charters), self.clock.now()
         return Ticket(
             id=self.mint(),
             digest=jsontree.digest(form),
@@ -326,12 +285,28 @@ class Desk:
             if not self._waiting[ticket_id]:
                 del self._waiting[ticket_id]
 
-    async def _decide(self, ticket_id: str, move: Move, by: str, reason: str, relief: Relief) -> Decided | None:
-        now, time = self.clock.now(), timedelta(seconds=self.manners.timeout_seconds)
-        decided = await self.store.decide(
-            ticket_id, move, by=by, reason=plain(reason), relief=relief, now=now, expires_at=now + time
-        )
-        if decided is not None and decided.made:
+    async def _decide(
+        self,
+        ticket_id: str,
+        decision: str,
+        by: str | Approver,
+        reason: str,
+        digest: str = "",
+        arguments: JsonObject | None = None,
+        relief: Relief = NO_RELIEF,
+    ) -> Decided | None:
+        ticket = await self.store.get(ticket_id)
+        if ticket is None:
+            return None
+        seen, about, edited = digest or ticket.digest, ticket.current, None
+        if arguments is not None:
+            form, about = amended(ticket.bound, arguments)
+            edited = ("", "") if about == ticket.digest else (form, about)
+        now, approver = self.clock.now(), Approver(by) if isinstance(by, str) else by
+        vote = Vote(approver, decision, about, plain(reason), now)
+        until = now + timedelta(seconds=self.manners.timeout_seconds)
+        decided = await self.store.decide(ticket_id, vote, until=until, seen=seen, relief=relief, edited=edited)
+        if decided is not None and decided.made and decided.ticket.state is not State.PENDING:
             self._wake([ticket_id])
         return decided
 
@@ -357,7 +332,9 @@ class Desk:
                 "the approval was used by the same call made at the same time: make it again to ask again",
             ),
         }[ticket.state]
-        return Held(state, ticket.id, place, reason, exchange.id, ticket.relief)
+        return Held(
+            state, ticket.id, place, reason, exchange.id, relief=ticket.relief, arguments=ticket.edited_arguments
+        )
 
 
 def link(base_url: str, ticket_id: str) -> str:

@@ -11,15 +11,16 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from approvals.desk import CrowdedError, Decided
-from approvals.ticket import MOVES, OPEN, Move, ReliefError, State, Ticket, draft
+from approvals.quorum import APPROVE, WORDS, Approver, Vote, objection
+from approvals.shelf import STALE, CrowdedError, Decided, Edited
+from approvals.ticket import MOVES, OPEN, Move, State, Ticket, check_relief, draft, particulars, reminder
 from approvals.webhook.message import Announcer
 from approvals.webhook.store import keep
 from governance import jsontree
-from governance.audit.event import AuditLog, Tag, Value
+from governance.audit.event import AuditLog, Tag
 from governance.clock import rfc3339
 from governance.store import ConflictError, Store, StoreError, Work
-from governance.store.tables import TicketRow
+from governance.store.tables import KeyRow, TicketRow, VoteRow
 from governance.verdict import NO_RELIEF, Relief, relief_of
 
 ATTEMPTS = 8
@@ -83,12 +84,12 @@ class SqlTickets:
             query = query.where(col(TicketRow.state).in_(list(states)))
         if tenant is not None:
             query = query.where(TicketRow.tenant == tenant)
-        return await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        return await self._store.read(lambda session: _with_votes(session, list(session.exec(query))))
 
     async def pulse(self) -> str:
         """A text that changes whenever a list of tickets would look different."""
         query = (
-            select(TicketRow.id, TicketRow.state, TicketRow.expires_at)
+            select(TicketRow.id, TicketRow.state, TicketRow.expires_at, TicketRow.votes)
             .order_by(col(TicketRow.created_at).desc(), col(TicketRow.id))
             .limit(200)
         )
@@ -96,29 +97,30 @@ class SqlTickets:
         return jsontree.digest([list(row) for row in rows])
 
     async def decide(
-        self, ticket_id: str, move: Move, *, by: str, reason: str, relief: Relief, now: datetime, expires_at: datetime
+        self, ticket_id: str, vote: Vote, *, until: datetime, seen: str, relief: Relief, edited: Edited = None
     ) -> Decided | None:
-        """Approve or deny a pending ticket whose deadline has not passed; None if there is no such ticket.
+        """Count what somebody decided, and settle the ticket if that settles it; None if there is no such ticket.
+
+        The number of earlier decisions must still be what it was when they were read, so of two people who decide at
+        the same moment the second sees the first.
 
         Raises:
-            ReliefError: more than one call is to be allowed, of a ticket that is of no loop.
+            ReliefError: more than the call cannot be allowed here. Nothing was changed.
         """
-        ticket = await self.get(ticket_id)
-        if ticket is None:
-            return None
-        if relief != NO_RELIEF and not ticket.of_a_loop:
-            raise ReliefError("this call was not held because something repeats: approve it without more")
-        made = await self._move(
-            replace(ticket, decided_at=now, decided_by=by, decision_reason=reason, relief=relief),
-            move,
-            now,
-            expires_at=rfc3339(expires_at if move is Move.APPROVE else ticket.expires_at),
-            decided_at=rfc3339(now),
-            decided_by=by,
-            decision_reason=reason,
-            relief=relief.text,
-        )
-        return Decided(await self.get(ticket_id) or ticket, made)
+        ticket = None
+        for _ in range(ATTEMPTS):
+            ticket = await self.get(ticket_id)
+            if ticket is None or ticket.state is not State.PENDING or ticket.overdue(vote.at):
+                break
+            stale = STALE if vote.decision == APPROVE and seen != ticket.current else ""
+            if refusal := stale or await self.objection(ticket, vote.by, vote.decision, vote.digest):
+                return Decided(ticket, made=False, refusal=refusal)
+            if edited is not None:
+                ticket = replace(ticket, edited_form=edited[0], edited_digest=edited[1])
+            check_relief(ticket, relief)
+            if await self._vote(ticket, vote, until, relief):
+                return Decided(await self.get(ticket_id) or ticket, made=True)
+        return None if ticket is None else Decided(ticket, made=False)
 
     async def consume(self, ticket_id: str, *, exchange_id: str, now: datetime) -> bool:
         """Use an approval up. True for exactly one caller."""
@@ -140,6 +142,17 @@ class SqlTickets:
         due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
         return [ticket.id for ticket in due if await self._move(ticket, Move.EXPIRE, now)]
 
+    async def remind_due(self, now: datetime) -> int:
+        """Tell the webhooks of every ticket that still waits and whose next reminder is due; returns of how many.
+
+        Where no webhook wants to hear of it nothing is written, and nothing is recorded.
+        """
+        if not self._announcer.wanted(Tag.APPROVAL_REMINDED):
+            return 0
+        query = select(TicketRow).where(TicketRow.state == State.PENDING, col(TicketRow.remind_at) <= rfc3339(now))
+        due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        return [await self._move(one, Move.REMIND, now, remind_at=_next_reminder(one, now)) for one in due].count(True)
+
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
         """Close every open ticket of what was stopped (`sessions.killswitch.Scope`); returns their ids."""
         query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)))
@@ -155,8 +168,9 @@ class SqlTickets:
 
     async def _invalidate(self, ticket: Ticket, *, by: str, reason: str, now: datetime) -> bool:
         after = replace(ticket, decided_at=now, decided_by=by, decision_reason=reason)
-        values = {"decided_at": rfc3339(now), "decided_by": by, "decision_reason": reason}
-        return await self._move(after, Move.INVALIDATE, now, **values)
+        return await self._move(
+            after, Move.INVALIDATE, now, decided_at=rfc3339(now), decided_by=by, decision_reason=reason
+        )
 
     async def tell(self, digest: str, *, since: datetime, now: datetime) -> Ticket | None:
         """The refusal of this call that no agent was told yet, whose deadline was after `since`; told from now on."""
@@ -182,6 +196,44 @@ class SqlTickets:
 
     # -- within -----------------------------------------------------------------------------------------------------
 
+    async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str) -> str:
+        """Why somebody may not decide about a ticket, or not so; empty if they may."""
+        mine = (by.person, decision, digest)
+        if any((one.by.person, one.decision, one.digest) == mine for one in ticket.votes):
+            return f"you {WORDS[decision]} this call already"
+        return objection(ticket.charters, by, await self._owners(ticket), decision)
+
+    async def _vote(self, ticket: Ticket, vote: Vote, until: datetime, relief: Relief) -> bool:
+        voted = replace(ticket, votes=(*ticket.votes, vote))
+        move = Move.DENY
+        if vote.decision == APPROVE:
+            move = Move.APPROVE if voted.standing.complete else Move.VOTE
+        if move is Move.VOTE:
+            return await self._move(voted, move, vote.at, vote=vote)
+        granted = move is Move.APPROVE
+        names = [one.by.name for one in voted.votes if one.decision == APPROVE] if granted else []
+        signed, more = ", ".join(names) or vote.by.name, relief if granted else NO_RELIEF
+        return await self._move(
+            replace(voted, decided_at=vote.at, decided_by=signed, decision_reason=vote.reason, relief=more),
+            move,
+            vote.at,
+            vote=vote,
+            expires_at=rfc3339(until if granted else ticket.expires_at),
+            decided_at=rfc3339(vote.at),
+            decided_by=signed,
+            decision_reason=vote.reason,
+            relief=more.text,
+        )
+
+    async def _owners(self, ticket: Ticket) -> list[str]:
+        """Everybody whom the caller's key stands for: whom the call names, and whom the key itself names."""
+        if not any(one.no_self_approval for one in ticket.charters):
+            return []
+        principal = jsontree.as_object(ticket.bound.get("principal"))
+        query = select(KeyRow.user).where(KeyRow.id == jsontree.as_text(principal.get("key_id")))
+        own = await self._store.read(lambda session: list(session.exec(query)))
+        return [jsontree.as_text(principal.get("user")), *own]
+
     async def _open(self, digest: str) -> Ticket | None:
         return await self._first(
             select(TicketRow).where(TicketRow.digest == digest, col(TicketRow.state).in_(list(OPEN)))
@@ -189,13 +241,23 @@ class SqlTickets:
 
     async def _first(self, query: SelectOfScalar[TicketRow]) -> Ticket | None:
         def work(session: Session) -> Ticket | None:
-            row = session.exec(query).first()
-            return None if row is None else _ticket(row)
+            found = _with_votes(session, list(session.exec(query.limit(1))))
+            return found[0] if found else None
 
         return await self._store.read(work)
 
-    async def _move(self, ticket: Ticket, move: Move, now: datetime, **values: str) -> bool:
-        """Make a move, with its event and its messages, or nothing at all."""
+    async def _move(
+        self, ticket: Ticket, move: Move, now: datetime, *, vote: Vote | None = None, **values: str | None
+    ) -> bool:
+        """Make a move, with its event and its messages, or nothing at all.
+
+        Args:
+            ticket: as it stands afterwards, but for its state.
+            move: what happens.
+            now: when.
+            vote: the decision that makes it happen, if one does; the last of the ticket's.
+            values: columns that change besides.
+        """
         step = MOVES[move]
         after = replace(ticket, state=step.target)
         change = update(TicketRow).where(col(TicketRow.id) == ticket.id, col(TicketRow.state).in_(list(step.sources)))
@@ -203,22 +265,28 @@ class SqlTickets:
             deadline = col(TicketRow.expires_at)
             change = change.where(deadline <= rfc3339(now) if step.overdue else deadline > rfc3339(now))
         change = change.values(state=step.target.value, **values)
+        if move is Move.REMIND:  # of several processes one reminds
+            change = change.where(col(TicketRow.remind_at) <= rfc3339(now))
+        if vote is not None:
+            before = len(ticket.votes) - 1
+            change = change.where(col(TicketRow.votes) == before).values(
+                votes=before + 1, edited_form=ticket.edited_form, edited_digest=ticket.edited_digest
+            )
 
         def work(session: Session) -> None:
             if session.exec(change).rowcount != 1:
                 raise _LostError
+            if vote is not None:
+                session.add(_vote_row(ticket.id, vote, len(ticket.votes)))
+                session.flush()
             self._announce(session, step.tag, after, now)
 
-        more: dict[str, Value] = {"state": step.target.value}
-        if after.decided_by:
-            more |= {"actor": after.decided_by, "reason": after.decision_reason}
-        if move is Move.APPROVE and after.relief.text:
-            more["relief"] = after.relief.text
+        more = particulars(move, after, now, vote)
         if exchange := values.get("consumed_by"):
             more["exchange_id"] = exchange
         try:
             await self._audit.append(draft(step.tag, after, **more), within=work)
-        except _LostError:
+        except (_LostError, ConflictError):
             return False
         return True
 
@@ -238,6 +306,36 @@ class SqlTickets:
     def _announce(self, session: Session, event: Tag, ticket: Ticket, at: datetime) -> None:
         for message in self._announcer.messages(event, ticket, at):
             keep(session, message, about=ticket.id)
+
+
+def _vote_row(ticket_id: str, vote: Vote, place: int) -> VoteRow:
+    by = vote.by
+    return VoteRow(
+        ticket_id=ticket_id,
+        person=by.person,
+        decision=vote.decision,
+        digest=vote.digest,
+        place=place,
+        name=by.name,
+        user=by.user,
+        role=by.role,
+        team=by.team,
+        reason=vote.reason,
+        at=rfc3339(vote.at),
+    )
+
+
+def _with_votes(session: Session, rows: list[TicketRow]) -> list[Ticket]:
+    """Tickets with what people decided about them."""
+    voted = [row.id for row in rows if row.votes]
+    votes: dict[str, list[Vote]] = {}
+    if voted:
+        query = select(VoteRow).where(col(VoteRow.ticket_id).in_(voted)).order_by(col(VoteRow.place))
+        for row in session.exec(query):
+            by = Approver(row.name, row.person, row.user, row.role, row.team)
+            moment = datetime.fromisoformat(row.at)
+            votes.setdefault(row.ticket_id, []).append(Vote(by, row.decision, row.digest, row.reason, moment))
+    return [replace(_ticket(row), votes=tuple(votes.get(row.id, ()))) for row in rows]
 
 
 def _row(ticket: Ticket) -> TicketRow:
@@ -264,7 +362,13 @@ def _row(ticket: Ticket) -> TicketRow:
         form=ticket.form,
         created_at=rfc3339(ticket.requested_at),
         expires_at=rfc3339(ticket.expires_at),
+        remind_at=_next_reminder(ticket, ticket.requested_at),
     )
+
+
+def _next_reminder(ticket: Ticket, after: datetime) -> str | None:
+    found = reminder(ticket, after=after)
+    return None if found is None else rfc3339(found[0])
 
 
 def _storable(text: str) -> str:
@@ -288,4 +392,6 @@ def _ticket(row: TicketRow) -> Ticket:
         decision_reason=row.decision_reason,
         findings=tuple(row.findings.split()),
         relief=relief_of(row.relief),
+        edited_form=row.edited_form,
+        edited_digest=row.edited_digest,
     )

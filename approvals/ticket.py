@@ -5,17 +5,18 @@ call waits for one is `approvals/desk.py`.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from approvals.quorum import Standing, Vote, charters_in, form_of, standing
 from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
 from governance.exchange import Action, Exchange
 from governance.jsontree import Json, JsonObject
-from governance.verdict import NO_RELIEF, Relief
+from governance.verdict import NO_RELIEF, Charter, Relief
 
 
 class State(StrEnum):
@@ -32,10 +33,13 @@ class State(StrEnum):
 class Move(StrEnum):
     """What can happen to a ticket."""
 
+    VOTE = "vote"
+    """An approval that is not the last one wanted."""
     APPROVE = "approve"
     DENY = "deny"
     CONSUME = "consume"
     PROLONG = "prolong"
+    REMIND = "remind"
     EXPIRE = "expire"
     INVALIDATE = "invalidate"
 
@@ -54,22 +58,27 @@ class Step:
 
 MOVES: Mapping[Move, Step] = MappingProxyType(
     {
+        Move.VOTE: Step(frozenset({State.PENDING}), State.PENDING, False, Tag.APPROVAL_VOTED),
         Move.APPROVE: Step(frozenset({State.PENDING}), State.APPROVED, False, Tag.APPROVAL_GRANTED),
         Move.DENY: Step(frozenset({State.PENDING}), State.DENIED, False, Tag.APPROVAL_DENIED),
         Move.CONSUME: Step(frozenset({State.APPROVED}), State.CONSUMED, False, Tag.APPROVAL_CONSUMED),
         Move.PROLONG: Step(frozenset({State.APPROVED}), State.APPROVED, False, Tag.APPROVAL_PROLONGED),
+        Move.REMIND: Step(frozenset({State.PENDING}), State.PENDING, False, Tag.APPROVAL_REMINDED),
         Move.EXPIRE: Step(frozenset({State.PENDING, State.APPROVED}), State.EXPIRED, True, Tag.APPROVAL_EXPIRED),
         Move.INVALIDATE: Step(frozenset({State.PENDING, State.APPROVED}), State.INVALIDATED, None, Tag.APPROVAL_DENIED),
     }
 )
 """Everything that can happen. A pair of move and state that is not here cannot happen."""
 
+REMINDERS = (50, 90)
+"""At which percent of their time people are reminded of a ticket that waits."""
+
 OPEN = frozenset({State.PENDING, State.APPROVED})
 """States in which the same call attaches to the ticket instead of opening another."""
 
 
 class ReliefError(Exception):
-    """More than one call was to be allowed, of a ticket that is of no loop. Nothing was changed."""
+    """More than one call was to be allowed where that cannot be (`check_relief`). Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,11 @@ class Ticket:
     """Kinds of what detectors found in the call."""
     relief: Relief = NO_RELIEF
     """What the person allowed beyond this call."""
+    votes: tuple[Vote, ...] = ()
+    """What people decided so far, oldest first."""
+    edited_form: str = ""
+    """The form with the arguments that a person wrote instead; empty = nobody changed anything."""
+    edited_digest: str = ""
 
     @property
     def bound(self) -> JsonObject:
@@ -112,6 +126,29 @@ class Ticket:
         """What else of the message the decision covers; nothing where a call has only arguments."""
         return self.bound.get("beside")
 
+    @property
+    def charters(self) -> tuple[Charter, ...]:
+        """What the rules that asked want of those who decide."""
+        return charters_in(self.bound)
+
+    @property
+    def standing(self) -> Standing:
+        """How many approvals there are, and how many are wanted."""
+        return standing(self.charters, self.votes, self.current)
+
+    @property
+    def current(self) -> str:
+        """Digest of what is to be decided: of the call as it was asked for, or as a person changed it."""
+        return self.edited_digest or self.digest
+
+    @property
+    def edited_arguments(self) -> JsonObject | None:
+        """What a person wants the call to be made with instead; None = with what was asked for."""
+        if not self.edited_form:
+            return None
+        form = jsontree.parse(self.edited_form.encode(), max_depth=jsontree.MAX_DEPTH + 1)
+        return jsontree.as_object(jsontree.as_object(form).get("arguments"))
+
     def field(self, name: str) -> str:
         """A text member of the bound call, `server` for example, or nothing."""
         return jsontree.as_text(self.bound.get(name))
@@ -121,13 +158,55 @@ class Ticket:
         """Whether the call was held because something repeats, so that more of it can be allowed."""
         return self.rule.startswith("loop.")
 
+    @property
+    def wants_several(self) -> bool:
+        """Whether one person's approval need not be enough."""
+        return len(self.charters) > 1 or any(one.quorum > 1 for one in self.charters)
+
+    @property
+    def relievable(self) -> bool:
+        """Whether more than this call can be allowed with it."""
+        return self.of_a_loop and not self.wants_several
+
     def overdue(self, now: datetime) -> bool:
         """Whether the deadline has passed."""
         return now >= self.expires_at
 
     def intact(self) -> bool:
-        """Whether the stored form still has the digest that the decision is bound to."""
-        return hashlib.sha256(self.form.encode()).hexdigest() == self.digest
+        """Whether the stored forms still have the digests that the decision is bound to."""
+        pairs = ((self.form, self.digest), (self.edited_form, self.edited_digest))
+        return all(
+            hashlib.sha256(form.encode()).hexdigest() == digest for form, digest in pairs[: 2 if any(pairs[1]) else 1]
+        )
+
+
+def check_relief(ticket: Ticket, relief: Relief) -> None:
+    """Whether more than the call can be allowed of this ticket, as it is to be approved.
+
+    Raises:
+        ReliefError: it cannot; says why, in words for the person.
+    """
+    if relief == NO_RELIEF:
+        return
+    if not ticket.of_a_loop:
+        raise ReliefError("this call was not held because something repeats: approve it without more")
+    if ticket.wants_several:
+        raise ReliefError("several people must agree on this call, and they agree on it alone: approve it without more")
+    if ticket.edited_digest:
+        raise ReliefError("a changed call is another one than what repeats: approve it without more")
+
+
+def reminder(ticket: Ticket, *, after: datetime) -> tuple[datetime, int] | None:
+    """The next reminder of a ticket after a moment, and its percent; None = there is none any more."""
+    whole = ticket.expires_at - ticket.requested_at
+    due = ((ticket.requested_at + whole * percent / 100, percent) for percent in REMINDERS)
+    return next((one for one in due if one[0] > after), None)
+
+
+def elapsed(ticket: Ticket, now: datetime) -> int:
+    """The last percent of `REMINDERS` that has passed; 0 = none has."""
+    whole = ticket.expires_at - ticket.requested_at
+    return max((one for one in REMINDERS if ticket.requested_at + whole * one / 100 <= now), default=0)
 
 
 def allowed(move: Move, state: State, *, overdue: bool) -> bool:
@@ -136,7 +215,7 @@ def allowed(move: Move, state: State, *, overdue: bool) -> bool:
     return state in step.sources and step.overdue in (None, overdue)
 
 
-def binding(exchange: Exchange, policy_version: str) -> JsonObject:
+def binding(exchange: Exchange, policy_version: str, charters: Collection[Charter] = ()) -> JsonObject:
     """Everything a decision is bound to. Change one member of it and the decision is for another call.
 
     Member order and `1` against `1.0` do not count (`jsontree.canonical`); integers count to the last digit. The
@@ -147,6 +226,7 @@ def binding(exchange: Exchange, policy_version: str) -> JsonObject:
     others = beside(exchange)
     return {
         **({"beside": others} if others else {}),
+        **({"charters": form_of(charters)} if charters else {}),
         "version": 1,
         "action": exchange.action.value,
         "server": resource.server,
@@ -209,3 +289,22 @@ def draft(tag: Tag, ticket: Ticket, **more: Value) -> Draft:
     )
     fields.update((name, text) for name, text in optional if text)
     return Draft(tag, {**fields, **more})
+
+
+def particulars(move: Move, ticket: Ticket, now: datetime, vote: Vote | None = None) -> dict[str, Value]:
+    """What the audit event of a move says besides: who made it and why, and how far the ticket is."""
+    fields: dict[str, Value] = {"state": ticket.state.value}
+    if move is Move.APPROVE and ticket.relief.text:
+        fields["relief"] = ticket.relief.text
+    if move is Move.REMIND:
+        fields["elapsed_percent"] = elapsed(ticket, now)
+    if ticket.decided_by:
+        fields |= {"actor": ticket.decided_by, "reason": ticket.decision_reason}
+    if vote is None:
+        return fields
+    fields |= {"actor": vote.by.name, "reason": vote.reason}
+    if ticket.edited_digest:
+        fields["edited_digest"] = ticket.edited_digest
+    if ticket.charters:
+        fields |= {"approvals": ticket.standing.have, "quorum": ticket.standing.wanted}
+    return fields

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from approvals.quorum import Approver, person_of
 from console.store import SqlLogins
 from governance.clock import Clock
 from governance.exchange import Principal
@@ -41,6 +42,7 @@ class Visitor:
     user: str
     home: str
     """Tenant of the key."""
+    team: str = ""
     csrf: str = ""
     """Token of the forms of this session; empty for a bearer, whom no other page can impersonate."""
 
@@ -50,6 +52,12 @@ class Visitor:
         if self.key_id == ADMINISTRATOR:
             return ADMINISTRATOR
         return f"{self.user} ({self.key_id})" if self.user else self.key_id
+
+    @property
+    def approver(self) -> Approver:
+        """This person as one who decides. The installation's own token names nobody in particular."""
+        user = "" if self.key_id == ADMINISTRATOR else self.user
+        return Approver(self.name, person_of(user, self.key_id), user, self.role.value, self.team)
 
     @property
     def tenant(self) -> str | None:
@@ -175,7 +183,7 @@ def _visitor(key_id: str, grant: Grant, csrf: str) -> Visitor | None:
     """The person behind a key: no agent, and no approver without a tenant, whose limits nobody could tell."""
     if grant.role is KeyRole.AGENT or not (grant.tenant or grant.role is KeyRole.ADMIN):
         return None
-    return Visitor(key_id, grant.role, grant.user, grant.tenant, csrf)
+    return Visitor(key_id, grant.role, grant.user, grant.tenant, grant.team, csrf)
 
 
 def _session(request: Request) -> str:

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from approvals.amendment import AmendmentError
+from approvals.quorum import Vote, form_of
 from approvals.ticket import ReliefError, State, Ticket
 from console.access import ForbiddenError
 from console.events import Event
 from console.frame import FORM_BYTES, Endpoint, Frame, Visit
-from console.pages import approvals, servers, sessions
+from console.pages import approvals, batch, servers, sessions
 from governance import jsontree
 from governance.clock import rfc3339
 from governance.identity.directory import IdentityStaleError
@@ -58,7 +60,11 @@ async def list_tickets(frame: Frame, visit: Visit) -> Response:
 async def show_ticket(frame: Frame, visit: Visit) -> Response:
     """One ticket with the whole call."""
     ticket = await approvals.find(frame, visit)
-    return _no_ticket() if ticket is None else json({**_ticket(frame, ticket), "call": ticket.bound})
+    return (
+        _no_ticket()
+        if ticket is None
+        else json({**_ticket(frame, ticket), "call": ticket.bound, "edited": ticket.edited_arguments})
+    )
 
 
 async def decide_ticket(frame: Frame, visit: Visit) -> Response:
@@ -70,16 +76,36 @@ async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     ticket = await approvals.find(frame, visit)
     if ticket is None:
         return _no_ticket()
-    if body.get("digest", ticket.digest) != ticket.digest:
+    digest, arguments = body.get("digest"), body.get("arguments")
+    if digest is not None and digest != ticket.current:
         return problem(409, "digest", "this is not the call with that digest: look again")
-    said = [jsontree.as_text(body.get(name)) for name in ("reason", "relief")]
+    if visit.move == "approve" and arguments is not None and not (isinstance(arguments, dict) and digest):
+        return problem(400, "malformed", "`arguments` is an object, and needs the `digest` of the call that it changes")
+    reason, relief = (jsontree.as_text(body.get(name)) for name in ("reason", "relief"))
+    wanted = jsontree.as_object(arguments) if arguments is not None else None
     try:
-        decided = await approvals.settle(frame, visit, ticket, *said)
+        decided = await approvals.settle(
+            frame, visit, ticket, reason, relief=relief, digest=jsontree.as_text(digest), arguments=wanted
+        )
+    except AmendmentError as error:
+        return problem(400, "malformed", str(error))
     except (ReliefError, ValueError) as error:
         return problem(400, "relief", str(error))
+    if decided is not None and decided.refusal:
+        return problem(403, "not_yours", f"nothing was changed: {decided.refusal}")
     if decided is None or not decided.made:
         return problem(409, "settled", "nothing was changed: the ticket was settled before")
     return json(_ticket(frame, decided.ticket))
+
+
+async def decide_tickets(frame: Frame, visit: Visit) -> Response:
+    """Approve or deny several, each with its digest; says of each whether that was done."""
+    body = await body_of(visit.request)
+    results = await batch.each(frame, visit, batch.listed(body), jsontree.as_text(body.get("reason")))
+    told: list[Json] = [
+        {"id": one.ticket, "done": one.done, "state": one.state, "message": one.said} for one in results
+    ]
+    return json({"done": sum(one.done for one in results), "tickets": told})
 
 
 async def list_servers(frame: Frame, _: Visit) -> Response:
@@ -166,14 +192,29 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
         "reason": ticket.reason,
         "findings": list(ticket.findings),
         "digest": ticket.digest,
+        "edited_digest": ticket.edited_digest,
         "policy_version": ticket.field("policy"),
         "requested_at": rfc3339(ticket.requested_at),
         "expires_at": rfc3339(ticket.expires_at),
+        "approvers": form_of(ticket.charters),
+        "approvals": ticket.standing.have,
+        "quorum": ticket.standing.wanted,
+        "decisions": [_vote(one) for one in ticket.votes],
         "decided_at": rfc3339(ticket.decided_at) if ticket.decided_at else None,
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
         "relief": ticket.relief.text,
         "link": frame.core.desk.link(ticket.id),
+    }
+
+
+def _vote(vote: Vote) -> JsonObject:
+    return {
+        "by": vote.by.name,
+        "decision": vote.decision,
+        "digest": vote.digest,
+        "reason": vote.reason,
+        "at": rfc3339(vote.at),
     }
 
 

@@ -20,7 +20,7 @@ from console import api, kills_api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, entry, kills, overview, pins, servers, sessions
+from console.pages import approvals, audit, batch, entry, kills, overview, pins, servers, sessions
 from console.store import SqlLogins
 from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
@@ -65,8 +65,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
     return [
         Route("/", page(partial(overview.index, frame))),
         Route("/approvals", page(partial(approvals.index, frame))),
+        *_both("/approvals/batch", ("approve", "deny"), page(partial(batch.decide, frame))),
         Route("/approvals/{ticket}", page(partial(approvals.show, frame))),
-        *_both("/approvals/{ticket}", ("approve", "deny"), page(partial(approvals.decide, frame))),
+        *_both("/approvals/{ticket}", ("approve", "deny", "amend"), page(partial(approvals.decide, frame))),
         Route("/pins", page(partial(pins.index, frame))),
         Route("/pins/{pin}", page(partial(pins.show, frame))),
         *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
@@ -80,6 +81,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
         Route("/logout", page(partial(entry.logout, frame)), methods=["POST"]),
         Route("/api/tickets", answer(api.list_tickets)),
+        *_both("/api/tickets/batch", ("approve", "deny"), answer(api.decide_tickets)),
         Route("/api/tickets/{ticket}", answer(api.show_ticket)),
         *_both("/api/tickets/{ticket}", ("approve", "deny"), answer(api.decide_ticket)),
         Route("/api/pins", answer(pins_api.list_pins)),
@@ -99,8 +101,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
     ]
 
 
-def _both(place: str, moves: tuple[str, str], endpoint: Endpoint) -> list[BaseRoute]:
-    """Two changes of one thing, by POST only. Handlers read which from the last step of the path."""
+def _both(place: str, moves: tuple[str, ...], endpoint: Endpoint) -> list[BaseRoute]:
+    """Changes of one thing, by POST only. Handlers read which from the last step of the path."""
     return [Route(f"{place}/{move}", endpoint, methods=["POST"], name=move) for move in moves]
 
 

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from approvals.desk import Desk
+from approvals.quorum import in_words
 from approvals.ticket import State
 from console.access import Access, ForbiddenError, Visitor
 from console.events import Events
-from console.visible import lines, pieces
+from console.visible import lines, pieces, plainly
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
@@ -31,6 +32,7 @@ from sessions.labels.book import Labels
 from sessions.store import SqlRuns, SqlWitnesses
 
 FORM_BYTES = 64 * 1024
+MOST_FIELDS = 120
 _FORM = b"application/x-www-form-urlencoded"
 
 
@@ -146,7 +148,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
     """
     raw = await read_body(request.scope, request.receive, limit=FORM_BYTES, media_type=_FORM)
     try:
-        return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=20))
+        return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise BadRequestError(400, "malformed", "not a well-formed form") from None
 
@@ -160,7 +162,7 @@ def open_drawings() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    texts: dict[str, Any] = {"pieces": pieces, "lines": lines}
+    texts: dict[str, Any] = {"pieces": pieces, "lines": lines, "in_words": in_words, "plainly": plainly}
     times: dict[str, Any] = {"ago": ago, "left": left, "stamp": stamp, "span": span, "after": after}
     drawings.filters.update(texts | times)
     return drawings

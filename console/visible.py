@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from governance import jsontree
 from governance.jsontree import Json
 
 _BLANK_LETTERS = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0")
@@ -72,6 +73,11 @@ def lines(value: Json, path: str = "") -> Iterator[Line]:
             yield from lines(child, f"{path}[{index}]")
     else:
         yield Line(path, *_leaf(value))
+
+
+def plainly(value: Json) -> str:
+    """A value in one text: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else jsontree.dump(value).decode()
 
 
 def _leaf(value: Json) -> tuple[str, str]:

@@ -240,6 +240,10 @@ class Body:
             self._segments = tuple(self._lens(self.value))
         return self._segments
 
+    def rewritten(self, value: Json) -> "Body":
+        """A new body of another value, read by the same lens."""
+        return Body(value, lens=self._lens)
+
     def edited(self, edits: Iterable[Edit]) -> "Body":
         """A new body with `edits` applied; offsets refer to this body. Overlapping edits are merged into one."""
         by_pointer: dict[str, list[Edit]] = {}

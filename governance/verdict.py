@@ -62,6 +62,18 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Charter:
+    """Of a hold: who may decide about it, and how many of them must agree. A charter that says nothing is not made."""
+
+    approvers: tuple[str, ...] = ()
+    """`role:...`, `team:...` or `user:...`; any of them may decide. None = everybody who may decide at all."""
+    quorum: int = 1
+    """How many different people must approve; one who denies is enough."""
+    no_self_approval: bool = False
+    """Whether the person whom the caller's key stands for may not decide."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What one check thinks of one exchange."""
 
@@ -83,6 +95,10 @@ class Verdict:
     """Of a hold: whether the call may be made, once approved, although its client has gone."""
     labels: tuple[tuple[str, str], ...] = ()
     """Labels that the session gets, each with the id of the rule that says so."""
+    charters: tuple[Charter, ...] = ()
+    """Of a hold: what every rule that holds asks of those who decide. All of them must be met."""
+    also: tuple[str, ...] = ()
+    """Of a hold: ids of the other rules that hold as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +149,9 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict:
         if verdict.decision.strength > winner.decision.strength or winner is ALLOWED:
             winner = verdict
     return winner
+
+
+def charters_of(verdicts: Iterable[Verdict]) -> tuple[Charter, ...]:
+    """What all that hold ask of those who decide: each once, in an order that does not hang on that of the rules."""
+    asked = {charter for one in verdicts if one.decision is Decision.HOLD for charter in one.charters}
+    return tuple(sorted(asked, key=lambda one: (one.approvers, one.quorum, one.no_self_approval)))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import anyio
 
-from approvals.desk import Decided
+from approvals.shelf import Decided
 from approvals.ticket import State, Ticket
 from governance import jsontree
 from governance.clock import Clock
@@ -142,7 +142,7 @@ class Delivery:
 
     async def _choose(self, ticket_id: str, choice: Choice, exchange: Exchange) -> None:
         ticket = await self._ticket(ticket_id)
-        if ticket is None or not ticket.intact() or not Globs(self.in_band).match(ticket.rule):
+        if ticket is None or not ticket.intact() or not self._in_band(ticket):
             return
         principal = exchange.principal
         asker = jsontree.as_object(ticket.bound.get("principal"))
@@ -207,7 +207,11 @@ class Delivery:
 
     async def _may_decide(self, ticket_id: str) -> bool:
         ticket = await self._ticket(ticket_id) if self.in_band else None
-        return ticket is not None and Globs(self.in_band).match(ticket.rule)
+        return ticket is not None and self._in_band(ticket)
+
+    def _in_band(self, ticket: Ticket) -> bool:
+        """Whether the person at the client may decide. Never where a rule says who may: nobody knows who that is."""
+        return Globs(self.in_band).match(ticket.rule) and not ticket.charters
 
     async def _ticket(self, ticket_id: str) -> Ticket | None:
         """The ticket; none where it cannot be read, so that nothing is decided by it."""

@@ -26,6 +26,7 @@ class Way(Protocol):
 
     exchange: Exchange
     warnings: list[Verdict]
+    notices: list[str]
 
     async def respond(self, body: Body) -> Exchange:
         """Judge a whole response."""

@@ -364,8 +364,9 @@ class Relay:
         result = judged.value.get("result")
         if isinstance(result, dict):
             changed = seen_of(self.gate, self.catalog, exchange, result) if action is Action.TOOL_LIST else result
-            if way.warnings and action is Action.TOOL_CALL:
-                changed = errors.with_warnings(changed, [verdict.reason for verdict in way.warnings])
+            said = [*(verdict.reason for verdict in way.warnings), *way.notices]
+            if said and action is Action.TOOL_CALL:
+                changed = errors.with_warnings(changed, said)
             if changed is not result:
                 return Message.build({**judged.value, "result": changed})
         return judged

@@ -17,10 +17,11 @@ from approvals.desk import Held, HeldState
 from governance.audit.event import AuditError, Draft, Tag
 from governance.exchange import Body, Exchange, Phase, Role, ToolUse
 from governance.stage import Outcome, RefusedError
-from governance.verdict import ALLOWED, Decision, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Verdict, charters_of, strongest
 from pipeline import record
+from pipeline.amended import USED, judged_again, notices, refused
 from pipeline.asked import Asked
-from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable, version_of
+from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable
 from pipeline.organs import Organs
 from pipeline.strand import Strand
 from pipeline.writing import append
@@ -44,6 +45,8 @@ class Passage:
         """The request before any redaction, which is what findings are offsets into."""
         self.warnings: list[Verdict] = []
         """What the agent should be told although the exchange goes on."""
+        self.notices: list[str] = []
+        """What else it should be told; it may quote the call, and so is not for the log."""
         self.scope = anyio.CancelScope()
         self.cut_by: Verdict | None = None
         """The kill that cut this exchange short."""
@@ -154,7 +157,7 @@ class Passage:
         judged = await judge(self._organs.stages.request, self.exchange, Phase.REQUEST)
         verdict, ticket = judged.winner, ""
         if verdict.decision is Decision.HOLD:
-            ticket = await self._ask_a_person(judged)
+            judged, ticket = await self._ask_a_person(judged)
         elif verdict.decision.strength > Decision.HOLD.strength:
             await self._refuse(judged, verdict)
         last = await judge(self._organs.stages.execution, judged.exchange, Phase.REQUEST)
@@ -165,11 +168,12 @@ class Passage:
         await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
         self._handed_over = True
 
-    async def _ask_a_person(self, judged: Judgement) -> str:
-        """Hold the call. Returns the id of the ticket that was used up for it."""
+    async def _ask_a_person(self, judged: Judgement) -> tuple[Judgement, str]:
+        """Hold the call. Returns the call to make, and the id of the ticket that was used up for it."""
         verdict, exchange = judged.winner, judged.exchange
-        if verdict.detached and not all(one.detached for one in judged.verdicts if one.decision is Decision.HOLD):
-            verdict = replace(verdict, detached=False)
+        if judged.verdicts != [verdict]:
+            all_detached = all(one.detached for one in judged.verdicts if one.decision is Decision.HOLD)
+            verdict = replace(verdict, detached=all_detached, charters=charters_of(judged.verdicts))
         try:
             held = await self._wait(exchange, verdict)
         except Exception:
@@ -180,21 +184,19 @@ class Passage:
         if (objection := await self._attendance.objection()) is not None:
             await self._keep(held)
             await self._refuse(judged, objection, held)
-        again = await judge(self._organs.stages.rejudge, exchange, Phase.REQUEST)
-        if again.winner.decision.strength > Decision.HOLD.strength:
-            await self._refuse(judged, again.winner, held)
-        if again.exchange.request is not exchange.request or version_of(again) != version_of(judged):
-            changed = "the rules changed while the call waited: make it again"
-            await self._refuse(
-                judged, Verdict(Decision.DENY, by="approval", rule="approval.stale", reason=changed), held
-            )
+        now, refusal, self._received = await judged_again(self._organs.stages, judged, held, self._received)
+        if refusal is not None:
+            if held.arguments is not None:
+                await self._used_up(held)  # what a person wrote, and what was refused, is not tried again and again
+            await self._refuse(now, refusal, held)
         if not self._attendance.present:
-            await self._refuse(judged, left("the client left before the call was approved"), held)
+            await self._refuse(now, left("the client left before the call was approved"), held)
         if not await self._used_up(held):
-            used = "the approval was used, or ran out, before the call could run: make it again"
-            await self._refuse(judged, Verdict(Decision.DENY, by="approval", rule="approval.used", reason=used), held)
+            await self._refuse(now, refused(USED, "approval.used"), held)
         self._organs.relieve(exchange, held.relief)
-        return held.ticket
+        if held.arguments is not None:
+            self.notices += notices(exchange, now.exchange)
+        return now, held.ticket
 
     async def _wait(self, exchange: Exchange, verdict: Verdict) -> Held:
         tally, began, state = self._organs.tally, self._organs.clock.monotonic(), "abandoned"

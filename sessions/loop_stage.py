@@ -154,6 +154,10 @@ class LoopStage:
 
     def _asked(self, exchange: Exchange) -> Verdict:
         resource, run, now = exchange.resource, exchange.session.id, self._clock.monotonic()
+        if (given_up := self._open.pop(exchange.id, None)) is not None:
+            # A person changed the call while it waited: what was asked for is not made, and this is judged instead.
+            given_up.counts = False
+            self._ended(given_up, None)
         tool = f"{resource.server}/{resource.name}"
         recipe = self._recipe(tool, resource)
         if recipe.exempt or self._grants.spared(run, tool):

@@ -15,6 +15,8 @@ class Shown(NamedTuple):
 
 
 STORY = "tests/e2e/test_story.py::"
+AMENDED = "tests/pipeline/test_amended.py::"
+QUORUM = "tests/approvals/test_quorum.py::"
 APPROVAL = "tests/e2e/test_approval.py::"
 KILL = "tests/e2e/test_kill.py::"
 BRIDGE = "tests/mcp_proxy/bridge/test_server.py::"
@@ -229,6 +231,29 @@ REQUIREMENTS: dict[str, Shown] = {
             APPROVAL + "test_an_approval_is_for_one_call_to_the_byte",
             APPROVAL + "test_a_hundred_uses_of_one_approval_make_one_execution",
             "tests/pipeline/test_passage.py::test_an_approval_does_not_outlive_a_change_of_the_rules",
+        ),
+    ),
+    "H7": Shown(
+        "arguments edited before approval, shown as a diff, re-judged",
+        (
+            APPROVAL + "test_a_changed_call_is_executed_as_changed_and_the_agent_is_told",
+            AMENDED + "test_the_changed_call_is_made_once_and_the_agent_is_told_what_was_changed",
+            AMENDED + "test_what_a_person_wrote_is_redacted_where_something_is_found_in_it",
+            AMENDED + "test_what_a_rule_denies_stays_denied_whoever_wrote_it",
+            "tests/console/test_amending.py::test_a_change_is_shown_as_a_diff_before_anything_is_decided",
+        ),
+    ),
+    "H8": Shown(
+        "who may decide by role, team or name, a quorum of different people, no self-approval, several tickets at once",
+        (
+            QUORUM + "test_a_call_runs_when_as_many_people_as_the_rule_wants_have_approved",
+            QUORUM + "test_one_person_counts_once_whatever_the_number_of_their_keys",
+            QUORUM + "test_the_person_whom_the_callers_key_stands_for_may_not_decide",
+            QUORUM + "test_of_people_who_approve_at_the_same_moment_each_counts",
+            "tests/pipeline/test_quorum.py::test_a_call_is_made_once_when_enough_of_the_right_people_agree",
+            "tests/console/test_quorum.py::test_whoever_may_not_decide_is_told_why_and_changes_nothing",
+            "tests/console/test_batch.py::test_each_is_decided_for_itself_and_the_answer_says_how_it_went",
+            "tests/console/test_batch.py::test_two_calls_are_picked_and_approved_with_one_click_while_another_arrives",
         ),
     ),
     "H16": Shown(

@@ -4,6 +4,8 @@ What a serving process opens is `pipeline/runtime.py`.
 """
 
 import getpass
+import os
+import pwd
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import TypeVar
 import anyio
 
 from approvals.desk import Desk, Manners
+from approvals.quorum import Approver, person_of
 from approvals.store import SqlTickets
 from approvals.webhook.courier import Announcer, endpoints
 from governance.audit.event import AuditError
@@ -21,6 +24,8 @@ from governance.clock import Clock
 from governance.config.load import load
 from governance.config.models import Config
 from governance.config.secrets import Secrets, open_secrets
+from governance.identity.directory import ADMINISTRATOR
+from governance.identity.keys import KeyRole
 from governance.identity.store import SqlKeys
 from governance.pins.reviews import Reviews
 from governance.pins.store import SqlPins
@@ -101,6 +106,18 @@ def in_office(situation: Situation, work: Callable[[Office], Awaitable[T]]) -> T
             return anyio.run(run)
     except (StoreError, AuditError) as error:
         raise CommandError(Exit.UNAVAILABLE, str(error)) from error
+
+
+def approver() -> Approver:
+    """Who runs the command, as one who decides: an administrator, by the login that the operating system knows.
+
+    Whoever can read the state directory holds the administrator's token too, so both count as one person.
+    """
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = ""
+    return Approver(actor(), person_of("", ADMINISTRATOR), user, KeyRole.ADMIN.value)
 
 
 def actor() -> str:

@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from approvals.desk import link
-from approvals.ticket import Ticket
+from approvals.ticket import Ticket, elapsed
 from governance import jsontree
 from governance.audit.event import Tag
 from governance.clock import rfc3339
 from governance.config.models import Approvals
 from governance.jsontree import JsonObject
 
-EVENTS = frozenset({Tag.APPROVAL_REQUESTED, Tag.APPROVAL_GRANTED, Tag.APPROVAL_DENIED, Tag.APPROVAL_EXPIRED})
+EVENTS = frozenset(
+    {Tag.APPROVAL_REQUESTED, Tag.APPROVAL_GRANTED, Tag.APPROVAL_DENIED, Tag.APPROVAL_EXPIRED, Tag.APPROVAL_REMINDED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def headers(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str
 def message(event: Tag, ticket: Ticket, at: datetime, base_url: str) -> JsonObject:
     """What is sent about a ticket."""
     principal = jsontree.as_object(ticket.bound.get("principal"))
+    more: JsonObject = {"elapsed_percent": elapsed(ticket, at)} if event is Tag.APPROVAL_REMINDED else {}
     return {
         "type": event.value,
         "timestamp": rfc3339(at),
@@ -132,6 +135,7 @@ def message(event: Tag, ticket: Ticket, at: datetime, base_url: str) -> JsonObje
             "expires_at": rfc3339(ticket.expires_at),
             "decided_by": ticket.decided_by,
             "link": link(base_url, ticket.id),
+            **more,
         },
     }
 
@@ -143,6 +147,10 @@ class Announcer:
     endpoints: Sequence[Endpoint]
     base_url: str = ""
     mint: Callable[[], str] = lambda: "msg_" + secrets.token_hex(12)
+
+    def wanted(self, event: Tag) -> bool:
+        """Whether anybody wants messages of an event."""
+        return event in EVENTS and any(one.wants(event.value) for one in self.endpoints)
 
     def messages(self, event: Tag, ticket: Ticket, at: datetime) -> list[Delivery]:
         """The messages to keep together with the change they speak of."""

@@ -1,19 +1,27 @@
 """The calls that wait for a person, and the page on which one is decided."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
-from approvals.desk import Decided
+from approvals.amendment import AmendmentError, arguments_of, changes
+from approvals.quorum import WORDS
+from approvals.shelf import Decided
 from approvals.ticket import ReliefError, State, Ticket
 from console.frame import Frame, Visit
 from console.visible import Line, escapes, lines
 from governance import jsontree
+from governance.jsontree import Json, JsonObject
 from governance.verdict import relief_of
 
 SETTLED = (State.APPROVED, State.DENIED, State.EXPIRED, State.INVALIDATED, State.CONSUMED)
 PREVIEW = 4
+LONGEST = 120
+"""Characters of a value on the list."""
+MOST_EDITED = 16_384
+"""Characters of arguments that can be edited on the page; a form carries no more. Larger ones go through the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,13 @@ class Card:
     preview: Sequence[Line]
     """The first few values; the page of the ticket has all."""
     more: int
+    whole: bool
+    """Whether the list shows all that a decision covers, so that it may be decided right there."""
+
+
+def title_of(ticket: Ticket) -> str:
+    """What a ticket is called."""
+    return ticket.field("name") or ticket.field("model") or ticket.field("action")
 
 
 def card(ticket: Ticket) -> Card:
@@ -36,11 +51,15 @@ def card(ticket: Ticket) -> Card:
     values = list(lines(ticket.arguments))
     return Card(
         ticket,
-        title=ticket.field("name") or ticket.field("model") or ticket.field("action"),
+        title=title_of(ticket),
         where=ticket.field("server") or ticket.field("provider"),
         who=" · ".join(one for one in who if one),
         preview=values[:PREVIEW],
         more=max(0, len(values) - PREVIEW),
+        whole=len(values) <= PREVIEW
+        and all(len(one.value) <= LONGEST and len(one.path) <= LONGEST for one in values)
+        and not (ticket.beside or ticket.edited_digest)
+        and ticket.intact(),
     )
 
 
@@ -69,28 +88,63 @@ async def decide(frame: Frame, visit: Visit) -> Response:
     ticket = await find(frame, visit)
     if ticket is None:
         return frame.notice("no such ticket", "there is no ticket with this id, or it is not for you to see", 404)
-    if visit.form.get("digest", "") != ticket.digest or not ticket.intact():
+    if visit.form.get("digest", "") != ticket.current or not ticket.intact():
         return await _draw(frame, visit, ticket, "this is not the call that the page showed: look again", 409)
+    reason, relief = visit.form.get("reason", ""), visit.form.get("relief", "")
     try:
-        decided = await settle(frame, visit, ticket, visit.form.get("reason", ""), visit.form.get("relief", ""))
-    except (ReliefError, ValueError) as error:
-        return await _draw(frame, visit, ticket, str(error), 400)
+        arguments = arguments_of(visit.form["arguments"]) if "arguments" in visit.form else None
+        if visit.move == "amend":
+            return await _preview(frame, visit, ticket, arguments)
+        decided = await settle(frame, visit, ticket, reason, relief=relief, digest=ticket.current, arguments=arguments)
+    except (AmendmentError, ReliefError, ValueError) as error:
+        return await _draw(frame, visit, ticket, f"nothing was changed: {error}", 400)
+    if decided is not None and decided.refusal:
+        return await _draw(frame, visit, decided.ticket, f"nothing was changed: {decided.refusal}", 403)
     if decided is None or not decided.made:
         now = await find(frame, visit) or ticket
         return await _draw(frame, visit, now, "nothing was changed: the ticket was settled before", 409)
     return RedirectResponse(f"/console/approvals/{ticket.id}", 303)
 
 
-async def settle(frame: Frame, visit: Visit, ticket: Ticket, reason: str, relief: str) -> Decided | None:
-    """Approve or deny a ticket, as the path says.
+async def settle(
+    frame: Frame,
+    visit: Visit,
+    ticket: Ticket,
+    reason: str,
+    *,
+    relief: str,
+    digest: str,
+    arguments: JsonObject | None,
+) -> Decided | None:
+    """Approve or deny a ticket, as the path says; what is approved is what was on the screen, or a change of it.
 
     Raises:
+        AmendmentError: the call has no arguments that could be changed.
         ReliefError, ValueError: what is to be allowed besides (`Relief.text`) cannot be. Nothing was changed.
     """
-    desk, by = frame.core.desk, visit.visitor.name
-    if visit.move == "approve":
-        return await desk.approve(ticket.id, by=by, reason=reason, relief=relief_of(relief))
-    return await desk.deny(ticket.id, by=by, reason=reason)
+    desk, by = frame.core.desk, visit.visitor.approver
+    if visit.move == "deny":
+        return await desk.deny(ticket.id, by=by, reason=reason)
+    more = relief_of(relief)
+    return await desk.approve(ticket.id, by=by, reason=reason, digest=digest, arguments=arguments, relief=more)
+
+
+async def _preview(frame: Frame, visit: Visit, ticket: Ticket, arguments: JsonObject | None) -> Response:
+    """What a change would come to, as a diff. Nothing is decided yet."""
+    if arguments is None or not isinstance(ticket.arguments, dict):
+        raise AmendmentError("only the arguments of a tool call can be changed")
+    if not changes(ticket.arguments, arguments):
+        return await _draw(frame, visit, ticket, "nothing was changed: these are the arguments as asked for", 400)
+    return await _draw(frame, visit, ticket, "", 200, proposed=arguments)
+
+
+def editable(arguments: Json) -> str:
+    """Arguments as a person edits them: nothing in it is invisible, and it reads back as the same value."""
+    if not isinstance(arguments, dict):
+        return ""
+    hidden = any(escapes(text) for _, text, _ in jsontree.walk(arguments))
+    text = json.dumps(arguments, indent=2, ensure_ascii=hidden)
+    return text if len(text) <= MOST_EDITED else ""
 
 
 async def find(frame: Frame, visit: Visit) -> Ticket | None:
@@ -111,7 +165,10 @@ async def _both(frame: Frame, tenant: str | None) -> tuple[Sequence[Card], Seque
     return [card(one) for one in reversed(waiting)], [card(one) for one in settled]
 
 
-async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: int) -> Response:
+async def _draw(
+    frame: Frame, visit: Visit, ticket: Ticket, said: str, status: int, *, proposed: JsonObject | None = None
+) -> Response:
+    edited = ticket.edited_arguments
     session = ticket.field("session")
     return await frame.draw(
         visit,
@@ -124,4 +181,17 @@ async def _draw(frame: Frame, visit: Visit, ticket: Ticket, said: str, status: i
         hidden=sum(escapes(text) for _, text, _ in jsontree.walk(ticket.bound)),
         said=said,
         labels=(await frame.core.labels.store.listed([session])).get(session, []),
+        words=WORDS,
+        edited=[] if edited is None else changes(ticket.arguments, edited),
+        editable=editable(ticket.arguments if edited is None else edited) if ticket.state is State.PENDING else "",
+        proposed=None if proposed is None else json.dumps(proposed),
+        proposal=[] if proposed is None else changes(ticket.arguments, proposed),
+        barred=await _barred(frame, visit, ticket),
     )
+
+
+async def _barred(frame: Frame, visit: Visit, ticket: Ticket) -> str:
+    """Why this person may not approve a ticket that waits."""
+    if ticket.state is not State.PENDING:
+        return ""
+    return await frame.core.desk.objection(ticket, visit.visitor.approver)

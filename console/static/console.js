@@ -43,7 +43,10 @@ function showList() {
   source.addEventListener("error", () => { state.textContent = "connecting"; state.classList.add("lost"); });
   source.addEventListener("list", (event) => {
     const change = JSON.parse(event.data);
+    const picked = [...list.querySelectorAll("input:checked")].map((box) => box.name + box.value);
     list.innerHTML = change.html; // a piece of our own page, escaped by the server like the page itself
+    // What was picked stays so while it is the same call: its value is the digest that was shown.
+    for (const box of list.querySelectorAll("input[type=checkbox]")) box.checked = picked.includes(box.name + box.value);
     showWaiting(change.waiting);
     countDown();
   });

@@ -23,7 +23,7 @@ from governance.policy.condition import (
 )
 from governance.policy.glob import Globs
 from governance.policy.rules import RESERVED, Match, Mode, Rule
-from governance.verdict import Decision, Edit, Verdict
+from governance.verdict import Charter, Decision, Edit, Verdict
 
 REDACTED = "[REDACTED]"
 _ARGUMENTS = "/params/arguments"
@@ -291,7 +291,13 @@ def compile_rule(rule: Rule, *, file: str, lines: Mapping[str, int], version: st
     names = tuple((key, Globs(value)) for key in NAME_OF_KEY if (value := getattr(match, key)))
     reason = rule.reason or _reason(rule)
     verdict = Verdict(
-        rule.decide, by="policy", rule=rule.id, reason=reason, version=version, detached=rule.run_detached
+        rule.decide,
+        by="policy",
+        rule=rule.id,
+        reason=reason,
+        version=version,
+        detached=rule.run_detached,
+        charters=_charters(rule),
     )
     return CompiledRule(
         id=rule.id,
@@ -327,6 +333,11 @@ def _actions(rule: Rule) -> frozenset[Action]:
         if getattr(match, key):
             actions &= possible
     return actions
+
+
+def _charters(rule: Rule) -> tuple[Charter, ...]:
+    charter = Charter(tuple(sorted(set(rule.approvers))), rule.quorum, rule.no_self_approval)
+    return () if charter == Charter() else (charter,)
 
 
 def _reason(rule: Rule) -> str:

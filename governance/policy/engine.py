@@ -10,7 +10,7 @@ from dataclasses import replace
 from governance.exchange import Action, Exchange, Phase
 from governance.policy.compiled import CompiledRule, Look, Names, names_of, outermost
 from governance.policy.condition import Around, Fault
-from governance.verdict import Decision, Edit, Verdict, strongest
+from governance.verdict import Decision, Edit, Verdict, charters_of, strongest
 
 DEFAULT_RULE = "default"
 """Id under which the default decides."""
@@ -81,6 +81,9 @@ class Policy:
         winner = strongest(said) if said else self._allowed
         if winner.detached and not all(one.detached for one in said if one.decision is Decision.HOLD):
             winner = replace(winner, detached=False)  # every rule that holds must let its client go
+        if winner.decision is Decision.HOLD and len(said) > 1:  # whoever decides must suit every rule that holds
+            also = tuple(one.rule for one in said if one.decision is Decision.HOLD and one is not winner)
+            winner = replace(winner, charters=charters_of(said), also=also)
         labels = _added(labelling, winner.decision) if labelling else ()
         if edits or shadow or labels:
             return replace(winner, edits=outermost(edits), shadow=tuple(shadow), labels=labels)

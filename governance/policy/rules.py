@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    StrictInt,
     StrictStr,
     ValidationInfo,
     model_validator,
@@ -156,6 +157,16 @@ class Rule(Part):
     phase: Phase = Phase.REQUEST
     run_detached: Annotated[bool, BeforeValidator(_truth)] = False
     """Of a hold: an approved call is made although its client has gone."""
+    approvers: Annotated[
+        tuple[Annotated[StrictStr, Field(pattern=r"^(role:(approver|admin)|(team|user):.{1,200})$")], ...],
+        BeforeValidator(_as_list),
+        Field(min_length=1, max_length=50),
+    ] = ()
+    """Of a hold: who may decide; everybody who may decide at all unless given."""
+    quorum: Annotated[StrictInt, Field(ge=1, le=10)] = 1
+    """Of a hold: how many different people must approve."""
+    no_self_approval: Annotated[bool, BeforeValidator(_truth)] = False
+    """Of a hold: the person whom the caller's key stands for may not decide."""
 
     @property
     def only_labels(self) -> bool:
@@ -172,6 +183,12 @@ class Rule(Part):
             raise ValueError("`hold` is for requests: what has happened cannot be asked for any more, use `deny`")
         if self.run_detached and self.decide is not Decision.HOLD:
             raise ValueError("`run_detached` is only for `decide: hold`: nothing else waits for its client")
+        if self.decide is not Decision.HOLD and self.model_fields_set & {"approvers", "quorum", "no_self_approval"}:
+            raise ValueError("`approvers`, `quorum` and `no_self_approval` are only for `decide: hold`")
+        if self.approvers and all(one.startswith("user:") for one in self.approvers):
+            named = len(set(self.approvers))
+            if named < self.quorum:
+                raise ValueError(f"`quorum: {self.quorum}` can never be reached: `approvers` names {named}")
         if self.reason.lstrip().lower().startswith(RESERVED):
             raise ValueError(f"a `reason` may not begin with `{RESERVED}`, which is kept for broken rules")
         return self

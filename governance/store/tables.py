@@ -219,6 +219,28 @@ class TicketRow(SQLModel, table=True):
     told_at: str | None = Field(default=None, sa_type=Text, description="When the agent was told a refusal, once.")
     consumed_at: str | None = Field(default=None, sa_type=Text, description="When the approval was used, once.")
     consumed_by: str = Field(default="", sa_type=Text, description="Exchange that used it.")
+    remind_at: str | None = Field(default=None, sa_type=Text, description="When people are reminded of it next.")
+    edited_form: str = Field(default="", sa_type=Text, description="The form with arguments that a person wrote.")
+    edited_digest: str = Field(default="", sa_type=Text, description="Hex of SHA-256 over it.")
+    votes: int = Field(default=0, description="How many decisions of people there are; grows with each.")
+
+
+class VoteRow(SQLModel, table=True):
+    """One decision of one person about a ticket (`approvals/store.py`). Written once, never changed."""
+
+    __tablename__ = _named("votes")
+
+    ticket_id: str = Field(primary_key=True, sa_type=Text, description="Ticket.")
+    person: str = Field(primary_key=True, sa_type=Text, description="Who counts once, whatever the number of keys.")
+    decision: str = Field(primary_key=True, sa_type=Text, description="`approve` or `deny`.")
+    digest: str = Field(primary_key=True, sa_type=Text, description="Digest of the call that was on the screen.")
+    place: int = Field(description="Which of the ticket's decisions it is, from 1.")
+    name: str = Field(sa_type=Text, description="How the decision is signed.")
+    user: str = Field(default="", sa_type=Text, description="The person by name, where known.")
+    role: str = Field(default="", sa_type=Text, description="Role of the key at that moment.")
+    team: str = Field(default="", sa_type=Text, description="Team of the key at that moment.")
+    reason: str = Field(default="", sa_type=Text, description="What they said.")
+    at: str = Field(sa_type=Text, description="When.")
 
 
 class DefinitionRow(SQLModel, table=True):

@@ -17,7 +17,7 @@ from approvals.ticket import MOVES, OPEN, Move, State, Ticket, allowed
 from governance.audit.event import Tag
 from governance.store import open_store
 from governance.verdict import NO_RELIEF
-from tests.approvals.calls import ticket_of, tool_call
+from tests.approvals.calls import ticket_of, tool_call, vote_of
 from tests.approvals.ledger import Ledger
 from tests.conftest import ManualClock
 
@@ -89,7 +89,13 @@ class Tickets(RuleBasedStateMachine):
         until = now + timedelta(seconds=300)
         expected = self.expect(ticket, move, **({"expires_at": until} if move is Move.APPROVE else {}))
         decided = self.run(
-            self.tickets.decide(ticket, move, by="ann", reason="", relief=NO_RELIEF, now=now, expires_at=until)
+            self.tickets.decide(
+                ticket,
+                vote_of(move.value, self.model[ticket], now),
+                until=until,
+                seen=self.model[ticket].digest,
+                relief=NO_RELIEF,
+            )
         )
         assert decided is not None
         assert decided.made is expected
@@ -175,7 +181,7 @@ async def test_a_form_changed_in_the_table_cannot_be_used(tickets: SqlTickets) -
     )
     now = kept.requested_at
     decided = await tickets.decide(
-        kept.id, Move.APPROVE, by="ann", reason="", relief=NO_RELIEF, now=now, expires_at=kept.expires_at
+        kept.id, vote_of("approve", kept, now), until=kept.expires_at, seen=kept.digest, relief=NO_RELIEF
     )
     assert decided is not None
     assert not await tickets.consume(kept.id, exchange_id="exc_1", now=now)

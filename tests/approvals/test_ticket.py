@@ -33,6 +33,8 @@ def test_only_the_moves_of_the_table_exist() -> None:
         (Move.PROLONG, State.APPROVED, False),
         (Move.EXPIRE, State.PENDING, True),
         (Move.EXPIRE, State.APPROVED, True),
+        (Move.VOTE, State.PENDING, False),
+        (Move.REMIND, State.PENDING, False),
         (Move.INVALIDATE, State.PENDING, False),
         (Move.INVALIDATE, State.PENDING, True),
         (Move.INVALIDATE, State.APPROVED, False),

@@ -142,3 +142,27 @@ async def test_a_hundred_uses_of_one_approval_make_one_execution(stack: Stack) -
 async def _deny_everything(stack: Stack) -> None:
     while True:
         await stack.decide(await stack.pending(), "deny")
+
+
+async def test_a_changed_call_is_executed_as_changed_and_the_agent_is_told(stack: Stack) -> None:
+    results: list[tuple[bool, str]] = []
+
+    async def call() -> None:
+        async with stack.tools() as tools:
+            results.append(await call_mark(tools, "ask-changed"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        ticket = await stack.pending("ask-changed")
+        async with httpx.AsyncClient(base_url=stack.gateway, trust_env=False) as http:
+            bearer = {"authorization": f"Bearer {stack.admin}"}
+            shown = (await http.get(f"/console/api/tickets/{ticket}", headers=bearer)).json()
+            body = {"digest": shown["digest"], "arguments": {"text": "by-a-person"}}
+            answer = await http.post(f"/console/api/tickets/{ticket}/approve", json=body, headers=bearer)
+            assert answer.status_code == 200, answer.text
+    ((is_error, text),) = results
+    assert not is_error
+    assert text.startswith("marked by-a-person")
+    assert 'a person changed the arguments of this call: /text was "ask-changed", and is "by-a-person"' in text
+    assert stack.marks().count("by-a-person") == 1
+    assert "ask-changed" not in stack.marks()

@@ -35,6 +35,7 @@ class OpenWay:
     gate: "OpenGate"
     exchange: Exchange
     warnings: list[Verdict] = field(default_factory=list[Verdict])
+    notices: list[str] = field(default_factory=list[str])
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     cut_by: Verdict | None = None
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from governance.config.models import Loop, LoopTool
-from governance.exchange import Action, Phase
+from governance.exchange import Action, Body, Phase
 from governance.jsontree import Json
 from governance.stage import Outcome
 from governance.verdict import ALLOWED, Decision, Relief, Verdict
@@ -179,6 +179,19 @@ async def test_a_call_that_nobody_answered_is_an_error_by_what_is_known_of_it() 
         await player.stage.settle(exchange, Outcome("unknown", error="the server did not answer in time"))
         assert not player.stage.owes(exchange)
     assert await decisions(player, 1, (READ,)) == [Decision.HOLD]
+
+
+async def test_a_call_that_a_person_changed_is_not_made_as_it_was_asked_for() -> None:
+    player, other = Player(numbers(repeat_hold=3)), call("files/read", "text", path="b")
+    await player.play(alone([READ] * 2))
+    held, changed = player.exchange(READ), player.exchange(other)
+    assert (await player.stage.judge(held, Phase.REQUEST)).decision is Decision.HOLD
+    changed = replace(held, request=changed.request)
+    assert await player.stage.judge(changed, Phase.REQUEST) is ALLOWED
+    await player.stage.judge(changed.answered(Body({"result": other.answer})), Phase.RESPONSE)
+    assert not player.stage.owes(changed)
+    assert await decisions(player, 2, (other,)) == [Decision.ALLOW, Decision.HOLD]
+    assert await decisions(player, 4, (READ,)) == [Decision.ALLOW] * 2 + [Decision.HOLD] * 2
 
 
 async def test_a_call_that_was_refused_elsewhere_counts_too() -> None:

@@ -1,14 +1,18 @@
 """`wicket approvals`: see the calls that wait for a person, and decide."""
 
+from pathlib import Path
+
 import orjson
 
-from approvals.ticket import OPEN, ReliefError, Ticket
+from approvals.amendment import AmendmentError, arguments_of, changes, told
+from approvals.quorum import WORDS, in_words
+from approvals.ticket import OPEN, ReliefError, State, Ticket
 from governance.clock import rfc3339
-from governance.jsontree import Json
+from governance.jsontree import Json, JsonObject
 from governance.verdict import NO_RELIEF, Relief, relief_of
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
-from wicket.office import Office, actor, in_office
+from wicket.office import Office, approver, in_office
 from wicket.terminal import reveal, table
 
 _COLUMNS = ("id", "state", "server", "name", "agent", "rule", "expires_at")
@@ -57,17 +61,23 @@ def deny(situation: Situation) -> Exit:
 
 
 def _decide(situation: Situation, *, allow: bool) -> Exit:
-    ticket_id, reason = str(situation.options.id), str(situation.options.reason)
+    options = situation.options
+    ticket_id, reason = str(options.id), str(options.reason)
+    arguments = _arguments(options.arguments_file) if allow and options.arguments_file else None
 
     relief = _relief(situation) if allow else NO_RELIEF
 
     async def work(office: Office) -> Ticket:
         if allow:
-            decided = await office.desk.approve(ticket_id, by=actor(), reason=reason, relief=relief)
+            decided = await office.desk.approve(
+                ticket_id, by=approver(), reason=reason, digest=str(options.digest), arguments=arguments, relief=relief
+            )
         else:
-            decided = await office.desk.deny(ticket_id, by=actor(), reason=reason)
+            decided = await office.desk.deny(ticket_id, by=approver(), reason=reason)
         if decided is None:
             raise _absent(ticket_id)
+        if decided.refusal:
+            raise CommandError(Exit.ABSENT, f"nothing was changed: {decided.refusal}")
         if not decided.made:
             raise CommandError(
                 Exit.ABSENT,
@@ -78,9 +88,12 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
 
     try:
         ticket = in_office(situation, work)
-    except ReliefError as error:
+    except (AmendmentError, ReliefError) as error:
         raise CommandError(Exit.USAGE, str(error)) from None
-    situation.terminal.show(_summary(ticket), f"{ticket.state} `{ticket.id}`")
+    said = f"{ticket.state} `{ticket.id}`"
+    if allow and ticket.state is State.PENDING:
+        said = f"approved `{ticket.id}`: {ticket.standing.have} of {ticket.standing.wanted} approvals"
+    situation.terminal.show(_summary(ticket), said)
     return Exit.DONE
 
 
@@ -108,16 +121,35 @@ def _summary(ticket: Ticket) -> dict[str, Json]:
 
 
 def _rest(ticket: Ticket) -> dict[str, Json]:
+    edited = ticket.edited_arguments
     return {
         "reason": ticket.reason,
         "session": ticket.field("session"),
         "action": ticket.field("action"),
         "requested_at": rfc3339(ticket.requested_at),
+        "approvers": _wanted(ticket),
+        "approvals": f"{ticket.standing.have} of {ticket.standing.wanted}",
+        "decisions": ", ".join(f"{one.by.name} {WORDS[one.decision]}" for one in ticket.votes),
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
         "relief": ticket.relief.text,
-        "digest": ticket.digest,
+        "digest": ticket.current,
+        "changed": told(changes(ticket.arguments, edited)) if edited is not None else "",
     }
+
+
+def _arguments(path: str) -> JsonObject:
+    try:
+        return arguments_of(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(Exit.USAGE, f"`{path}` cannot be read ({type(error).__name__})") from None
+    except AmendmentError as error:
+        raise CommandError(Exit.USAGE, f"`{path}`: {error}") from None
+
+
+def _wanted(ticket: Ticket) -> str:
+    """Who must approve, in words: every part must be met."""
+    return "; ".join(in_words(one) for one in ticket.charters)
 
 
 def _absent(ticket_id: str) -> CommandError:
@@ -125,7 +157,7 @@ def _absent(ticket_id: str) -> CommandError:
 
 
 _ID = argument("id", help="id of the ticket")
-_TAKEN = {Exit.ABSENT: "there is no such ticket, or it was decided, used or past its deadline before"}
+_TAKEN = {Exit.ABSENT: "there is no such ticket, it was settled before, or others must decide about it"}
 
 COMMANDS = (
     Command(
@@ -145,6 +177,8 @@ COMMANDS = (
         (
             _ID,
             argument("--reason", default="", help="why; kept in the audit log"),
+            argument("--digest", default="", help="digest that `show` gave; needed where somebody changed the call"),
+            argument("--arguments-file", default="", help="JSON file with the arguments to run the call with instead"),
             argument("--more", default="", metavar="N", help="of a loop: let it go on for N more calls unasked"),
             argument("--exempt", action="store_true", help="of a loop: let the tool alone for the rest of the session"),
         ),

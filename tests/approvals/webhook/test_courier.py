@@ -1,16 +1,21 @@
 """Messages reach a real receiver, and are tried again as the scheme says."""
 
 import json
+from dataclasses import replace
 
+import anyio
 from standardwebhooks import Webhook
 
-from approvals.desk import Desk
+from approvals.desk import Desk, Manners
+from approvals.store import SqlTickets
 from approvals.webhook.courier import SCHEDULE, Courier
-from approvals.webhook.message import Endpoint
+from approvals.webhook.message import Announcer, Endpoint
 from approvals.webhook.store import SqlDeliveries
+from governance.audit.event import Tag
 from governance.clock import SystemClock
 from governance.store import Store
 from tests.approvals.calls import HOLD, tool_call
+from tests.approvals.ledger import Ledger
 from tests.approvals.webhook.receiver import Receiver, on_loopback
 from tests.conftest import ManualClock
 
@@ -110,3 +115,60 @@ async def test_a_message_for_an_endpoint_that_was_taken_out_is_given_up(
     without = Courier(SqlDeliveries(store), [], clock, resolver=on_loopback)
     assert await without.send_due() == 1
     assert await without.send_due() == 0
+
+
+def elapsed(receiver: Receiver) -> list[int]:
+    """What the reminders that were received say of the time."""
+    said = [json.loads(body) for _, body in receiver.received]
+    return [one["data"]["elapsed_percent"] for one in said if one["type"] == "approval.reminded"]
+
+
+async def test_people_are_reminded_at_half_and_at_nine_tenths_of_the_time(
+    desk: Desk, courier: Courier, receiver: Receiver, clock: ManualClock, ledger: Ledger
+) -> None:
+    await desk.hold(tool_call(), HOLD)
+    told: list[list[int]] = []
+    for seconds in (149, 1, 1, 118, 1, 1, 28):
+        clock.advance(seconds)
+        await desk.remind()
+        while await courier.send_due():
+            pass
+        told.append(elapsed(receiver))
+    assert told == [[], [50], [50], [50], [50, 90], [50, 90], [50, 90]]
+    assert [one["elapsed_percent"] for one in ledger.of(Tag.APPROVAL_REMINDED)] == [50, 90]
+    clock.advance(1)
+    assert await desk.remind() == 0
+
+
+async def test_what_is_decided_reminds_nobody_and_late_reminders_are_one(
+    desk: Desk, courier: Courier, receiver: Receiver, clock: ManualClock
+) -> None:
+    decided, denied = await desk.hold(tool_call(), HOLD), await desk.hold(tool_call({"n": 2}), HOLD)
+    await desk.hold(tool_call({"n": 3}), HOLD)
+    await desk.approve(decided.ticket, by="ann")
+    await desk.deny(denied.ticket, by="ann")
+    clock.advance(280)
+    assert [await desk.remind(), await desk.remind()] == [1, 0]
+    while await courier.send_due():
+        pass
+    assert elapsed(receiver) == [90]
+
+
+async def test_of_many_processes_one_reminds(desk: Desk, clock: ManualClock, ledger: Ledger) -> None:
+    await desk.hold(tool_call(), HOLD)
+    clock.advance(150)
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(desk.remind)
+    assert ledger.tags() == [Tag.APPROVAL_REQUESTED, Tag.APPROVAL_REMINDED]
+
+
+async def test_where_no_webhook_wants_reminders_none_are_written(
+    store: Store, endpoint: Endpoint, clock: ManualClock, ledger: Ledger
+) -> None:
+    quiet = Announcer([replace(endpoint, events=("approval.requested",))])
+    desk = Desk(SqlTickets(store, ledger, quiet), clock, Manners(wait_seconds=0))
+    await desk.hold(tool_call(), HOLD)
+    clock.advance(150)
+    assert await desk.remind() == 0
+    assert ledger.tags() == [Tag.APPROVAL_REQUESTED]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from governance.exchange import Action, Body, Phase
 from governance.policy.compiled import REDACTED
-from governance.verdict import Decision
+from governance.verdict import Charter, Decision
 from tests.governance.policy.calls import call, judge, policy_of, rules_of
 
 DECISIONS = ["allow", "warn", "hold", "deny", "kill"]
@@ -50,6 +50,17 @@ def test_a_held_call_may_outlive_its_client_only_if_every_rule_that_holds_says_s
     for rules in (f"{first}\n{second}", f"{second}\n{first}"):
         verdict = judge(policy_of(rules), call())
         assert (verdict.decision, verdict.detached) == (Decision.HOLD, detached)
+
+
+def test_what_every_rule_that_holds_asks_of_those_who_decide_is_asked() -> None:
+    two = "- {id: a, decide: hold, approvers: [team:red, user:ann], quorum: 2}"
+    other = "- {id: b, decide: hold, no_self_approval: true}"
+    silent, shadow = "- {id: c, decide: hold}", "- {id: d, decide: hold, quorum: 9, mode: shadow}"
+    wanted = {Charter(("team:red", "user:ann"), 2), Charter(no_self_approval=True)}
+    for rules in ((two, other, silent, shadow), (shadow, silent, other, two)):
+        assert set(judge(policy_of("\n".join(rules)), call()).charters) == wanted
+    assert judge(policy_of(silent), call()).charters == ()
+    assert judge(policy_of(f"{two}\n- {{id: e, decide: deny}}"), call()).charters == ()
 
 
 def test_a_rule_without_a_reason_gets_one() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
 from governance.store import Store, StoreError, open_store, tables
-from governance.store.backends import backend
+from governance.store.backends import Backend, backend
 from governance.store.schema import MIGRATIONS, migrates_itself, prepare, upgrade
 
 HEAD = max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v[0-9]*_*.py"))
@@ -201,18 +201,30 @@ VALUES ('tkt_1', 'd', 'approved', 'tool.call', '', '', '', 'key_1', '', '', '', 
 """
 
 
-def test_what_was_approved_before_more_could_be_allowed_allowed_one_call(database_url: str, tmp_path: Path) -> None:
-    before = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, before)
-    (relief,) = (before / "versions").glob("v*_relief.py")
-    for path in (before / "versions").glob("v[0-9]*_*.py"):
-        if path.name >= relief.name:
+def before(database_url: str, folder: Path, name: str) -> Backend:
+    """A database with one ticket, of the version before the migration of that name."""
+    older = folder / "migrations"
+    shutil.copytree(MIGRATIONS, older)
+    (added,) = (older / "versions").glob(f"v*_{name}.py")
+    for path in (older / "versions").glob("v[0-9]*_*.py"):
+        if path.name >= added.name:
             path.unlink()
     place = backend(database_url)
-    prepare(place, migrate=True, migrations=before)
+    prepare(place, migrate=True, migrations=older)
     alter(database_url, TICKET)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [("relief", "relief", ""), ("votes", "votes", 0), ("votes", "edited_digest", ""), ("votes", "remind_at", None)],
+)
+def test_what_was_approved_before_a_migration_is_one_call_that_one_person_approved(
+    database_url: str, tmp_path: Path, name: str, column: str, value: str | int | None
+) -> None:
+    place = before(database_url, tmp_path, name)
 
     assert prepare(place, migrate=True) == HEAD
     with place.reader() as connection:
-        assert connection.exec_driver_sql("SELECT relief FROM tickets").scalar_one() == ""
+        assert connection.exec_driver_sql(f"SELECT {column} FROM tickets").scalar_one() == value
     place.close()

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from approvals.attendance import Unattended
 from governance.exchange import Action, Body, Exchange, Principal, Resource, SessionRef
-from governance.verdict import Decision, Verdict
+from governance.verdict import Charter, Decision, Verdict
 from tests.wicket.conftest import Wicket, in_office
 from wicket.office import Office
 
@@ -111,3 +112,45 @@ def test_of_any_other_call_no_more_can_be_allowed(wicket: Wicket, ticket: str):
     assert ran.code == 2
     assert "was not held because something repeats" in ran.err
     assert wicket("approvals", "show", ticket, "--json").json["state"] == "pending"
+
+
+def test_where_several_must_approve_the_command_counts_as_one_person(wicket: Wicket, installed: Path):
+    async def hold(office: Office) -> str:
+        exchange = Exchange(
+            id="x1",
+            at=office.clock.now(),
+            action=Action.TOOL_CALL,
+            principal=Principal("key_1"),
+            resource=Resource(server="files", name="pay"),
+            session=SessionRef("s1", "key"),
+            request=Body.parse(ARGUMENTS),
+        )
+        two = (Charter(("role:admin",), 2),)
+        verdict = Verdict(Decision.HOLD, by="policy", rule="pay", charters=two)
+        return (await office.desk.hold(exchange, verdict, attendance=Unattended(0))).ticket
+
+    ticket = in_office(hold)
+    ran = wicket("approvals", "approve", ticket)
+    assert (ran.code, ran.out) == (0, f"approved `{ticket}`: 1 of 2 approvals\n")
+    ran = wicket("approvals", "approve", ticket)
+    assert (ran.code, ran.err) == (4, "error: nothing was changed: you approved this call already\n")
+    shown = wicket("approvals", "show", ticket, "--json").json
+    assert (shown["state"], shown["approvals"], shown["approvers"]) == ("pending", "1 of 2", "2 of role:admin")
+    assert shown["decisions"].startswith("cli")
+    assert shown["decisions"].endswith(" approved")
+    assert wicket("approvals", "deny", ticket).out == f"denied `{ticket}`\n"
+
+
+def test_a_call_is_approved_with_other_arguments_from_a_file(wicket: Wicket, ticket: str, tmp_path: Path):
+    file = tmp_path / "arguments.json"
+    for text, said in (("[]", "the arguments must be a JSON object"), ("{", "the arguments are not well-formed")):
+        file.write_text(text)
+        ran = wicket("approvals", "approve", ticket, "--arguments-file", str(file))
+        assert (ran.code, said in ran.err) == (2, True)
+    assert wicket("approvals", "approve", ticket, "--arguments-file", str(tmp_path / "none")).code == 2
+    file.write_text('{"path": "/tmp/y", "note": "a\\u202eb\\u001b[2J"}')
+    ran = wicket("approvals", "approve", ticket, "--digest", "0" * 64, "--arguments-file", str(file))
+    assert (ran.code, "look at it again" in ran.err) == (4, True)
+    assert wicket("approvals", "approve", ticket, "--arguments-file", str(file)).out == f"approved `{ticket}`\n"
+    shown = wicket("approvals", "show", ticket, "--json").json
+    assert shown["changed"] == 'a person changed the arguments of this call: /path was "/tmp/x", and is "/tmp/y"'

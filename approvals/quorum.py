@@ -1,0 +1,140 @@
+"""Who may decide about a ticket, and when enough of them have: the charters of the rules that asked.
+
+Pure. Whoever decides is known from a key, a session or the operating system, never from the body of a request; how
+decisions are kept, and that no two count twice, is `approvals/store.py`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from governance import jsontree
+from governance.jsontree import Json
+from governance.verdict import Charter
+
+APPROVE, DENY = "approve", "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """Somebody who decides, as Wicket knows them."""
+
+    name: str
+    """How the decision is signed."""
+    person: str = ""
+    """Who counts once, whatever the number of their keys; empty = nobody who counts where a rule says who decides."""
+    user: str = ""
+    """The person by name, as keys and rules name people; empty = not known."""
+    role: str = ""
+    team: str = ""
+
+    def among(self, approvers: Collection[str]) -> bool:
+        """Whether this is one of those whom a rule names; of a rule that names none, everybody is."""
+        mine = {f"{kind}:{one}" for kind, one in (("role", self.role), ("team", self.team), ("user", self.user)) if one}
+        return not approvers or not mine.isdisjoint(approvers)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One decision of one person about one ticket."""
+
+    by: Approver
+    decision: str
+    """`approve` or `deny`."""
+    digest: str
+    """Digest of the call that was on the screen."""
+    reason: str
+    at: datetime
+
+
+def person_of(user: str, key_id: str) -> str:
+    """Who counts once: the person whom a key names, else the key. Letters' case is no other person."""
+    return f"user:{folded(user)}" if user else f"key:{key_id}"
+
+
+def folded(user: str) -> str:
+    """A person's name, to be compared."""
+    return user.strip().casefold()
+
+
+def form_of(charters: Collection[Charter]) -> list[Json]:
+    """Charters as the form of a call holds them (`approvals.ticket.binding`)."""
+    return [{**asdict(one), "approvers": list(one.approvers)} for one in charters]
+
+
+def charters_in(form: Mapping[str, Json]) -> tuple[Charter, ...]:
+    """The charters of a form; what cannot be read as one is a charter that nobody meets."""
+    return tuple(_charter(jsontree.as_object(one)) for one in jsontree.as_list(form.get("charters")))
+
+
+def _charter(told: Mapping[str, Json]) -> Charter:
+    approvers, quorum = jsontree.as_list(told.get("approvers")), told.get("quorum")
+    readable = isinstance(quorum, int) and quorum >= 1 and all(isinstance(one, str) for one in approvers)
+    if not isinstance(quorum, int) or not readable:
+        return _CLOSED
+    return Charter(tuple(map(str, approvers)), quorum, told.get("no_self_approval") is not False)
+
+
+_CLOSED = Charter(("nobody",), 1, no_self_approval=True)
+
+
+def objection(charters: Collection[Charter], by: Approver, owners: Collection[str], decision: str) -> str:
+    """Why somebody may not decide, in words for them; empty if they may.
+
+    Args:
+        charters: of the ticket.
+        by: who wants to decide.
+        owners: everybody whom the caller's key stands for, by name.
+        decision: `approve` or `deny`.
+    """
+    if not charters:
+        return ""
+    if not by.person:
+        return "the rule says who may decide, and nobody here is known by a key or a login"
+    if not any(by.among(one.approvers) for one in charters):
+        wanted = sorted({approver for one in charters for approver in one.approvers})
+        return f"the rule wants others to decide: {', '.join(wanted)}"
+    if not any(one.no_self_approval for one in charters):
+        return ""
+    known = {folded(one) for one in owners if one}
+    if by.user and folded(by.user) in known:
+        return "the call was made for you, and the rule wants somebody else to decide"
+    if decision == APPROVE and not by.user:
+        return "the rule wants somebody other than the caller's person to approve: use a key that names its user"
+    if decision == APPROVE and not known:
+        return "the rule wants somebody other than the caller's person to approve, and the caller's key names no user"
+    return ""
+
+
+def standing(charters: Collection[Charter], votes: Collection[Vote], digest: str) -> "Standing":
+    """How far a ticket is: how many approvals of this very call count, and how many are wanted."""
+    mine = [one.by for one in votes if one.decision == APPROVE and one.digest == digest]
+    counted = [
+        (min(len({by.person for by in mine if by.among(one.approvers)}), one.quorum), one.quorum) for one in charters
+    ]
+    if not counted:
+        return Standing(min(len({by.person or by.name for by in mine}), 1), 1, bool(mine))
+    lacking = max(counted, key=lambda pair: pair[1] - pair[0])
+    return Standing(*lacking, all(have >= wanted for have, wanted in counted))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Approvals so far."""
+
+    have: int
+    wanted: int
+    """Of the charter that lacks the most."""
+    complete: bool
+
+
+WORDS: Mapping[str, str] = MappingProxyType({APPROVE: "approved", DENY: "denied"})
+"""What somebody did, by what they decided."""
+
+
+def in_words(charter: Charter) -> str:
+    """What a charter asks of those who decide, for people."""
+    who = f"of {', '.join(charter.approvers)}" if charter.approvers else "of all who may decide"
+    told = f"{charter.quorum} {who}"
+    return f"{told}, not the person whom the caller's key stands for" if charter.no_self_approval else told
