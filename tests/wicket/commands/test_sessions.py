@@ -45,12 +45,12 @@ def test_what_a_run_is_labelled_with_is_shown_with_what_set_it(wicket: Wicket):
 
     in_office(label)
     shown = wicket("sessions", "show", "s1").out
-    assert f"labels        untrusted_content (set by server:web at {TIME})\n" in shown
-    assert f"              mine (set by rule:crm at {TIME})\n" in shown
+    assert f"labels          untrusted_content (set by server:web at {TIME})\n" in shown
+    assert f"                mine (set by rule:crm at {TIME})\n" in shown
     assert wicket("sessions", "show", "s1", "--json").json["labels"][1]["source"] == "rule:crm"
     assert "untrusted_content, mine" in wicket("sessions", "list").out
     assert [run["labels"] for run in wicket("sessions", "list", "--json").json if run["id"] == "s2"] == [[]]
-    assert "labels        -\n" in wicket("sessions", "show", "s2").out
+    assert "labels          -\n" in wicket("sessions", "show", "s2").out
 
 
 def test_a_run_is_shown_with_how_it_is_known_and_with_its_kin(wicket: Wicket):
