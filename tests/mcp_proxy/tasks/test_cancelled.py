@@ -74,6 +74,11 @@ async def test_answers_that_come_after_the_cancelling_make_no_call(tmp_path: Pat
         _, message = await post(client, write("a"), capabilities=capabilities)
         task_id = message["result"]["taskId"]
         await house.decide()
+
+        async def is_made() -> bool:
+            return bool(rounds)
+
+        await eventually(is_made)  # rules that change before that would make the approval stale
         (tmp_path / "policy.yaml").write_text(json.dumps(OPEN))
         await house.world.runtime.policies.reload()  # what goes on is held no more
         found: dict[str, Any] = {}
