@@ -4,20 +4,10 @@ One transaction, so that a label is never there without the event that says why,
 """
 
 from dataclasses import replace
-from typing import Protocol
 
 from governance.audit.event import AuditLog, Draft
-from governance.exchange import Exchange
 from governance.store import Work, together
 from sessions.labels.book import Entry, Labels
-
-
-class Roll(Protocol):
-    """The book of runs."""
-
-    def sign(self, exchange: Exchange) -> Work[None] | None:
-        """What to write when this exchange is the first sign of its run, or of its going on."""
-        ...
 
 
 async def append(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 import anyio
 
@@ -168,15 +168,29 @@ class KillSwitch:
 
     async def watch(self) -> None:
         """Cut what runs although it was killed elsewhere. Never returns; a table it cannot read cuts everything."""
+        seen: list[InForce] = []
+        async with anyio.create_task_group() as tasks:
+            if self.watcher is not None:
+                tasks.start_soon(self._tell, self.watcher, seen)
+            await self._look(seen)
+
+    async def _tell(self, watcher: Watcher, seen: list[InForce]) -> None:
+        """Tell the watcher of what was cut. Apart from the looking, which must not wait for what is written here."""
+        while True:
+            if seen:
+                await watcher.look(seen[0], self.ending, self.counts)
+            await anyio.sleep(WATCH_SECONDS)
+
+    async def _look(self, seen: list[InForce]) -> NoReturn:
+        """Look and cut, again and again; `seen` holds what was carried out last."""
         blind = 0
         while True:
             if self.running or self.watcher is not None:
                 try:
                     kills = await self.store.in_force(now=True)
                     self._cut(kills)
+                    seen[:] = [kills]
                     blind = 0
-                    if self.watcher is not None:
-                        await self.watcher.look(kills, self.ending, self.counts)
                 except Exception:  # noqa: BLE001 - whatever broke, an unknown kill state must stop what runs
                     blind += 1
                     if blind * WATCH_SECONDS >= 1:

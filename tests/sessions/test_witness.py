@@ -117,3 +117,24 @@ async def test_what_cannot_be_told_stops_neither_the_watch_nor_the_cutting(sqlit
             tasks.start_soon(gateway.kills.watch)
             await done.wait()
             tasks.cancel_scope.cancel()
+
+
+class Stuck:
+    """A watcher whose word is never written."""
+
+    async def look(self, kills: object, ending: object, cut: object) -> None:
+        await anyio.sleep_forever()
+
+
+async def test_what_waits_to_be_told_keeps_nothing_from_being_cut(sqlite_url: str, clock: ManualClock) -> None:
+    async with house(sqlite_url, clock, "gateway") as gateway:
+        kills = KillSwitch(gateway.kills.store, gateway.kills.audit, clock, watcher=Stuck())
+        done = anyio.Event()
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(kills.watch)
+                await anyio.wait_all_tasks_blocked()
+                with kills.track(AGENT, RUN, lambda _verdict: done.set()):
+                    await gateway.kills.kill(Scope.SESSION, "ses_1", reason="enough", actor="anna")
+                    await done.wait()
+                tasks.cancel_scope.cancel()
