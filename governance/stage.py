@@ -4,11 +4,15 @@ A stage returns what it thinks. It never forwards, never writes, and never raise
 broken check, and the guard refuses (`stage.error`).
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from governance.exchange import Exchange, Phase
 from governance.verdict import Verdict
+
+Thought: TypeAlias = Verdict | Awaitable[Verdict]
+"""What a check thinks: told at once, or, where something must be waited for, once it was awaited."""
 
 
 class Stage(Protocol):
@@ -17,8 +21,11 @@ class Stage(Protocol):
     name: str
     """Appears as `by` in verdicts and in the audit log."""
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
-        """What this check thinks of the exchange in this phase."""
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
+        """What this check thinks of the exchange in this phase.
+
+        An `async def` will do. One that need not wait should answer at once: it is asked for every exchange.
+        """
         ...
 
 
@@ -50,8 +57,11 @@ class Settling(Stage, Protocol):
         """Whether anything is open for the exchange."""
         ...
 
-    async def settle(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Close what `judge` began. Called once for each exchange that was judged, also when it was refused."""
+    def settle(self, exchange: Exchange, outcome: Outcome) -> Awaitable[None] | None:
+        """Close what `judge` began, at once or once it was awaited.
+
+        Called once for each exchange that was judged, also when it was refused.
+        """
         ...
 
 

@@ -5,12 +5,13 @@ messages that it would have to sort, and an upstream transport never sees a clie
 `docs/decisions/call-oriented-seam.md`. No transport and no judgement is in this file.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias
 
 from governance.exchange import Principal
 from governance.verdict import Verdict
@@ -69,27 +70,29 @@ Track: TypeAlias = Callable[[Callable[[Verdict], None]], AbstractContextManager[
 """Lets a function be called when one run is killed while the block is open."""
 
 
-@runtime_checkable
-class Suspending(Protocol):
+class Suspending(ABC):
     """A reply whose call may go on after it, once the client answers what it was asked."""
 
+    @abstractmethod
     async def withdraw(self) -> None:
         """The client did not get the reply, so nobody will ever answer: give the call up, if it waits."""
         ...
 
+    @abstractmethod
     def ends_with(self, track: Track) -> None:
         """If the call waits for its client, give it up at once when its run is killed."""
         ...
 
+    @abstractmethod
     async def waits(self) -> bool:
         """Whether the server still waits for what the client is asked, as far as that can be told at once."""
         ...
 
 
-@runtime_checkable
-class Resuming(Protocol):
+class Resuming(ABC):
     """A link on which calls that wait for their client can be gone on with."""
 
+    @abstractmethod
     async def waits(self, message: Message) -> bool:
         """Whether the call that a request goes on with still waits. True for one that goes on with nothing."""
         ...

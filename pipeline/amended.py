@@ -11,7 +11,8 @@ from governance import jsontree
 from governance.exchange import Body, Exchange, Phase
 from governance.jsontree import JsonObject
 from governance.verdict import Decision, Verdict, charters_of
-from pipeline.judge import Judgement, judge, version_of
+from pipeline.asking import judge
+from pipeline.judge import Judgement, version_of
 from pipeline.stages import Stages
 
 OUTDATED = "the rules changed while the call waited: make it again"

@@ -16,7 +16,8 @@ from governance.exchange import Exchange, Phase
 from governance.stage import RefusedError
 from governance.verdict import Decision, Verdict
 from pipeline import record
-from pipeline.judge import Judgement, judge, unwritable
+from pipeline.asking import judge
+from pipeline.judge import Judgement, unwritable
 from pipeline.stages import Stages
 from pipeline.writing import append
 from sessions.killswitch import KillSwitch, Scope

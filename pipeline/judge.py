@@ -1,9 +1,11 @@
-"""Asking the stages: each in turn, on the exchange as it stands after the redactions of those before.
+"""What the stages say: each in turn, on the exchange as it stands after the redactions of those before.
 
-Acting on what they say is the business of `pipeline/passage.py`.
+A stage that must wait for something is waited for in `pipeline/asking.py`, so that this file can be compiled. Acting on
+what they say is the business of `pipeline/passage.py`.
 """
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 
 from approvals.desk import Held
@@ -25,6 +27,47 @@ class Judgement:
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
     answered: set[str] = field(default_factory=set[str])
     """Names of the stages that were asked and could say something, be it nothing."""
+    asked: int = 0
+    """How many stages were asked."""
+
+    def go_on(self, stages: tuple[Stage, ...], phase: Phase) -> Awaitable[Verdict] | None:
+        """Ask each stage in turn; a redaction applies at once, a denial ends the asking.
+
+        A stage that raises is broken, and a broken check refuses.
+
+        Returns:
+            What must be awaited before `take` or `broke` and the next `go_on`; None when all was said.
+        """
+        while self.asked < len(stages):
+            stage = stages[self.asked]
+            self.asked += 1
+            try:
+                said = stage.judge(self.exchange, phase)
+            except Exception as error:  # noqa: BLE001 - whatever broke, a broken check refuses
+                self.broke(error, stages, phase)
+                continue
+            if not isinstance(said, Verdict):
+                return said
+            self.take(said, stages, phase)
+        return None
+
+    def take(self, verdict: Verdict, stages: tuple[Stage, ...], phase: Phase) -> None:
+        """What the stage said that was asked last."""
+        if verdict is ALLOWED:
+            self.answered.add(stages[self.asked - 1].name)
+            return
+        if verdict.rule != BROKEN:
+            self.answered.add(stages[self.asked - 1].name)
+        self.verdicts.append(verdict)
+        self.exchange = _applied(self.exchange, verdict, phase)
+        if verdict.decision.strength >= Decision.DENY.strength:
+            self.asked = len(stages)
+
+    def broke(self, error: Exception, stages: tuple[Stage, ...], phase: Phase) -> None:
+        """The stage that was asked last raised."""
+        name = stages[self.asked - 1].name
+        log.error("stage `%s` failed, so exchange %s is refused", name, self.exchange.id, exc_info=error)
+        self.take(broken(name), stages, phase)
 
     @property
     def winner(self) -> Verdict:
@@ -40,29 +83,6 @@ class Judgement:
     def shadow(self) -> tuple[Verdict, ...]:
         """What rules in shadow mode would have decided."""
         return tuple(shade for one in self.verdicts for shade in one.shadow)
-
-
-async def judge(stages: tuple[Stage, ...], exchange: Exchange, phase: Phase) -> Judgement:
-    """Ask each stage in turn; a redaction applies at once, a denial ends the asking.
-
-    A stage that raises is broken, and a broken check refuses.
-    """
-    judged = Judgement(exchange)
-    for stage in stages:
-        try:
-            verdict = await stage.judge(judged.exchange, phase)
-        except Exception:
-            log.exception("stage `%s` failed, so exchange %s is refused", stage.name, judged.exchange.id)
-            verdict = broken(stage.name)
-        if verdict.rule != BROKEN:
-            judged.answered.add(stage.name)
-        if verdict is ALLOWED:
-            continue
-        judged.verdicts.append(verdict)
-        judged.exchange = _applied(judged.exchange, verdict, phase)
-        if verdict.decision.strength >= Decision.DENY.strength:
-            break
-    return judged
 
 
 def broken(stage: str) -> Verdict:

@@ -1,7 +1,7 @@
 """One exchange on its way: admitted, answered, settled.
 
 This is where verdicts are acted on. What is forwarded is what was judged, and every decision is durable before
-anything is forwarded. The stages themselves are asked by `pipeline/judge.py`; the words of the audit events are
+anything is forwarded. The stages themselves are asked by `pipeline/asking.py`; the words of the audit events are
 chosen by `pipeline/record.py`. It knows neither HTTP nor MCP.
 """
 
@@ -21,7 +21,8 @@ from governance.verdict import ALLOWED, Decision, Verdict, charters_of, stronges
 from pipeline import record
 from pipeline.amended import USED, judged_again, notices, refused
 from pipeline.asked import Asked
-from pipeline.judge import Judgement, broken, judge, left, not_approved, shaded, unwritable
+from pipeline.asking import judge
+from pipeline.judge import Judgement, broken, left, not_approved, shaded, unwritable
 from pipeline.organs import Organs
 from pipeline.strand import Strand
 from pipeline.writing import append
@@ -359,7 +360,9 @@ class Passage:
             outcome = replace(outcome, status="pending" if outcome.status == "pending" else "refused")
         for stage in self._organs.stages.settling:
             try:
-                await stage.settle(self.exchange, outcome)
+                closing = stage.settle(self.exchange, outcome)
+                if closing is not None:
+                    await closing
             except Exception:
                 log.exception("stage `%s` could not settle exchange %s", stage.name, self.exchange.id)
 

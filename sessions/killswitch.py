@@ -17,6 +17,7 @@ import anyio
 from governance.audit.event import AuditLog, Draft, Tag
 from governance.clock import Clock
 from governance.exchange import Action, Exchange, Phase, Principal, SessionRef
+from governance.stage import Thought
 from governance.verdict import ALLOWED, Decision, Verdict
 
 WATCH_SECONDS = 0.2
@@ -82,6 +83,10 @@ class KillStore(Protocol):
         """What is in force, as of at most a few milliseconds ago; with `now`, as of this moment."""
         ...
 
+    def fresh(self) -> InForce | None:
+        """What `in_force` tells, if it need not wait for it."""
+        ...
+
     async def set(self, kill: Kill, draft: Draft) -> bool:
         """Put a kill in force, with its event in the same transaction; false if it was in force already."""
         ...
@@ -130,17 +135,7 @@ class KillSwitch:
 
     async def verdict(self, principal: Principal, session: SessionRef, server: str = "") -> Verdict:
         """`kill` when anything that stops this run is in force. Raises where the state is unknown: so it refuses."""
-        kills = await self.store.in_force()
-        if not kills:
-            return ALLOWED
-        kill = _strike(kills, principal, session, server)
-        return ALLOWED if kill is None else refusal(kill)
-
-    async def probation(self, principal: Principal, session: SessionRef, server: str = "") -> Kill | None:
-        """What makes each tool call of this run wait for a person, if anything does."""
-        kills = await self.store.in_force()
-        found = (kills.get(one) for one in targets(principal, session, server)) if kills else ()
-        return next((kill for kill in found if kill is not None and kill.probation), None)
+        return _verdict(await self.store.in_force(), principal, session, server)
 
     async def kill(self, scope: Scope, target: str, *, reason: str, actor: str) -> bool:
         """Stop what a scope names: durable when it returns, false if it was already.
@@ -229,6 +224,17 @@ class KillSwitch:
         self.counts[target] += 1
 
 
+def _verdict(kills: InForce, principal: Principal, session: SessionRef, server: str) -> Verdict:
+    kill = _strike(kills, principal, session, server) if kills else None
+    return ALLOWED if kill is None else refusal(kill)
+
+
+def _probation(kills: InForce, principal: Principal, session: SessionRef, server: str) -> Kill | None:
+    """What makes each tool call of this run wait for a person, if anything does."""
+    found = (kills.get(one) for one in targets(principal, session, server)) if kills else ()
+    return next((kill for kill in found if kill is not None and kill.probation), None)
+
+
 def _strike(kills: InForce, principal: Principal, session: SessionRef, server: str) -> Kill | None:
     found = (kills.get(one) for one in targets(principal, session, server))
     return next((kill for kill in found if kill is not None and not kill.probation), None)
@@ -259,10 +265,14 @@ class KillStage:
     def __init__(self, switch: KillSwitch) -> None:
         self._switch = switch
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """Refuse whatever belongs to something that was killed."""
         resource = exchange.resource
-        return await self._switch.verdict(exchange.principal, exchange.session, resource.server or resource.provider)
+        place = resource.server or resource.provider
+        kills = self._switch.store.fresh()
+        if kills is None:
+            return self._switch.verdict(exchange.principal, exchange.session, place)
+        return _verdict(kills, exchange.principal, exchange.session, place)
 
 
 class ProbationStage:
@@ -273,11 +283,18 @@ class ProbationStage:
     def __init__(self, switch: KillSwitch) -> None:
         self._switch = switch
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """Hold a tool call of whatever is on probation."""
         if exchange.action is not Action.TOOL_CALL or phase is not Phase.REQUEST:
             return ALLOWED
-        kill = await self._switch.probation(exchange.principal, exchange.session, exchange.resource.server)
+        kills = self._switch.store.fresh()
+        return self._looked(exchange) if kills is None else self._told(kills, exchange)
+
+    async def _looked(self, exchange: Exchange) -> Verdict:
+        return self._told(await self._switch.store.in_force(), exchange)
+
+    def _told(self, kills: InForce, exchange: Exchange) -> Verdict:
+        kill = _probation(kills, exchange.principal, exchange.session, exchange.resource.server)
         if kill is None:
             return ALLOWED
         what = "everything" if kill.scope is Scope.ALL else f"this {kill.scope.value}"

@@ -61,7 +61,7 @@ class Recipes:
     """What counts where, by the configuration, and by what servers say that are believed."""
 
     def __init__(self, numbers: Loop) -> None:
-        self._volatile = frozenset(numbers.volatile)
+        self._differing = frozenset(numbers.volatile)
         self._exact = {name: tool for name, tool in numbers.tools.items() if not is_wild(name)}
         self._globs = [(Globs([name]), tool) for name, tool in numbers.tools.items() if is_wild(name)]
 
@@ -80,7 +80,7 @@ class Recipes:
         return Recipe(
             configured.exempt,
             tuple(map(_place, configured.key)),
-            self._volatile,
+            self._differing,
             tuple(map(_place, configured.ignore)),
             frozenset(configured.ignore_results),
         )

@@ -24,6 +24,7 @@ from sessions.streak import Answer
 Rungs = tuple[tuple[int, Decision], ...]
 """From how many times on what happens, the strongest first. `allow` stands for a note in the log."""
 _MOST_RECIPES = 10_000
+_BY = "loop"
 
 
 @dataclass(slots=True)
@@ -70,11 +71,11 @@ class Ear:
         self._limit = limit
         if decision is Decision.ALLOW:
             told = f"a model said the same words {limit} times or more at a stretch"
-            self.noted = (Verdict(Decision.WARN, by=LoopStage.name, rule="loop.text", reason=told),)
+            self.noted = (Verdict(Decision.WARN, by=_BY, rule="loop.text", reason=told),)
             return ALLOWED
         consequence = "the session is stopped" if decision is Decision.KILL else "its answer is cut off"
         reason = f"the model said the same words {times} times at a stretch: from {limit} times on {consequence}"
-        return Verdict(decision, by=LoopStage.name, rule="loop.text", reason=reason)
+        return Verdict(decision, by=_BY, rule="loop.text", reason=reason)
 
 
 class LoopStage:
@@ -112,7 +113,7 @@ class LoopStage:
         self._text: Rungs = tuple(one for one in (*texts, (numbers.text_observe, Decision.ALLOW)) if one[0])
         self._least_before, self._least_behind = _least(self._before), _least(self._behind)
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """What the run of an exchange has come to with this call, or whether the answer of a model repeats itself."""
         if exchange.action is not Action.TOOL_CALL:
             heard = phase is Phase.RESPONSE and exchange.action is Action.LLM_GENERATE
@@ -123,7 +124,7 @@ class LoopStage:
         """Whether the call has begun and no answer to it was seen."""
         return exchange.id in self._open
 
-    async def settle(self, exchange: Exchange, outcome: Outcome) -> None:
+    def settle(self, exchange: Exchange, outcome: Outcome) -> None:
         """Note how a call ended that got no answer. One that was refused is counted too; one that only waits is not."""
         opened = self._open.pop(exchange.id, None)
         if opened is not None:

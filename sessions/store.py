@@ -80,8 +80,8 @@ class SqlKills:
 
     async def in_force(self, *, now: bool = False) -> InForce:
         """Every kill in force, as of at most `FRESH_SECONDS` ago; with `now`, as of this moment."""
-        moment = self._clock.monotonic()
-        if now or not 0 <= moment - self._read_at < FRESH_SECONDS:
+        if now or self.fresh() is None:
+            moment = self._clock.monotonic()
             ((epoch,),) = await self._store.glance(_NEWEST_KILL)
             if epoch != self._epoch:
                 before, self._active = self._active, await self._store.read(_in_force)
@@ -89,6 +89,10 @@ class SqlKills:
                 self._tell_lifted(before)
             self._read_at = moment
         return self._active
+
+    def fresh(self) -> InForce | None:
+        """What `in_force` tells, if it was looked at a moment ago."""
+        return self._active if 0 <= self._clock.monotonic() - self._read_at < FRESH_SECONDS else None
 
     def _tell_lifted(self, before: InForce) -> None:
         """Say what was lifted, here or in another process."""

@@ -18,7 +18,7 @@ class WorkingHoursStage:
         self._opens = opens
         self._closes = closes
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """What the clock says of a tool call."""
         if exchange.action is not Action.TOOL_CALL or phase is not Phase.REQUEST:
             return ALLOWED

@@ -19,7 +19,7 @@ from governance.clock import Clock, rfc3339
 from governance.config.models import Budget
 from governance.exchange import Action, Exchange, Phase
 from governance.jsontree import Json
-from governance.stage import Outcome
+from governance.stage import Outcome, Thought
 from governance.verdict import ALLOWED, Decision, Verdict
 
 BYTES_PER_TOKEN = 3
@@ -103,13 +103,14 @@ class BudgetStage:
         self._clock = clock
         self._open: dict[str, Reservation] = {}
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """Reserve, or refuse. Only calls of models and tools count."""
         if not self._budgets or phase is not Phase.REQUEST or exchange.action not in _COUNTED:
             return ALLOWED
         claims = self._claims(exchange)
-        if not claims:
-            return ALLOWED
+        return self._reserve(claims, exchange) if claims else ALLOWED
+
+    async def _reserve(self, claims: tuple[Claim, ...], exchange: Exchange) -> Verdict:
         amount = self._most(exchange)
         if amount.micro_usd is None:
             if any(claim.ceiling.micro_usd is not None for claim in claims):

@@ -17,6 +17,7 @@ from governance.catalog.schemas import FIRST_STEPS, Compiled, Schemas, UnusableS
 from governance.config.models import McpServer
 from governance.exchange import Action, Exchange, Phase
 from governance.jsontree import Json
+from governance.stage import Thought
 from governance.verdict import ALLOWED, Decision, Verdict
 
 _UNCONFIGURED = McpServer()
@@ -37,7 +38,7 @@ class SchemaStage:
         self._servers = servers
         self._schemas = Schemas()
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """Refused with every misfit, so that a model can mend its call; or nothing to say."""
         if exchange.action is not Action.TOOL_CALL:
             return ALLOWED
@@ -46,9 +47,26 @@ class SchemaStage:
             return ALLOWED
         known = self._catalog.seen(exchange.resource.server, exchange.resource.name)
         if phase is Phase.REQUEST:
+            fits = not known.odd and (not known.input_schema or self._fits(exchange, known, strict=settings.strict))
+        else:
+            fits = "structuredContent" not in _result(exchange)
+        return ALLOWED if fits else self._judged(exchange, phase, known, settings)
+
+    def _fits(self, exchange: Exchange, known: Known, *, strict: bool) -> bool:
+        """Whether the arguments are quickly seen to fit. What takes longer is told in words by `_arguments`."""
+        compiled = self._schemas.kept(known.definition, "inputSchema", strict=strict)
+        if compiled is None:
+            return False
+        try:
+            return not compiled.misfits(exchange.arguments, len(exchange.request.raw), FIRST_STEPS)
+        except (UnusableSchemaError, TooMuchWorkError):
+            return False
+
+    async def _judged(self, exchange: Exchange, phase: Phase, known: Known, settings: McpServer) -> Verdict:
+        if phase is Phase.REQUEST:
             verdict = await self._arguments(exchange, known, strict=settings.strict)
         else:
-            verdict = await self._result(exchange, known)
+            verdict = await self._structured(exchange, known)
         if settings.schemas == "warn" and verdict is not ALLOWED:
             return Verdict(Decision.WARN, by=self.name, rule=verdict.rule, reason=verdict.reason)
         return verdict
@@ -74,8 +92,8 @@ class SchemaStage:
             f"the arguments do not fit the tool's schema: {told}. Mend them and call again{leave_out}",
         )
 
-    async def _result(self, exchange: Exchange, known: Known) -> Verdict:
-        result = jsontree.as_object(jsontree.at(exchange.response.value if exchange.response else None, "/result"))
+    async def _structured(self, exchange: Exchange, known: Known) -> Verdict:
+        result = _result(exchange)
         if "structuredContent" not in result or result.get("isError") is True:
             return ALLOWED  # an error's content need not fit (MCP 2025-11-25, "Output Schema")
         if "outputSchema" in known.odd:
@@ -107,6 +125,10 @@ class SchemaStage:
 
     def _deny(self, rule: str, reason: str) -> Verdict:
         return Verdict(Decision.DENY, by=self.name, rule=rule, reason=reason[:_MOST])
+
+
+def _result(exchange: Exchange) -> Mapping[str, Json]:
+    return jsontree.as_object(jsontree.at(exchange.response.value if exchange.response else None, "/result"))
 
 
 async def _held(compiled: Compiled, value: Json, size: int) -> list[Misfit]:

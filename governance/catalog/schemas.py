@@ -98,6 +98,14 @@ class Schemas:
             raise UnusableSchemaError(kept)
         return kept
 
+    def kept(self, definition: str, part: str, *, strict: bool = False) -> "Compiled | None":
+        """The same, if it was asked for before and can be used."""
+        kept = self._kept.get((definition, part, strict))
+        if kept is None or isinstance(kept, str):
+            return None
+        self._kept.move_to_end((definition, part, strict))
+        return kept
+
     async def _make(self, key: tuple[str, str, bool], schema: JsonObject) -> "Compiled | str":
         definition, part, strict = key
         compile_ = partial(_compiled, schema, strict=strict)

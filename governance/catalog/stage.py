@@ -16,7 +16,7 @@ class CatalogStage:
 
     name = "catalog"
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
         """Refused, or nothing to say."""
         if exchange.action is not Action.TOOL_CALL or phase is not Phase.REQUEST:
             return ALLOWED

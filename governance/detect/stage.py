@@ -14,8 +14,9 @@ from governance import jsontree
 from governance.config.models import FindingAction
 from governance.detect.actions import Actions
 from governance.detect.detector import Detector, join
-from governance.detect.memory import CleanTexts
+from governance.detect.memory import CleanTexts, Sifted
 from governance.exchange import Action, Body, Exchange, Phase, Role, Segment
+from governance.stage import Thought
 from governance.verdict import ALLOWED, Decision, Edit, Finding, Verdict
 
 NAME = "detect"
@@ -53,7 +54,7 @@ class DetectStage:
         self._longest = LONGEST.get(detector.engine, 0)
         self._threads = CapacityLimiter(THREADS)
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """What was found in this half of the exchange, and what should happen.
 
         Raises:
@@ -65,13 +66,22 @@ class DetectStage:
         arguments = has_new_arguments(exchange.action, phase)
         unknown = self._clean.sift(body.strings, arguments=arguments)
         if sum(map(len, unknown.texts)) > self._longest:
-            look = partial(self._look, unknown.texts, body, arguments=arguments)
-            found = await to_thread.run_sync(look, limiter=self._threads)
-        else:
-            found = self._look(unknown.texts, body, arguments=arguments)
+            return self._apart(unknown, exchange, phase, body)
+        return self._told(self._look(unknown.texts, body, arguments=arguments), unknown, exchange, phase, body)
+
+    async def _apart(self, unknown: Sifted, exchange: Exchange, phase: Phase, body: Body) -> Verdict:
+        """The same for what takes long, in a thread."""
+        arguments = has_new_arguments(exchange.action, phase)
+        look = partial(self._look, unknown.texts, body, arguments=arguments)
+        found = await to_thread.run_sync(look, limiter=self._threads)
+        return self._told(found, unknown, exchange, phase, body)
+
+    def _told(
+        self, found: list[tuple[int, Finding]] | None, unknown: Sifted, exchange: Exchange, phase: Phase, body: Body
+    ) -> Verdict:
+        """The verdict that it amounts to."""
         if found is None:
             self._clean.keep(unknown)
-            return ALLOWED
         if not found:
             return ALLOWED
         segments = body.segments

@@ -154,13 +154,17 @@ class Identity:
             return await self.tokens.recognise(token)
         return self.principal(token, peer=peer, user=user)
 
+    def renews(self, principal: Principal) -> bool:
+        """Whether a principal's credential is an access token, of which `renew` must be asked before `grant`."""
+        return self.tokens is not None and principal.key_id.startswith(PREFIX)
+
     async def renew(self, principal: Principal) -> None:
-        """Make sure that what is known of the credential behind a principal is not too old; ask before `grant`.
+        """Make sure that what is known of the access token behind a principal is not too old.
 
         Raises:
             UnknownKeyError, IdentityStaleError: as `AccessTokens.recognise`.
         """
-        if self.tokens is not None and principal.key_id.startswith(PREFIX):
+        if self.tokens is not None and self.renews(principal):
             await self.tokens.renew(principal)
 
     def principal(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:

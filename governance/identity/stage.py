@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from governance.exchange import Exchange, Phase
 from governance.identity.directory import Identity, IdentityStaleError, UnknownKeyError
 from governance.policy.glob import Globs
+from governance.stage import Thought
 from governance.verdict import ALLOWED, Decision, Verdict
 
 
@@ -19,12 +20,23 @@ class IdentityStage:
     identity: Identity
     name: str = "identity"
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """Refuse a key that is no longer valid, or a model or server it does not cover."""
         if phase is not Phase.REQUEST:
             return ALLOWED
+        return self._renewed(exchange) if self.identity.renews(exchange.principal) else self._granted(exchange)
+
+    async def _renewed(self, exchange: Exchange) -> Verdict:
         try:
             await self.identity.renew(exchange.principal)
+        except UnknownKeyError as error:
+            return self._deny("identity.key", str(error))
+        except IdentityStaleError as error:
+            return self._deny("identity.stale", str(error))
+        return self._granted(exchange)
+
+    def _granted(self, exchange: Exchange) -> Verdict:
+        try:
             grant = self.identity.grant(exchange.principal)
         except UnknownKeyError as error:
             return self._deny("identity.key", str(error))

@@ -112,9 +112,19 @@ class Pins:
         Raises:
             StoreError: it cannot be told; whoever asks must refuse.
         """
+        if self.pinned(server):
+            await self._look()
+        return self.known(server, kind, name, definition)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the table was looked at a moment ago, so that `known` tells what `standing` would."""
+        return 0 <= self.clock.monotonic() - self._read_at < FRESH_SECONDS
+
+    def known(self, server: str, kind: Kind, name: str, definition: str) -> Verdict:
+        """What `standing` tells, by what the table held when it was looked at last."""
         if not self.pinned(server):
             return ALLOWED
-        await self._look()
         pin = self._known.pins.get((server, kind.value, name))
         if pin is None:
             reason = f"the server lists no such {kind.value}: list again, and use what is listed"
@@ -155,9 +165,9 @@ class Pins:
 
     async def _look(self, *, now: bool = False) -> None:
         """Know what the table holds, as of at most `FRESH_SECONDS` ago; with `now`, as of this moment."""
-        moment = self.clock.monotonic()
-        if not now and 0 <= moment - self._read_at < FRESH_SECONDS:
+        if not now and self.is_fresh:
             return
+        moment = self.clock.monotonic()
         version = await self.store.version()
         if version != self._version:
             self._known = Known.of(await self.store.all())

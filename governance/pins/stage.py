@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from governance.exchange import Action, Exchange, Phase
 from governance.pins.pin import Kind
 from governance.pins.pins import BY, Pins
-from governance.verdict import ALLOWED, Verdict
+from governance.stage import Thought
+from governance.verdict import ALLOWED
 
 _KINDS = {Action.TOOL_CALL: Kind.TOOL, Action.PROMPT_GET: Kind.PROMPT}
 
@@ -17,7 +18,7 @@ class PinStage:
     pins: Pins
     name: str = BY
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """Refused with the page on which a person decides; or nothing to say.
 
         Raises:
@@ -27,4 +28,5 @@ class PinStage:
         if kind is None or phase is not Phase.REQUEST:
             return ALLOWED
         resource = exchange.resource
-        return await self.pins.standing(resource.server, kind, resource.name, resource.definition)
+        used = (resource.server, kind, resource.name, resource.definition)
+        return self.pins.known(*used) if self.pins.is_fresh else self.pins.standing(*used)

@@ -10,6 +10,7 @@ from governance.clock import Clock
 from governance.exchange import Exchange, Phase, SessionRef
 from governance.policy.condition import Around
 from governance.policy.engine import Policy
+from governance.stage import Thought
 from governance.verdict import Verdict
 
 _NONE: frozenset[str] = frozenset()
@@ -50,15 +51,19 @@ class PolicyStage:
         self._calls = calls
         self._labels = labels
 
-    async def judge(self, exchange: Exchange, phase: Phase) -> Verdict:
+    def judge(self, exchange: Exchange, phase: Phase) -> Thought:
         """What the rules say. A rule that cannot be evaluated refuses.
 
         Raises:
             Exception: the labels of the session cannot be read; the guard refuses.
         """
-        policy, labels = self._policies.current, _NONE
+        policy = self._policies.current
         if policy.asks_labels(phase, exchange.action):
-            labels = await self._labels(exchange.session)
+            return self._with_labels(policy, exchange, phase)
+        return policy.judge(exchange, phase, lambda: self._around(exchange, _NONE))
+
+    async def _with_labels(self, policy: Policy, exchange: Exchange, phase: Phase) -> Verdict:
+        labels = await self._labels(exchange.session)
         return policy.judge(exchange, phase, lambda: self._around(exchange, labels))
 
     def visible(self, exchange: Exchange) -> bool:

@@ -5,6 +5,7 @@ durable. All that is queued while the disk is busy goes into the next transactio
 many callers share the price of one sync.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -64,6 +65,8 @@ class Store:
         self.name = place.name
         self._place = place
         self._glass = place.raw_reader() if isinstance(place, Sqlite) else None
+        self._glanced: dict[str, Sequence[Row]] = {}
+        """What was glanced at in this turn of the event loop."""
         self._writer = Worker("wicket-writer", *_serving(place.writer, partial(_commit, place)))
         self._reader = Worker("wicket-reader", *_serving(place.reader, _read))
         self._looker = Worker("wicket-looker", *_serving(place.looker, _look))
@@ -102,8 +105,9 @@ class Store:
     async def glance(self, sql: str) -> Sequence[Row]:
         """The rows of one small constant query, as cheaply as can be: for what is looked up several times a request.
 
-        The query runs after this was called, so it sees all that was durable then. On SQLite it runs in place and
-        takes microseconds; on Postgres all who ask the same while a query is on its way share the next one.
+        It sees all that was durable before whatever woke the caller: a request that came in, an answer to what it
+        awaited. On SQLite the query runs in place and takes microseconds, and all who ask the same in one turn of the
+        event loop share it; on Postgres all who ask while a query is on its way share the next one.
 
         Args:
             sql: a `SELECT` in the words of both databases, without parameters. A few rows by an index, no more.
@@ -115,10 +119,15 @@ class Store:
             raise StoreError(_CLOSED)
         if self._glass is None:
             return cast("Sequence[Row]", await self._looker.submit(_Look(sql)))
+        if (shared := self._glanced.get(sql)) is not None:
+            return shared
+        # Whoever is woken after this was called runs after what is called soon here, and so looks anew.
+        asyncio.get_running_loop().call_soon(self._glanced.pop, sql, None)
         try:
-            return self._glass.execute(sql).fetchall()
+            rows = self._glanced[sql] = self._glass.execute(sql).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"the database could not be read: {reason(error)}") from error
+        return rows
 
     async def close(self) -> None:
         """Write what is queued, then let go of the database."""

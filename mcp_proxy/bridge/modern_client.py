@@ -18,7 +18,17 @@ from mcp_proxy.bridge.pool import MOST_LISTENERS, Listener, Party, Pool
 from mcp_proxy.bridge.replies import OneReply, failure, notification, result
 from mcp_proxy.bridge.upstream_session import UpstreamSession
 from mcp_proxy.bridge.upward import Guest, discover_result, level_of
-from mcp_proxy.link import NO_HEADERS, Event, LinkLostError, Reply, Track, UpstreamError, UpstreamUnreachableError
+from mcp_proxy.link import (
+    NO_HEADERS,
+    Event,
+    LinkLostError,
+    Reply,
+    Resuming,
+    Suspending,
+    Track,
+    UpstreamError,
+    UpstreamUnreachableError,
+)
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message, RequestId
 from mcp_proxy.sdk import METHOD_NOT_FOUND
 from mcp_proxy.transports.mailbox import Mailbox
@@ -33,7 +43,7 @@ LISTENER_BYTES = 256 * 1024
 _REMOVED = frozenset({"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
 
 
-class StandInLink:
+class StandInLink(Resuming):
     """A link for requests of one principal.
 
     Args:
@@ -193,7 +203,7 @@ class StandInLink:
         return found
 
 
-class OpenLeg(LegReply):
+class OpenLeg(LegReply, Suspending):
     """A leg that its link can find while it is open, to cancel it."""
 
     def __init__(
@@ -224,7 +234,7 @@ class OpenLeg(LegReply):
         return not self.suspends or (self._suspensions.holds(self._talk) and await self._talk.waits())
 
 
-class AskedAgain(OneReply):
+class AskedAgain(OneReply, Suspending):
     """The questions once more, to a client that did not answer all of them."""
 
     def __init__(self, message: Message, leg: OpenLeg) -> None:

@@ -50,7 +50,7 @@ class Borrowed:
         """It is not ours to close."""
 
 
-class _Use:
+class _Use(Resuming):
     """One use of a link."""
 
     def __init__(self, link: Link) -> None:

@@ -11,6 +11,7 @@ from governance.stage import Outcome
 from governance.verdict import ALLOWED, NO_RELIEF, Decision, Relief, Verdict
 from sessions.loop_stage import LoopStage
 from tests.conftest import ManualClock
+from tests.thoughts import told
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Player:
         said: list[Verdict] = []
         for turn in turns:
             asked = [(step, self.exchange(step, run)) for step in turn]
-            before = [await self.stage.judge(exchange, Phase.REQUEST) for _, exchange in asked]
+            before = [await told(self.stage.judge(exchange, Phase.REQUEST)) for _, exchange in asked]
             for (step, exchange), verdict in zip(asked, before, strict=True):
                 behind = await self._go_on(step, exchange, verdict)
                 said += [one for one in (verdict, behind) if one is not ALLOWED]
@@ -73,12 +74,12 @@ class Player:
 
     async def _go_on(self, step: Step, exchange: Exchange, verdict: Verdict) -> Verdict:
         if verdict.decision.strength > Decision.HOLD.strength:
-            await self.stage.settle(exchange, Outcome("refused"))
+            self.stage.settle(exchange, Outcome("refused"))
             return ALLOWED
         if verdict.decision is Decision.HOLD:
             self.stage.relieve(exchange, self.relief)
         answer = Body({"jsonrpc": "2.0", "id": self.made, **step.answer})
-        behind = await self.stage.judge(exchange.answered(answer), Phase.RESPONSE)
+        behind = await told(self.stage.judge(exchange.answered(answer), Phase.RESPONSE))
         assert not self.stage.owes(exchange)
         return behind
 

@@ -14,6 +14,7 @@ from governance.verdict import ALLOWED, Decision, Verdict
 from sessions.killswitch import KillSwitch, ProbationStage, Scope
 from sessions.store import FRESH_SECONDS, SqlKills
 from tests.conftest import ManualClock
+from tests.thoughts import told
 
 AGENT = Principal("key_1", tenant="acme", team="core", agent="builder", user="anna")
 RUN = SessionRef("ses_1", "explicit", 1)
@@ -136,17 +137,17 @@ async def test_on_probation_it_goes_on_and_each_tool_call_is_held(database_url: 
         assert await kills.revive(Scope.SESSION, "ses_1", reason="let us see", actor="anna", probation=True)
         assert await kills.verdict(AGENT, RUN) is ALLOWED
         stage = ProbationStage(kills)
-        verdict = await stage.judge(call(Action.TOOL_CALL), Phase.REQUEST)
+        verdict = await told(stage.judge(call(Action.TOOL_CALL), Phase.REQUEST))
         assert (verdict.decision, verdict.rule) == (Decision.HOLD, "probation.session")
         assert "it looped" in verdict.reason
         for action in (Action.LLM_GENERATE, Action.TOOL_LIST):
-            assert await stage.judge(call(action), Phase.REQUEST) is ALLOWED
+            assert await told(stage.judge(call(action), Phase.REQUEST)) is ALLOWED
         assert not await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna", probation=True)
         assert await kills.kill(Scope.SESSION, "ses_1", reason="it loops again", actor="ben")
         assert "loops again" in (await kills.verdict(AGENT, RUN)).reason
         assert await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna", probation=True)
         assert await kills.revive(Scope.SESSION, "ses_1", reason="", actor="anna")
-        assert await stage.judge(call(Action.TOOL_CALL), Phase.REQUEST) is ALLOWED
+        assert await told(stage.judge(call(Action.TOOL_CALL), Phase.REQUEST)) is ALLOWED
 
 
 async def test_what_is_on_probation_is_not_cut(sqlite_url: str, clock: ManualClock) -> None:

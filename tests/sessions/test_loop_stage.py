@@ -10,6 +10,7 @@ from governance.jsontree import Json
 from governance.stage import Outcome
 from governance.verdict import ALLOWED, Decision, Relief, Verdict
 from tests.sessions.agent import Player, Turn, alone, call
+from tests.thoughts import told
 
 READ = call("files/read", "text", path="a")
 FAIL = call("sh/run", "refused", error=True, cmd="x")
@@ -154,9 +155,9 @@ async def test_a_session_that_begins_anew_has_nothing_allowed() -> None:
 async def test_nothing_is_allowed_by_a_call_that_was_not_held_because_of_a_loop() -> None:
     player = Player(numbers(repeat_hold=3))
     exchange = player.exchange(READ)
-    await player.stage.judge(exchange, Phase.REQUEST)
+    await told(player.stage.judge(exchange, Phase.REQUEST))
     player.stage.relieve(exchange, Relief(exempt=True))
-    await player.stage.settle(exchange, Outcome("cancelled"))
+    player.stage.settle(exchange, Outcome("cancelled"))
     assert await decisions(player, 2, (READ,)) == [Decision.ALLOW, Decision.HOLD]
 
 
@@ -174,9 +175,9 @@ async def test_a_call_that_nobody_answered_is_an_error_by_what_is_known_of_it() 
     player = Player(numbers(error_hold=3))
     for _ in range(3):
         exchange = player.exchange(READ)
-        assert await player.stage.judge(exchange, Phase.REQUEST) is ALLOWED
+        assert await told(player.stage.judge(exchange, Phase.REQUEST)) is ALLOWED
         assert player.stage.owes(exchange)
-        await player.stage.settle(exchange, Outcome("unknown", error="the server did not answer in time"))
+        player.stage.settle(exchange, Outcome("unknown", error="the server did not answer in time"))
         assert not player.stage.owes(exchange)
     assert await decisions(player, 1, (READ,)) == [Decision.HOLD]
 
@@ -185,10 +186,10 @@ async def test_a_call_that_a_person_changed_is_not_made_as_it_was_asked_for() ->
     player, other = Player(numbers(repeat_hold=3)), call("files/read", "text", path="b")
     await player.play(alone([READ] * 2))
     held, changed = player.exchange(READ), player.exchange(other)
-    assert (await player.stage.judge(held, Phase.REQUEST)).decision is Decision.HOLD
+    assert (await told(player.stage.judge(held, Phase.REQUEST))).decision is Decision.HOLD
     changed = replace(held, request=changed.request)
-    assert await player.stage.judge(changed, Phase.REQUEST) is ALLOWED
-    await player.stage.judge(changed.answered(Body({"result": other.answer})), Phase.RESPONSE)
+    assert await told(player.stage.judge(changed, Phase.REQUEST)) is ALLOWED
+    await told(player.stage.judge(changed.answered(Body({"result": other.answer})), Phase.RESPONSE))
     assert not player.stage.owes(changed)
     assert await decisions(player, 2, (other,)) == [Decision.ALLOW, Decision.HOLD]
     assert await decisions(player, 4, (READ,)) == [Decision.ALLOW] * 2 + [Decision.HOLD] * 2
@@ -199,8 +200,8 @@ async def test_a_call_that_was_refused_elsewhere_counts_too() -> None:
     verdicts: list[Verdict] = []
     for _ in range(5):
         exchange = player.exchange(READ)
-        verdicts.append(await player.stage.judge(exchange, Phase.REQUEST))
-        await player.stage.settle(exchange, Outcome("refused"))
+        verdicts.append(await told(player.stage.judge(exchange, Phase.REQUEST)))
+        player.stage.settle(exchange, Outcome("refused"))
     assert [one.decision for one in verdicts] == [Decision.ALLOW] * 4 + [Decision.DENY]
 
 
@@ -208,8 +209,8 @@ async def test_a_call_that_is_made_again_because_it_waits_for_a_person_does_not_
     player = Player(numbers(repeat_hold=2))
     for _ in range(10):
         exchange = player.exchange(READ)
-        assert await player.stage.judge(exchange, Phase.REQUEST) is ALLOWED
-        await player.stage.settle(exchange, Outcome("pending"))
+        assert await told(player.stage.judge(exchange, Phase.REQUEST)) is ALLOWED
+        player.stage.settle(exchange, Outcome("pending"))
     assert await decisions(player, 2, (READ,)) == [Decision.ALLOW, Decision.HOLD]
 
 
@@ -217,9 +218,9 @@ async def test_only_tool_calls_count() -> None:
     player = Player(numbers(repeat_deny=1))
     exchange = player.exchange(READ)
     listing = replace(exchange, action=Action.TOOL_LIST)
-    assert await player.stage.judge(listing, Phase.REQUEST) is ALLOWED
-    assert await player.stage.judge(exchange, Phase.RESPONSE) is ALLOWED
-    assert (await player.stage.judge(exchange, Phase.REQUEST)).decision is Decision.DENY
+    assert await told(player.stage.judge(listing, Phase.REQUEST)) is ALLOWED
+    assert await told(player.stage.judge(exchange, Phase.RESPONSE)) is ALLOWED
+    assert (await told(player.stage.judge(exchange, Phase.REQUEST))).decision is Decision.DENY
     assert player.stage.loops.calls("ses_1") == 1
 
 

@@ -18,6 +18,7 @@ from governance.stage import Outcome
 from governance.store import Store, open_store
 from governance.verdict import ALLOWED, Decision, Verdict
 from tests.conftest import ManualClock
+from tests.thoughts import told
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def stage_of(store: Store, clock: ManualClock, *budgets: Budget) -> BudgetStage:
 
 
 async def judged(stage: BudgetStage, one: Exchange) -> Verdict:
-    return await stage.judge(one, Phase.REQUEST)
+    return await told(stage.judge(one, Phase.REQUEST))
 
 
 async def used(store: Store, scope: str, window: str = "session", started_at: str = "") -> Amount:

@@ -12,6 +12,7 @@ from governance.exchange import Action, Body, Exchange, Phase
 from governance.jsontree import Json, JsonObject
 from governance.verdict import ALLOWED, Decision, Verdict
 from tests.governance.catalog.test_stage import call
+from tests.thoughts import told
 
 TOOL: JsonObject = {
     "name": "read",
@@ -23,7 +24,7 @@ TOOL: JsonObject = {
 async def judged(exchange: Exchange, phase: Phase = Phase.REQUEST, tool: JsonObject = TOOL, **settings: Any) -> Verdict:
     catalog = Catalog(MemoryDefinitions())
     await catalog.learn("files", [tool])
-    return await SchemaStage(catalog, {"files": McpServer(**settings)} if settings else {}).judge(exchange, phase)
+    return await told(SchemaStage(catalog, {"files": McpServer(**settings)} if settings else {}).judge(exchange, phase))
 
 
 def answered(result: Json) -> Exchange:

@@ -22,6 +22,7 @@ from tests.conftest import ManualClock
 from tests.governance.identity.test_client_auth import EC, pem
 from tests.governance.identity.test_directory import Shelf
 from tests.mcp_proxy.harness import serving
+from tests.thoughts import told
 
 RESOURCE = "https://wicket.example"
 SECRET = "introspection-secret-of-these-tests"
@@ -133,15 +134,15 @@ async def test_a_call_that_waited_is_refused_once_its_token_is_revoked(clock: Ma
         principal = await identity.recognise(door.tell("opaque-1"))
         files = Resource(server="files")
         call = Exchange("x", clock.now(), Action.TOOL_CALL, principal, files, run, Body.parse(b"{}"))
-        assert (await stage.judge(call, Phase.REQUEST)).decision is Decision.ALLOW
+        assert (await told(stage.judge(call, Phase.REQUEST))).decision is Decision.ALLOW
         clock.advance(30)
         door.authority.is_down = True
-        assert (await stage.judge(call, Phase.REQUEST)).rule == "identity.stale"
+        assert (await told(stage.judge(call, Phase.REQUEST))).rule == "identity.stale"
         door.authority.is_down = False
-        assert (await stage.judge(call, Phase.REQUEST)).decision is Decision.ALLOW
+        assert (await told(stage.judge(call, Phase.REQUEST))).decision is Decision.ALLOW
         door.authority.opaque.clear()
         clock.advance(30)
-        assert (await stage.judge(call, Phase.REQUEST)).rule == "identity.key"
+        assert (await told(stage.judge(call, Phase.REQUEST))).rule == "identity.key"
 
 
 async def test_without_cache_every_use_asks(clock: ManualClock):

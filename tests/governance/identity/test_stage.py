@@ -14,6 +14,7 @@ from governance.stage import Stage
 from governance.verdict import Decision
 from tests.conftest import ManualClock
 from tests.governance.identity.test_directory import Shelf
+from tests.thoughts import told
 
 
 async def made(clock: ManualClock, grant: Grant, resource: Resource) -> tuple[Shelf, Identity, Exchange]:
@@ -47,7 +48,7 @@ async def made(clock: ManualClock, grant: Grant, resource: Resource) -> tuple[Sh
 async def test_a_key_covers_only_what_it_grants(clock: ManualClock, grant: Grant, resource: Resource, rule: str):
     _, identity, exchange = await made(clock, grant, resource)
     stage: Stage = IdentityStage(identity)
-    verdict = await stage.judge(exchange, Phase.REQUEST)
+    verdict = await told(stage.judge(exchange, Phase.REQUEST))
     assert verdict.rule == rule
     assert (verdict.decision is Decision.DENY) == bool(rule)
 
@@ -55,21 +56,21 @@ async def test_a_key_covers_only_what_it_grants(clock: ManualClock, grant: Grant
 async def test_a_key_that_lapsed_while_a_call_was_held_refuses(clock: ManualClock):
     grant = Grant(expires_at=clock.now() + timedelta(seconds=5))
     shelf, identity, exchange = await made(clock, grant, Resource(server="files"))
-    assert (await IdentityStage(identity).judge(exchange, Phase.REQUEST)).decision is Decision.ALLOW
+    assert (await told(IdentityStage(identity).judge(exchange, Phase.REQUEST))).decision is Decision.ALLOW
     clock.advance(5)
-    verdict = await IdentityStage(identity).judge(exchange, Phase.REQUEST)
+    verdict = await told(IdentityStage(identity).judge(exchange, Phase.REQUEST))
     assert (verdict.decision, verdict.rule, verdict.reason) == (Decision.DENY, "identity.key", "this key has expired")
     shelf.keys[0] = dataclasses.replace(shelf.keys[0], revoked_at=clock.now())
     await identity.refresh()
-    assert (await IdentityStage(identity).judge(exchange, Phase.REQUEST)).reason == "this key was revoked"
+    assert (await told(IdentityStage(identity).judge(exchange, Phase.REQUEST))).reason == "this key was revoked"
 
 
 async def test_stale_keys_refuse(clock: ManualClock):
     _, identity, exchange = await made(clock, Grant(), Resource(server="files"))
     clock.advance(61)
-    assert (await IdentityStage(identity).judge(exchange, Phase.REQUEST)).rule == "identity.stale"
+    assert (await told(IdentityStage(identity).judge(exchange, Phase.REQUEST))).rule == "identity.stale"
 
 
 async def test_a_response_is_not_the_business_of_this_check(clock: ManualClock):
     _, identity, exchange = await made(clock, Grant(servers=()), Resource(server="files"))
-    assert (await IdentityStage(identity).judge(exchange, Phase.RESPONSE)).decision is Decision.ALLOW
+    assert (await told(IdentityStage(identity).judge(exchange, Phase.RESPONSE))).decision is Decision.ALLOW

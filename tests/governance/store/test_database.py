@@ -279,6 +279,13 @@ async def test_many_who_glance_at_once_all_see_it(store: Store) -> None:
     assert seen == [7] * 100
 
 
+async def test_those_who_glance_in_one_turn_of_the_loop_share_one_look(store: Store) -> None:
+    sql = "SELECT random()"
+    first, second = await asyncio.gather(store.glance(sql), store.glance(sql))
+    assert list(first) == list(second)
+    assert list(await store.glance(sql)) != list(first)
+
+
 async def test_a_glance_at_a_broken_database_raises_and_recovers(store: Store, database_url: str) -> None:
     alter(database_url, "ALTER TABLE kills RENAME TO elsewhere")
     with pytest.raises(StoreError, match=r"the database (failed|could not be read): .*kills"):
