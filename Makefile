@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults slow-approval kill-switch bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults slow-approval kill-switch live-agents bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -70,6 +70,9 @@ kill-switch: .venv/.developing ## kill a run with 500 calls in flight on both pr
 	@WICKET_IN_FLIGHT=$${WICKET_IN_FLIGHT:-500} WICKET_KILL_PAGE=docs/kill-switch.md \
 	  $(BIN)/pytest tests/e2e/test_kill_load.py --durations=1 $(ARGS)
 
+live-agents: tests/live/node_modules/.installed ## run real agents from npm (1 GB) through both proxies: each run is one session
+	@$(BIN)/pytest -n 0 tests/live $(ARGS)
+
 bench: .compiled/.installed ## measure, and write docs/benchmarks.md
 	@.ci/prepare tools wrk:wrk nginx:nginx-light
 	.compiled/venv/bin/python -m bench $(ARGS)
@@ -88,7 +91,7 @@ compose-test: .venv/.developing ## build the image, bring the compose file up wi
 	.ci/compose-test $(ARGS)
 
 clean: ## remove what was built; your configuration and records stay
-	rm -rf .venv .uv .bench .compiled .conformance .demo .fidelity dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .uv .bench .compiled .conformance tests/live/node_modules .demo .fidelity dist build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- environments ------------------------------------------------------------------------------------------------------
@@ -112,6 +115,10 @@ clean: ## remove what was built; your configuration and records stay
 
 .fidelity/installed: tests/fidelity/sdk/package.json tests/fidelity/sdk/package-lock.json | .venv/.developing
 	@$(BIN)/python -m tests.fidelity.sdk
+	@touch $@
+
+tests/live/node_modules/.installed: tests/live/package-lock.json | .venv/.developing
+	@$(BIN)/python -m tests.live
 	@touch $@
 
 .compiled/.installed: pyproject.toml uv.lock .ci/compile $(shell find $(PACKAGES) -name '*.py') | $(UV)

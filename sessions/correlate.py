@@ -5,6 +5,7 @@ can join or stop a run of another key by naming its id. The rungs and the agents
 wire; `docs/sessions.md` lists them.
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ _OF_ONE_CONVERSATION = re.compile(r"(?:ses_)?[0-9A-Za-z]{24,64}|[0-9a-fA-F]{8}(?
 _BAGGAGE = re.compile(r"(?:^|,)\s*session\.id\s*=\s*([^,;\s]+)")
 
 _MOST_ANSWERED = 8
+CARRIER = "tool_call"
+"""The tool by which Qwen Code calls others: `name` and `arguments` are those of the one that is meant."""
 _SHORTEST_CALL_ID = 9
 _NUMBERED = re.compile(r"(?:.*[_.:\-])?\d{1,8}")
 
@@ -288,4 +291,20 @@ def _calls_in(message: jsontree.JsonObject) -> Iterator[Answered]:
 
 
 def _answered(call_id: Json, name: Json, arguments: Json) -> Answered:
-    return Answered(jsontree.as_text(call_id), jsontree.as_text(name), arguments)
+    called = jsontree.as_text(name)
+    if called == CARRIER and isinstance(arguments, str):
+        with contextlib.suppress(MalformedError, UnicodeEncodeError):
+            arguments = jsontree.parse(arguments.encode())
+    return Answered(jsontree.as_text(call_id), *carried(called, arguments))
+
+
+def carried(name: str, arguments: Json) -> tuple[str, Json]:
+    """The tool that a model means by a call, and what it is to be called with.
+
+    An agent may keep the definitions of most tools back, and give its model one tool by which the others are called.
+    """
+    if name == CARRIER and isinstance(arguments, dict) and len(arguments) == 2:
+        tool, given = arguments.get("name"), arguments.get("arguments")
+        if isinstance(tool, str) and isinstance(given, dict):
+            return tool, given
+    return name, arguments

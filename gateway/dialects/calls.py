@@ -3,6 +3,7 @@
 from governance import jsontree
 from governance.exchange import ToolUse
 from governance.jsontree import Json, MalformedError
+from sessions.correlate import carried
 
 
 def tool_use(call_id: Json, name: Json, arguments: Json) -> ToolUse:
@@ -13,14 +14,16 @@ def tool_use(call_id: Json, name: Json, arguments: Json) -> ToolUse:
         name: the tool as the model knows it.
         arguments: their value.
     """
-    return ToolUse(jsontree.as_text(call_id), jsontree.as_text(name), jsontree.digest(arguments))
+    tool, given = carried(jsontree.as_text(name), arguments)
+    return ToolUse(jsontree.as_text(call_id), tool, jsontree.digest(given))
 
 
 def tool_use_of_text(call_id: Json, name: Json, arguments: Json) -> ToolUse:
     """One call whose arguments travel as JSON in a text, as models write them; no text at all means none."""
     value = parsed(jsontree.as_text(arguments) or "{}")
-    digest = "" if value is None else jsontree.digest(value)
-    return ToolUse(jsontree.as_text(call_id), jsontree.as_text(name), digest)
+    if value is None:
+        return ToolUse(jsontree.as_text(call_id), jsontree.as_text(name), "")
+    return tool_use(call_id, name, value)
 
 
 def parsed(text: str) -> Json:

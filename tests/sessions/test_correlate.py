@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from governance.exchange import Principal
-from governance.jsontree import Json
-from sessions.correlate import Signs, answered, call_ids, correlate, is_call_id, session_id, trace_id
+from governance.jsontree import Json, JsonObject
+from sessions.correlate import Answered, Signs, answered, call_ids, correlate, is_call_id, session_id, trace_id
 
 KEY = Principal("key_a")
 CLAUDE = "11111111-2222-3333-4444-555555555555"
@@ -159,3 +159,10 @@ def test_the_ids_that_agents_give_with_their_calls_are_read() -> None:
 
 def test_an_invalid_traceparent_is_no_trace() -> None:
     assert trace_id(Signs(headers={"traceparent": "00-zz-zz-01"})) == ""
+
+
+def test_a_call_in_the_history_by_way_of_another_tool_is_the_call_that_is_meant() -> None:
+    carried = '{"name": "mcp__ledger__mark", "arguments": {"text": "hello"}}'
+    function: Json = {"name": "tool_call", "arguments": carried}
+    body: JsonObject = {"messages": [{"role": "assistant", "tool_calls": [{"id": "call_1", "function": function}]}]}
+    assert answered(body) == [Answered("call_1", "mcp__ledger__mark", {"text": "hello"})]
