@@ -17,8 +17,10 @@ import anyio
 
 from approvals.amendment import amended
 from approvals.attendance import UNATTENDED, Attendance
+from approvals.grants.grant import granted_form, terms_of
 from approvals.quorum import APPROVE, DENY, Approver, Vote
 from approvals.shelf import CrowdedError, Decided, TicketStore
+from approvals.terms import GrantError, Wish
 from approvals.ticket import OPEN, State, Ticket, binding
 from governance import jsontree
 from governance.clock import Clock
@@ -148,6 +150,7 @@ class Desk:
         digest: str = "",
         arguments: JsonObject | None = None,
         relief: Relief = NO_RELIEF,
+        grant: Wish | None = None,
     ) -> Decided | None:
         """Allow a call once, within `timeout_seconds` from now; None if there is no such ticket.
 
@@ -158,12 +161,14 @@ class Desk:
             digest: of the call that was on the screen (`Ticket.current`); may be left out where nobody changed it.
             arguments: what the call is to be made with instead.
             relief: what is allowed beyond this call, of a ticket of a loop.
+            grant: which further calls are allowed with it. Without it, what others proposed stays proposed.
 
         Raises:
             AmendmentError: the call has no arguments that could be changed.
+            GrantError: this much cannot be granted (`approvals.grants`).
             ReliefError: more than the call cannot be allowed here (`approvals.ticket.check_relief`).
         """
-        return await self._decide(ticket_id, APPROVE, by, reason, digest, arguments, relief)
+        return await self._decide(ticket_id, APPROVE, by, reason, digest, arguments, relief, grant)
 
     async def deny(self, ticket_id: str, *, by: str | Approver, reason: str = "") -> Decided | None:
         """Refuse a call; the agent is told the reason. None if there is no such ticket."""
@@ -242,7 +247,8 @@ class Desk:
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _ticket(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> Ticket:
-        form, now = binding(exchange, policy_version, verdict.charters), self.clock.now()
+        now = self.clock.now()
+        form = binding(exchange, policy_version, verdict.charters, verdict.leaves)
         return Ticket(
             id=self.mint(),
             digest=jsontree.digest(form),
@@ -294,6 +300,7 @@ class Desk:
         digest: str = "",
         arguments: JsonObject | None = None,
         relief: Relief = NO_RELIEF,
+        grant: Wish | None = None,
     ) -> Decided | None:
         ticket = await self.store.get(ticket_id)
         if ticket is None:
@@ -303,6 +310,11 @@ class Desk:
             form, about = amended(ticket.bound, arguments)
             edited = ("", "") if about == ticket.digest else (form, about)
         now, approver = self.clock.now(), Approver(by) if isinstance(by, str) else by
+        if grant is not None:
+            if edited and edited[0]:
+                raise GrantError("a call that you change is another one than what asked: approve it alone")
+            edited = granted_form(ticket, terms_of(ticket, grant, now))
+            about = edited[1]
         vote = Vote(approver, decision, about, plain(reason), now)
         until = now + timedelta(seconds=self.manners.timeout_seconds)
         decided = await self.store.decide(ticket_id, vote, until=until, seen=seen, relief=relief, edited=edited)

@@ -12,7 +12,8 @@ from governance.verdict import Relief
 STALE = "this is not the call as it waits now: look at it again, and decide about what you see"
 
 Edited = tuple[str, str] | None
-"""Form and digest of a call as a person changed it, or empty ones to change it back; None = nobody changes it now."""
+"""Form and digest of a call as a person changed it, or with what they allow beyond it, or empty ones to change it back;
+None = nobody changes it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,10 @@ class TicketStore(Protocol):
         ...
 
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
-        """Close every open ticket of a run, key, agent, ... (`sessions.killswitch.Scope`); returns their ids."""
+        """Close every open ticket, and end every grant, of a run, key, agent, ... (`sessions.killswitch.Scope`).
+
+        Returns the ids of the tickets.
+        """
         ...
 
     async def withdraw(self, ticket_id: str, *, by: str, reason: str, now: datetime) -> bool:

@@ -8,20 +8,24 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from sqlmodel import Session, col, func, select, update
+from sqlmodel import Session, col, func, select, tuple_, update
 from sqlmodel.sql.expression import SelectOfScalar
 
+from approvals.grants import store as grants_store
+from approvals.grants.grant import WHO, grant_of
 from approvals.quorum import APPROVE, WORDS, Approver, Vote, objection
+from approvals.rows import next_reminder, row_of, ticket_of, vote_row
 from approvals.shelf import STALE, CrowdedError, Decided, Edited
-from approvals.ticket import MOVES, OPEN, Move, State, Ticket, check_relief, draft, particulars, reminder
+from approvals.stopping import targets
+from approvals.ticket import MOVES, OPEN, Move, State, Ticket, check_relief, draft, particulars
 from approvals.webhook.message import Announcer
 from approvals.webhook.store import keep
 from governance import jsontree
 from governance.audit.event import AuditLog, Tag
 from governance.clock import rfc3339
 from governance.store import ConflictError, Store, StoreError, Work
-from governance.store.tables import KeyRow, TicketRow, VoteRow
-from governance.verdict import NO_RELIEF, Relief, relief_of
+from governance.store.tables import KeyRow, KillRow, TicketRow, VoteRow
+from governance.verdict import NO_RELIEF, Relief
 
 ATTEMPTS = 8
 """How often opening may meet a ticket that closes at the same moment."""
@@ -49,6 +53,7 @@ class SqlTickets:
         self._store = store
         self._audit = audit
         self._announcer = announcer or Announcer(())
+        self._grants = grants_store.SqlGrants(store, audit)
 
     async def open_or_attach(self, ticket: Ticket, now: datetime, *, most: int) -> Ticket:
         """Keep a new ticket, or return the open one of the same digest."""
@@ -139,7 +144,7 @@ class SqlTickets:
     async def expire_due(self, now: datetime) -> list[str]:
         """Expire every open ticket whose deadline has passed; returns their ids."""
         query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)), col(TicketRow.expires_at) <= rfc3339(now))
-        due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        due = await self._store.read(lambda session: [ticket_of(row) for row in session.exec(query)])
         return [ticket.id for ticket in due if await self._move(ticket, Move.EXPIRE, now)]
 
     async def remind_due(self, now: datetime) -> int:
@@ -150,15 +155,19 @@ class SqlTickets:
         if not self._announcer.wanted(Tag.APPROVAL_REMINDED):
             return 0
         query = select(TicketRow).where(TicketRow.state == State.PENDING, col(TicketRow.remind_at) <= rfc3339(now))
-        due = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
-        return [await self._move(one, Move.REMIND, now, remind_at=_next_reminder(one, now)) for one in due].count(True)
+        due = await self._store.read(lambda session: [ticket_of(row) for row in session.exec(query)])
+        return [await self._move(one, Move.REMIND, now, remind_at=next_reminder(one, now)) for one in due].count(True)
 
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
-        """Close every open ticket of what was stopped (`sessions.killswitch.Scope`); returns their ids."""
+        """Close every open ticket and end every grant of what was stopped (`sessions.killswitch.Scope`).
+
+        Returns the ids of the tickets.
+        """
         query = select(TicketRow).where(col(TicketRow.state).in_(list(OPEN)))
         if scope != "all":
             query = query.where(_SCOPES[scope] == target)
-        found = await self._store.read(lambda session: [_ticket(row) for row in session.exec(query)])
+        found = await self._store.read(lambda session: [ticket_of(row) for row in session.exec(query)])
+        await self._grants.end_stopped(scope, target, by=by, reason=reason, now=now)
         return [one.id for one in found if await self._invalidate(one, by=by, reason=reason, now=now)]
 
     async def withdraw(self, ticket_id: str, *, by: str, reason: str, now: datetime) -> bool:
@@ -201,6 +210,8 @@ class SqlTickets:
         mine = (by.person, decision, digest)
         if any((one.by.person, one.decision, one.digest) == mine for one in ticket.votes):
             return f"you {WORDS[decision]} this call already"
+        if await self._store.read(lambda session: _stopped(session, ticket)):
+            return "what made this call was stopped, so nothing of it can be decided"
         return objection(ticket.charters, by, await self._owners(ticket), decision)
 
     async def _vote(self, ticket: Ticket, vote: Vote, until: datetime, relief: Relief) -> bool:
@@ -211,7 +222,8 @@ class SqlTickets:
         if move is Move.VOTE:
             return await self._move(voted, move, vote.at, vote=vote)
         granted = move is Move.APPROVE
-        names = [one.by.name for one in voted.votes if one.decision == APPROVE] if granted else []
+        agreed = [one for one in voted.votes if one.decision == APPROVE and one.digest == voted.current]
+        names = [one.by.name for one in agreed] if granted else []
         signed, more = ", ".join(names) or vote.by.name, relief if granted else NO_RELIEF
         return await self._move(
             replace(voted, decided_at=vote.at, decided_by=signed, decision_reason=vote.reason, relief=more),
@@ -277,8 +289,10 @@ class SqlTickets:
             if session.exec(change).rowcount != 1:
                 raise _LostError
             if vote is not None:
-                session.add(_vote_row(ticket.id, vote, len(ticket.votes)))
+                session.add(vote_row(ticket.id, vote, len(ticket.votes)))
                 session.flush()
+            if move is Move.APPROVE and (terms := after.terms) is not None:
+                grants_store.keep(session, grant_of(after, terms))
             self._announce(session, step.tag, after, now)
 
         more = particulars(move, after, now, vote)
@@ -291,7 +305,7 @@ class SqlTickets:
         return True
 
     def _insertion(self, ticket: Ticket, most: int) -> Work[None]:
-        row = _row(ticket)
+        row = row_of(ticket)
         waiting = select(func.count()).where(TicketRow.key_id == row.key_id, TicketRow.state == State.PENDING)
 
         def work(session: Session) -> None:
@@ -308,21 +322,12 @@ class SqlTickets:
             keep(session, message, about=ticket.id)
 
 
-def _vote_row(ticket_id: str, vote: Vote, place: int) -> VoteRow:
-    by = vote.by
-    return VoteRow(
-        ticket_id=ticket_id,
-        person=by.person,
-        decision=vote.decision,
-        digest=vote.digest,
-        place=place,
-        name=by.name,
-        user=by.user,
-        role=by.role,
-        team=by.team,
-        reason=vote.reason,
-        at=rfc3339(vote.at),
-    )
+def _stopped(session: Session, ticket: Ticket) -> bool:
+    """Whether a kill of the ticket's session, caller or server is in force."""
+    told = jsontree.as_object(ticket.bound.get("principal"))
+    named = targets({name: jsontree.as_text(told.get(name)) for name in WHO}, [ticket.field("session")], ticket.place)
+    query = select(KillRow.at).where(tuple_(col(KillRow.scope), col(KillRow.target)).in_(named))
+    return session.exec(query.where(col(KillRow.revived_at).is_(None), KillRow.probation == 0)).first() is not None
 
 
 def _with_votes(session: Session, rows: list[TicketRow]) -> list[Ticket]:
@@ -335,63 +340,4 @@ def _with_votes(session: Session, rows: list[TicketRow]) -> list[Ticket]:
             by = Approver(row.name, row.person, row.user, row.role, row.team)
             moment = datetime.fromisoformat(row.at)
             votes.setdefault(row.ticket_id, []).append(Vote(by, row.decision, row.digest, row.reason, moment))
-    return [replace(_ticket(row), votes=tuple(votes.get(row.id, ()))) for row in rows]
-
-
-def _row(ticket: Ticket) -> TicketRow:
-    principal = jsontree.as_object(ticket.bound.get("principal"))
-    return TicketRow(
-        id=ticket.id,
-        digest=ticket.digest,
-        state=ticket.state.value,
-        action=ticket.field("action"),
-        server=_storable(ticket.field("server") or ticket.field("provider")),
-        tool=_storable(ticket.field("name") or ticket.field("model")),
-        definition=ticket.field("definition"),
-        key_id=jsontree.as_text(principal.get("key_id")),
-        tenant=jsontree.as_text(principal.get("tenant")),
-        team=jsontree.as_text(principal.get("team")),
-        agent=jsontree.as_text(principal.get("agent")),
-        user=jsontree.as_text(principal.get("user")),
-        session_id=ticket.field("session"),
-        exchange_id=ticket.exchange_id,
-        policy_version=ticket.field("policy"),
-        rule=ticket.rule,
-        reason=ticket.reason,
-        findings=" ".join(ticket.findings),
-        form=ticket.form,
-        created_at=rfc3339(ticket.requested_at),
-        expires_at=rfc3339(ticket.expires_at),
-        remind_at=_next_reminder(ticket, ticket.requested_at),
-    )
-
-
-def _next_reminder(ticket: Ticket, after: datetime) -> str | None:
-    found = reminder(ticket, after=after)
-    return None if found is None else rfc3339(found[0])
-
-
-def _storable(text: str) -> str:
-    """A name in a column to search by: no NUL, which Postgres refuses. The truth is the form."""
-    return text.replace("\0", "\ufffd")
-
-
-def _ticket(row: TicketRow) -> Ticket:
-    return Ticket(
-        id=row.id,
-        digest=row.digest,
-        form=row.form,
-        state=State(row.state),
-        exchange_id=row.exchange_id,
-        rule=row.rule,
-        reason=row.reason,
-        requested_at=datetime.fromisoformat(row.created_at),
-        expires_at=datetime.fromisoformat(row.expires_at),
-        decided_at=datetime.fromisoformat(row.decided_at) if row.decided_at else None,
-        decided_by=row.decided_by,
-        decision_reason=row.decision_reason,
-        findings=tuple(row.findings.split()),
-        relief=relief_of(row.relief),
-        edited_form=row.edited_form,
-        edited_digest=row.edited_digest,
-    )
+    return [replace(ticket_of(row), votes=tuple(votes.get(row.id, ()))) for row in rows]

@@ -11,12 +11,15 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from approvals import leaves as leave_forms
 from approvals.quorum import Standing, Vote, charters_in, form_of, standing
+from approvals.terms import Terms, terms_in
 from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
+from governance.clock import rfc3339
 from governance.exchange import Action, Exchange
 from governance.jsontree import Json, JsonObject
-from governance.verdict import NO_RELIEF, Charter, Relief
+from governance.verdict import NO_RELIEF, Charter, Leave, Relief
 
 
 class State(StrEnum):
@@ -108,7 +111,8 @@ class Ticket:
     votes: tuple[Vote, ...] = ()
     """What people decided so far, oldest first."""
     edited_form: str = ""
-    """The form with the arguments that a person wrote instead; empty = nobody changed anything."""
+    """The form with the arguments that a person wrote instead, or with what they allow beyond the call (`terms`);
+    empty = nobody changed anything."""
     edited_digest: str = ""
 
     @property
@@ -132,6 +136,11 @@ class Ticket:
         return charters_in(self.bound)
 
     @property
+    def leaves(self) -> tuple[Leave, ...]:
+        """What the rules that asked let people allow beyond the call; nothing where something else holds it too."""
+        return leave_forms.leaves_in(self.bound)
+
+    @property
     def standing(self) -> Standing:
         """How many approvals there are, and how many are wanted."""
         return standing(self.charters, self.votes, self.current)
@@ -144,14 +153,27 @@ class Ticket:
     @property
     def edited_arguments(self) -> JsonObject | None:
         """What a person wants the call to be made with instead; None = with what was asked for."""
-        if not self.edited_form:
+        if not self.edited_form or self.terms is not None:
             return None
-        form = jsontree.parse(self.edited_form.encode(), max_depth=jsontree.MAX_DEPTH + 1)
-        return jsontree.as_object(jsontree.as_object(form).get("arguments"))
+        return jsontree.as_object(self._edited.get("arguments"))
+
+    @property
+    def terms(self) -> Terms | None:
+        """What is allowed beyond the call with it; None = nothing, or a person changed the call instead."""
+        return terms_in(self._edited) if self.edited_form else None
+
+    @property
+    def _edited(self) -> JsonObject:
+        return jsontree.as_object(jsontree.parse(self.edited_form.encode(), max_depth=jsontree.MAX_DEPTH + 1))
 
     def field(self, name: str) -> str:
         """A text member of the bound call, `server` for example, or nothing."""
         return jsontree.as_text(self.bound.get(name))
+
+    @property
+    def place(self) -> str:
+        """The MCP server, or the provider, that the call is for."""
+        return self.field("server") or self.field("provider")
 
     @property
     def of_a_loop(self) -> bool:
@@ -178,6 +200,11 @@ class Ticket:
         return all(
             hashlib.sha256(form.encode()).hexdigest() == digest for form, digest in pairs[: 2 if any(pairs[1]) else 1]
         )
+
+
+def grant_id(ticket_id: str) -> str:
+    """Id of the grant that begins with the approval of a ticket."""
+    return "grt_" + ticket_id.removeprefix("tkt_")
 
 
 def check_relief(ticket: Ticket, relief: Relief) -> None:
@@ -215,7 +242,9 @@ def allowed(move: Move, state: State, *, overdue: bool) -> bool:
     return state in step.sources and step.overdue in (None, overdue)
 
 
-def binding(exchange: Exchange, policy_version: str, charters: Collection[Charter] = ()) -> JsonObject:
+def binding(
+    exchange: Exchange, policy_version: str, charters: Collection[Charter] = (), leaves: Collection[Leave] = ()
+) -> JsonObject:
     """Everything a decision is bound to. Change one member of it and the decision is for another call.
 
     Member order and `1` against `1.0` do not count (`jsontree.canonical`); integers count to the last digit. The
@@ -227,6 +256,7 @@ def binding(exchange: Exchange, policy_version: str, charters: Collection[Charte
     return {
         **({"beside": others} if others else {}),
         **({"charters": form_of(charters)} if charters else {}),
+        **({"leaves": leave_forms.form_of(leaves)} if leaves else {}),
         "version": 1,
         "action": exchange.action.value,
         "server": resource.server,
@@ -296,6 +326,8 @@ def particulars(move: Move, ticket: Ticket, now: datetime, vote: Vote | None = N
     fields: dict[str, Value] = {"state": ticket.state.value}
     if move is Move.APPROVE and ticket.relief.text:
         fields["relief"] = ticket.relief.text
+    if move is Move.APPROVE and (terms := ticket.terms) is not None:
+        fields |= {"grant_id": grant_id(ticket.id), "grant_uses": terms.uses, "grant_until": rfc3339(terms.until)}
     if move is Move.REMIND:
         fields["elapsed_percent"] = elapsed(ticket, now)
     if ticket.decided_by:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from approvals.amendment import AmendmentError
 from approvals.quorum import Vote, form_of
+from approvals.terms import GrantError, wish_of
 from approvals.ticket import ReliefError, State, Ticket
 from console.access import ForbiddenError
 from console.events import Event
@@ -70,7 +71,8 @@ async def show_ticket(frame: Frame, visit: Visit) -> Response:
 async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     """Approve or deny. A `digest` in the body must be the ticket's, so that nobody approves what they did not see.
 
-    Of a ticket of a loop, `relief` allows more than the call: `"exempt"`, or how many further times (`"10"`).
+    `grant` allows further calls with it (`approvals.terms.wish_of`). Of a ticket of a loop, `relief` allows more than
+    the call: `"exempt"`, or how many further times (`"10"`).
     """
     body = await body_of(visit.request)
     ticket = await approvals.find(frame, visit)
@@ -84,11 +86,12 @@ async def decide_ticket(frame: Frame, visit: Visit) -> Response:
     reason, relief = (jsontree.as_text(body.get(name)) for name in ("reason", "relief"))
     wanted = jsontree.as_object(arguments) if arguments is not None else None
     try:
+        grant = wish_of(jsontree.as_object(body["grant"])) if "grant" in body else None
         decided = await approvals.settle(
-            frame, visit, ticket, reason, relief=relief, digest=jsontree.as_text(digest), arguments=wanted
+            frame, visit, ticket, reason, relief=relief, digest=jsontree.as_text(digest), arguments=wanted, grant=grant
         )
-    except AmendmentError as error:
-        return problem(400, "malformed", str(error))
+    except (AmendmentError, GrantError) as error:
+        return problem(400, "grant" if isinstance(error, GrantError) else "malformed", str(error))
     except (ReliefError, ValueError) as error:
         return problem(400, "relief", str(error))
     if decided is not None and decided.refusal:
@@ -204,6 +207,7 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
         "relief": ticket.relief.text,
+        "grant": None if ticket.terms is None else ticket.terms.form,
         "link": frame.core.desk.link(ticket.id),
     }
 

@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console import api, kills_api, live, pins_api
+from console import api, grants_api, kills_api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, batch, entry, kills, overview, pins, servers, sessions
+from console.pages import approvals, audit, batch, entry, grants, kills, overview, pins, servers, sessions
 from console.store import SqlLogins
 from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
@@ -68,6 +68,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         *_both("/approvals/batch", ("approve", "deny"), page(partial(batch.decide, frame))),
         Route("/approvals/{ticket}", page(partial(approvals.show, frame))),
         *_both("/approvals/{ticket}", ("approve", "deny", "amend"), page(partial(approvals.decide, frame))),
+        Route("/grants", page(partial(grants.index, frame))),
+        *_both("/grants/{grant}", ("revoke",), page(partial(grants.revoke, frame))),
         Route("/pins", page(partial(pins.index, frame))),
         Route("/pins/{pin}", page(partial(pins.show, frame))),
         *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
@@ -84,6 +86,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
         *_both("/api/tickets/batch", ("approve", "deny"), answer(api.decide_tickets)),
         Route("/api/tickets/{ticket}", answer(api.show_ticket)),
         *_both("/api/tickets/{ticket}", ("approve", "deny"), answer(api.decide_ticket)),
+        Route("/api/grants", answer(grants_api.list_grants)),
+        Route("/api/grants/{grant}", answer(grants_api.show_grant)),
+        *_both("/api/grants/{grant}", ("revoke",), answer(grants_api.revoke_grant)),
         Route("/api/pins", answer(pins_api.list_pins)),
         Route("/api/pins/live", answer(live.pins)),
         Route("/api/pins/{pin}", answer(pins_api.show_pin)),

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from approvals.desk import Desk
+from approvals.grants.store import SqlGrants
 from approvals.quorum import in_words
 from approvals.ticket import State
 from console.access import Access, ForbiddenError, Visitor
@@ -49,6 +50,8 @@ class Core(Protocol):
     def identity(self) -> Identity: ...  # noqa: D102
     @property
     def desk(self) -> Desk: ...  # noqa: D102
+    @property
+    def grants(self) -> SqlGrants: ...  # noqa: D102
     @property
     def reviews(self) -> Reviews: ...  # noqa: D102
     @property

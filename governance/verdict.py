@@ -73,6 +73,32 @@ class Charter:
     """Whether the person whom the caller's key stands for may not decide."""
 
 
+class Reach(StrEnum):
+    """How much more than the call a person may allow who approves it, least first."""
+
+    ONCE = "once"
+    """Nothing: each call is asked about."""
+    SESSION = "session"
+    """The same call again, in the session that made it."""
+    PATTERN = "pattern"
+    """The same tool with other arguments too, in other sessions too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Of a hold: what the rule that holds lets people allow beyond the call (`approvals/grants`)."""
+
+    rule: str
+    """Id of the rule."""
+    digest: str
+    """SHA-256 of the rule as it is written. A rule that was changed is another one."""
+    reach: Reach
+    seconds: int
+    """For how long at most."""
+    uses: int
+    """For how many further calls at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one check thinks of one exchange."""
@@ -99,6 +125,8 @@ class Verdict:
     """Of a hold: what every rule that holds asks of those who decide. All of them must be met."""
     also: tuple[str, ...] = ()
     """Of a hold: ids of the other rules that hold as well."""
+    leaves: tuple[Leave, ...] = ()
+    """Of a hold: one for each rule that holds; none where something holds that is no rule of the policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +183,11 @@ def charters_of(verdicts: Iterable[Verdict]) -> tuple[Charter, ...]:
     """What all that hold ask of those who decide: each once, in an order that does not hang on that of the rules."""
     asked = {charter for one in verdicts if one.decision is Decision.HOLD for charter in one.charters}
     return tuple(sorted(asked, key=lambda one: (one.approvers, one.quorum, one.no_self_approval)))
+
+
+def leaves_of(verdicts: Iterable[Verdict]) -> tuple[Leave, ...]:
+    """What every rule that holds lets people allow; nothing where something holds that says nothing of it."""
+    holding = [one for one in verdicts if one.decision is Decision.HOLD]
+    if not all(one.leaves for one in holding):
+        return ()
+    return tuple(sorted({leave for one in holding for leave in one.leaves}, key=lambda one: (one.rule, one.digest)))

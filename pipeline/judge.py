@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from approvals.desk import Held
 from governance.exchange import Exchange, Phase
 from governance.stage import Stage
-from governance.verdict import ALLOWED, Decision, Verdict, strongest
+from governance.verdict import ALLOWED, Decision, Verdict, charters_of, leaves_of, strongest
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,16 @@ def _applied(exchange: Exchange, verdict: Verdict, phase: Phase) -> Exchange:
 def shaded(verdict: Verdict, judged: Judgement) -> Verdict:
     """The verdict, with what rules in shadow mode would have decided."""
     return replace(verdict, shadow=judged.shadow) if judged.verdicts and judged.shadow else verdict
+
+
+def question(judged: Judgement) -> Verdict:
+    """What a person is asked about a call that is held: by all that hold it, and so by what all of them want."""
+    verdict = judged.winner
+    if judged.verdicts == [verdict]:
+        return verdict
+    detached = all(one.detached for one in judged.verdicts if one.decision is Decision.HOLD)
+    charters, leaves = charters_of(judged.verdicts), leaves_of(judged.verdicts)
+    return replace(verdict, detached=detached, charters=charters, leaves=leaves)
 
 
 def version_of(judged: Judgement) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from approvals.desk import Desk
+from approvals.grants.store import SqlGrants
 from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.exchange import Exchange, Role
@@ -33,6 +34,7 @@ class Organs:
     stages: Stages
     audit: AuditLog
     desk: Desk
+    grants: SqlGrants
     kills: KillSwitch
     clock: Clock
     sight: Sight

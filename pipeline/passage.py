@@ -14,15 +14,18 @@ import anyio
 
 from approvals.attendance import UNATTENDED, Attendance
 from approvals.desk import Held, HeldState
+from approvals.grants.grant import Grant, SpentError
 from governance.audit.event import AuditError, Draft, Tag
 from governance.exchange import Body, Exchange, Phase, Role, ToolUse
 from governance.stage import Outcome, RefusedError
-from governance.verdict import ALLOWED, Decision, Verdict, charters_of, strongest
+from governance.store import together
+from governance.verdict import ALLOWED, Decision, Verdict, strongest
 from pipeline import record
 from pipeline.amended import USED, judged_again, notices, refused
 from pipeline.asked import Asked
 from pipeline.asking import judge
-from pipeline.judge import Judgement, broken, left, not_approved, shaded, unwritable
+from pipeline.granted import SPENT, granted
+from pipeline.judge import Judgement, broken, left, not_approved, question, shaded, unwritable
 from pipeline.organs import Organs
 from pipeline.strand import Strand
 from pipeline.writing import append
@@ -156,9 +159,11 @@ class Passage:
 
     async def _admit(self) -> None:
         judged = await judge(self._organs.stages.request, self.exchange, Phase.REQUEST)
-        verdict, ticket = judged.winner, ""
+        verdict, ticket, grant = judged.winner, "", None
         if verdict.decision is Decision.HOLD:
-            judged, ticket = await self._ask_a_person(judged)
+            grant = await granted(self._organs, judged)
+            if grant is None:
+                judged, ticket = await self._ask_a_person(judged)
         elif verdict.decision.strength > Decision.HOLD.strength:
             await self._refuse(judged, verdict)
         last = await judge(self._organs.stages.execution, judged.exchange, Phase.REQUEST)
@@ -166,15 +171,15 @@ class Passage:
             await self._refuse(judged, last.winner)
         self.exchange, self.warnings = judged.exchange, judged.warnings + last.warnings
         final = shaded(strongest((verdict, last.winner)), judged)
-        await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket)
+        try:
+            await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket, grant)
+        except SpentError:
+            await self._refuse(judged, refused(SPENT, "approval.spent"))
         self._handed_over = True
 
     async def _ask_a_person(self, judged: Judgement) -> tuple[Judgement, str]:
         """Hold the call. Returns the call to make, and the id of the ticket that was used up for it."""
-        verdict, exchange = judged.winner, judged.exchange
-        if judged.verdicts != [verdict]:
-            all_detached = all(one.detached for one in judged.verdicts if one.decision is Decision.HOLD)
-            verdict = replace(verdict, detached=all_detached, charters=charters_of(judged.verdicts))
+        verdict, exchange = question(judged), judged.exchange
         try:
             held = await self._wait(exchange, verdict)
         except Exception:
@@ -241,7 +246,9 @@ class Passage:
         link = held.link if held and held.state is HeldState.PENDING else ""
         raise RefusedError(verdict, self.exchange.id, ticket=ticket if link else "", link=link)
 
-    async def _write_decision(self, tag: Tag, verdict: Verdict, judged: Judgement, ticket: str) -> None:
+    async def _write_decision(
+        self, tag: Tag, verdict: Verdict, judged: Judgement, ticket: str, grant: Grant | None = None
+    ) -> None:
         # What no detector looked at could not be masked, so nothing of it is kept.
         keeps = self._organs.masked_content and "detect" in judged.answered
         draft = record.decision(
@@ -250,6 +257,7 @@ class Passage:
             verdict,
             warnings=self.warnings,
             ticket=ticket,
+            grant=grant,
             utilization=self._organs.utilization(self.exchange.id),
             content=self._received if keeps else None,
         )
@@ -258,14 +266,23 @@ class Passage:
         entry = organs.labels.due(
             self.exchange, Phase.REQUEST, judged.verdicts, self.exchange.findings, goes_on=goes_on
         )
+        within, counts = organs.roll.sign(self.exchange), True
+        if grant is not None:
+            within = together(organs.grants.use(grant, organs.clock.now()), within)
         try:
-            await append(organs.audit, draft, entry, organs.labels, organs.roll.sign(self.exchange))
+            await append(organs.audit, draft, entry, organs.labels, within)
+        except SpentError:
+            self._decided, counts = None, False
+            raise
         except AuditError as error:
             self._decided, decision = Tag.EXCHANGE_REFUSED, Decision.DENY
             log.error("the audit log cannot be written, so the exchange is refused: %s", error)  # noqa: TRY400
             raise RefusedError(unwritable(), self.exchange.id) from None
         finally:
-            organs.tally.judge(self.exchange.action, decision)
+            if counts:
+                organs.tally.judge(self.exchange.action, decision)
+            if counts and grant is not None:
+                organs.tally.hold("granted")
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""

@@ -5,6 +5,7 @@ Pure. No text of an exchange gets in unless the configuration asks for it, and t
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
@@ -20,6 +21,17 @@ _OF_CALL = "call."
 _ACTION_STRENGTH = ("log", "redact", "hold", "deny")
 
 
+class Leaving(Protocol):
+    """What is recorded of a grant (`approvals.grants.grant.Grant`)."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102 - the names say it
+    @property
+    def ticket(self) -> str: ...  # noqa: D102
+    @property
+    def given_by(self) -> str: ...  # noqa: D102
+
+
 def decision(
     tag: Tag,
     exchange: Exchange,
@@ -27,6 +39,7 @@ def decision(
     *,
     warnings: Sequence[Verdict] = (),
     ticket: str = "",
+    grant: Leaving | None = None,
     utilization: int | None = None,
     content: Body | None = None,
 ) -> Draft:
@@ -38,6 +51,7 @@ def decision(
         verdict: what decided.
         warnings: what the agent is told besides.
         ticket: id of the approval, where there is one.
+        grant: what a person had granted before, where that let the call go.
         utilization: percent of the fullest budget, where there is one.
         content: the request as it was when detectors looked at it, where its masked text is to be kept.
     """
@@ -51,6 +65,8 @@ def decision(
         fields["shadow"] = [f"{one.rule}: {one.decision.value}" for one in verdict.shadow]
     if ticket:
         fields["approval_id"] = ticket
+    if grant is not None:
+        fields |= {"approval_id": grant.ticket, "grant_id": grant.id, "granted_by": grant.given_by}
     if utilization is not None:
         fields["budget_utilization_pct"] = utilization
     if content is not None:

@@ -16,6 +16,8 @@ from pathlib import Path
 import anyio
 
 from approvals.desk import Desk, Manners
+from approvals.grants.store import SqlGrants
+from approvals.grants.watch import watch as watch_grants
 from approvals.store import SqlTickets
 from approvals.webhook.courier import Courier
 from approvals.webhook.message import Announcer, endpoints
@@ -55,11 +57,12 @@ from governance.policy.stage import PolicyStage
 from governance.store import Store, open_store
 from governance.vault.store import SqlVault
 from pipeline import stages
+from pipeline.closing import closing
 from pipeline.guard import Guard
 from pipeline.organs import Organs
 from pipeline.stream import StreamGuard
 from pipeline.tally import Tally
-from sessions.killswitch import Kill, KillStage, KillSwitch, ProbationStage, Scope
+from sessions.killswitch import KillStage, KillSwitch, ProbationStage, Scope
 from sessions.labels.book import Labels, Sources
 from sessions.labels.store import SqlLabels
 from sessions.likeness import SAID
@@ -93,6 +96,7 @@ class Runtime:
     reviews: Reviews
     prices: Prices
     desk: Desk
+    grants: SqlGrants
     kills: KillSwitch
     runs: SqlRuns
     roll: Roll
@@ -133,7 +137,8 @@ async def open_runtime(
         courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
-            more = (runtime.guard.notes.watch, *((tokens.run,) if tokens else ()))
+            granting = partial(watch_grants, runtime.grants, lambda: policies.current.holding, clock)
+            more = (runtime.guard.notes.watch, granting, *((tokens.run,) if tokens else ()))
             for task in (policies.follow, identity.run, *watches, *more):
                 tasks.start_soon(task)
             try:
@@ -167,9 +172,8 @@ def _assemble(
     pins = _pins(config, clock, SqlPins(store, audit, clock), detector, actions, console)
     loop = LoopStage(config.loop, clock=clock, said=_said(catalog, pins))
     table = SqlKills(store, audit, clock, _begin_anew(loop))
-    kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
-    runs = SqlRuns(store)
-    roll = Roll(runs, clock, _proposals(config, clock, store, catalog))
+    kills = KillSwitch(table, audit, clock, on_kill=closing(desk), watcher=witness)
+    roll = Roll(SqlRuns(store), clock, _proposals(config, clock, store, catalog))
     prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
     labels = Labels(SqlLabels(store), Sources.of(config))
@@ -180,10 +184,10 @@ def _assemble(
         loop=loop, probation=ProbationStage(kills), budget=budget,
     )  # fmt: skip
     organs = Organs(
-        stages=stages.default_stages(checks), audit=audit, desk=desk, kills=kills, clock=clock, sight=policy, roll=roll,
-        labels=labels, stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
-        utilization=budget.utilization, masked_content=config.audit.content == "masked",
-        relieve=loop.relieve, ear=loop.ear,
+        stages=stages.default_stages(checks), audit=audit, desk=desk, grants=SqlGrants(store, audit), kills=kills,
+        clock=clock, sight=policy, roll=roll, labels=labels, utilization=budget.utilization,
+        masked_content=config.audit.content == "masked", relieve=loop.relieve, ear=loop.ear,
+        stream=lambda exchange, role: StreamGuard(detector, actions, exchange.principal.tenant, role),
     )  # fmt: skip
     return Runtime(
         config=config,
@@ -201,8 +205,9 @@ def _assemble(
         reviews=Reviews(pins.store, clock),
         prices=prices,
         desk=desk,
+        grants=organs.grants,
         kills=kills,
-        runs=runs,
+        runs=SqlRuns(store),
         roll=roll,
         labels=labels,
         guard=Guard(organs),
@@ -251,13 +256,6 @@ def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: s
     announcer = Announcer(endpoints(approvals), console) if approvals.webhooks else None
     manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console, approvals.most_pending)
     return Desk(SqlTickets(store, audit, announcer), clock, manners)
-
-
-def _close_tickets(desk: Desk) -> Callable[[Kill], Awaitable[None]]:
-    async def close(kill: Kill) -> None:
-        await desk.invalidate(kill.scope.value, kill.target, by=kill.actor, reason=kill.reason)
-
-    return close
 
 
 def _begin_anew(loop: LoopStage) -> Callable[[Scope, str], None]:

@@ -104,6 +104,7 @@ def extended(runtime: Runtime, clock: ManualClock) -> Guard:
         stages=replace(usual, request=(*usual.request, hours), rejudge=(*usual.rejudge, hours)),
         audit=runtime.audit,
         desk=runtime.desk,
+        grants=runtime.grants,
         kills=runtime.kills,
         clock=clock,
         sight=policy,

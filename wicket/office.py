@@ -15,6 +15,7 @@ from typing import TypeVar
 import anyio
 
 from approvals.desk import Desk, Manners
+from approvals.grants.store import SqlGrants
 from approvals.quorum import Approver, person_of
 from approvals.store import SqlTickets
 from approvals.webhook.courier import Announcer, endpoints
@@ -31,6 +32,7 @@ from governance.pins.reviews import Reviews
 from governance.pins.store import SqlPins
 from governance.store import Store, StoreError, open_store
 from governance.vault.store import SqlVault
+from pipeline.closing import closing
 from sessions.killswitch import KillSwitch
 from sessions.labels.store import SqlLabels
 from sessions.store import SqlKills, SqlRuns, SqlWitnesses
@@ -52,6 +54,7 @@ class Office:
     audit: Journal
     keys: SqlKeys
     desk: Desk
+    grants: SqlGrants
     reviews: Reviews
     kills: KillSwitch
     witnesses: SqlWitnesses
@@ -73,6 +76,8 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
         audit = Journal(store, secrets.master, clock, writer="cli")
         approvals = config.approvals
         announcer = Announcer(endpoints(approvals), console_address(config)) if approvals.webhooks else None
+        manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config))
+        desk = Desk(SqlTickets(store, audit, announcer), clock, manners)
         yield Office(
             config=config,
             secrets=secrets,
@@ -80,13 +85,10 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             store=store,
             audit=audit,
             keys=SqlKeys(store, audit, clock),
-            desk=Desk(
-                SqlTickets(store, audit, announcer),
-                clock,
-                Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config)),
-            ),
+            desk=desk,
+            grants=SqlGrants(store, audit),
             reviews=Reviews(SqlPins(store, audit, clock), clock),
-            kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
+            kills=KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=closing(desk)),
             witnesses=SqlWitnesses(store, clock),
             runs=SqlRuns(store),
             labels=SqlLabels(store),

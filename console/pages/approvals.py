@@ -9,8 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from approvals.amendment import AmendmentError, arguments_of, changes
 from approvals.quorum import WORDS
 from approvals.shelf import Decided
+from approvals.terms import GrantError, Wish
 from approvals.ticket import ReliefError, State, Ticket
 from console.frame import Frame, Visit
+from console.pages import granting
 from console.visible import Line, escapes, lines
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
@@ -95,8 +97,13 @@ async def decide(frame: Frame, visit: Visit) -> Response:
         arguments = arguments_of(visit.form["arguments"]) if "arguments" in visit.form else None
         if visit.move == "amend":
             return await _preview(frame, visit, ticket, arguments)
-        decided = await settle(frame, visit, ticket, reason, relief=relief, digest=ticket.current, arguments=arguments)
-    except (AmendmentError, ReliefError, ValueError) as error:
+        if visit.form.get("once") == "1":
+            arguments = jsontree.as_object(ticket.arguments)
+        decided = await settle(
+            frame, visit, ticket, reason, relief=relief, digest=ticket.current, arguments=arguments,
+            grant=granting.wished(ticket, visit.form),
+        )  # fmt: skip
+    except (AmendmentError, GrantError, ReliefError, ValueError) as error:
         return await _draw(frame, visit, ticket, f"nothing was changed: {error}", 400)
     if decided is not None and decided.refusal:
         return await _draw(frame, visit, decided.ticket, f"nothing was changed: {decided.refusal}", 403)
@@ -115,18 +122,22 @@ async def settle(
     relief: str,
     digest: str,
     arguments: JsonObject | None,
+    grant: Wish | None = None,
 ) -> Decided | None:
     """Approve or deny a ticket, as the path says; what is approved is what was on the screen, or a change of it.
 
     Raises:
         AmendmentError: the call has no arguments that could be changed.
+        GrantError: this much cannot be granted.
         ReliefError, ValueError: what is to be allowed besides (`Relief.text`) cannot be. Nothing was changed.
     """
     desk, by = frame.core.desk, visit.visitor.approver
     if visit.move == "deny":
         return await desk.deny(ticket.id, by=by, reason=reason)
     more = relief_of(relief)
-    return await desk.approve(ticket.id, by=by, reason=reason, digest=digest, arguments=arguments, relief=more)
+    return await desk.approve(
+        ticket.id, by=by, reason=reason, digest=digest, arguments=arguments, relief=more, grant=grant
+    )
 
 
 async def _preview(frame: Frame, visit: Visit, ticket: Ticket, arguments: JsonObject | None) -> Response:
@@ -187,6 +198,8 @@ async def _draw(
         proposed=None if proposed is None else json.dumps(proposed),
         proposal=[] if proposed is None else changes(ticket.arguments, proposed),
         barred=await _barred(frame, visit, ticket),
+        offer=granting.offer(ticket),
+        terms=ticket.terms,
     )
 
 

@@ -33,6 +33,7 @@ class Tag(StrEnum):
     APPROVAL_EXPIRED = "approval.expired"
     APPROVAL_CONSUMED = "approval.consumed"
     APPROVAL_PROLONGED = "approval.prolonged"
+    APPROVAL_GRANT_ENDED = "approval.grant_ended"
     SESSION_KILLED = "session.killed"
     SESSION_REVIVED = "session.revived"
     KEY_CREATED = "key.created"

@@ -22,8 +22,8 @@ from governance.policy.condition import (
     lasting_activation,
 )
 from governance.policy.glob import Globs
-from governance.policy.rules import RESERVED, Match, Mode, Rule
-from governance.verdict import Charter, Decision, Edit, Verdict
+from governance.policy.rules import RESERVED, Grants, Match, Mode, Rule
+from governance.verdict import Charter, Decision, Edit, Leave, Verdict
 
 REDACTED = "[REDACTED]"
 _ARGUMENTS = "/params/arguments"
@@ -298,6 +298,7 @@ def compile_rule(rule: Rule, *, file: str, lines: Mapping[str, int], version: st
         version=version,
         detached=rule.run_detached,
         charters=_charters(rule),
+        leaves=(leave(rule.id, rule.grants, _digest(rule)),) if rule.decide is Decision.HOLD else (),
     )
     return CompiledRule(
         id=rule.id,
@@ -333,6 +334,16 @@ def _actions(rule: Rule) -> frozenset[Action]:
         if getattr(match, key):
             actions &= possible
     return actions
+
+
+def leave(rule: str, grants: Grants, digest: str) -> Leave:
+    """What a rule lets people allow beyond the call that it holds."""
+    return Leave(rule, digest, grants.allow, int(grants.hours * 3600), grants.uses)
+
+
+def _digest(rule: Rule) -> str:
+    """Of a rule as it is written: layout and comments do not count, and neither do other rules."""
+    return jsontree.digest(rule.model_dump(mode="json", exclude_unset=True))
 
 
 def _charters(rule: Rule) -> tuple[Charter, ...]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from governance.exchange import Action, Exchange, Phase
-from governance.policy.compiled import CompiledRule, Look, Names, names_of, outermost
+from governance.policy.compiled import CompiledRule, Look, Names, leave, names_of, outermost
 from governance.policy.condition import Around, Fault
-from governance.verdict import Decision, Edit, Verdict, charters_of, strongest
+from governance.policy.rules import Grants
+from governance.verdict import Decision, Edit, Verdict, charters_of, leaves_of, strongest
 
 DEFAULT_RULE = "default"
 """Id under which the default decides."""
@@ -32,7 +33,10 @@ class Policy:
         """SHA-256 of the canonical source: equal for files that differ only in comments and layout."""
         self._allowed = Verdict(Decision.ALLOW, by="policy", version=version)
         reason = "no policy rule allows this call"
-        self._unmatched = Verdict(default, by="policy", rule=DEFAULT_RULE, reason=reason, version=version)
+        asks = (leave(DEFAULT_RULE, Grants(), DEFAULT_RULE),) if default is Decision.HOLD else ()
+        self._unmatched = Verdict(default, by="policy", rule=DEFAULT_RULE, reason=reason, version=version, leaves=asks)
+        self.holding = frozenset(one.digest for one in (*asks, *leaves_of(rule.verdict for rule in self.rules)))
+        """Digests of the rules that hold: what was allowed of any other rule is allowed no more."""
         self.variables = frozenset(name for rule in self.rules if rule.condition for name in rule.condition.names)
         """The variables that any condition uses."""
         self._by_place: dict[tuple[Phase, Action], tuple[CompiledRule, ...]] = {
@@ -83,7 +87,7 @@ class Policy:
             winner = replace(winner, detached=False)  # every rule that holds must let its client go
         if winner.decision is Decision.HOLD and len(said) > 1:  # whoever decides must suit every rule that holds
             also = tuple(one.rule for one in said if one.decision is Decision.HOLD and one is not winner)
-            winner = replace(winner, charters=charters_of(said), also=also)
+            winner = replace(winner, charters=charters_of(said), also=also, leaves=leaves_of(said))
         labels = _added(labelling, winner.decision) if labelling else ()
         if edits or shadow or labels:
             return replace(winner, edits=outermost(edits), shadow=tuple(shadow), labels=labels)

@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    StrictFloat,
     StrictInt,
     StrictStr,
     ValidationInfo,
@@ -21,7 +22,10 @@ from pydantic_core import PydanticCustomError
 
 from governance.exchange import Phase
 from governance.labels import LABEL, MOST_LABELS
-from governance.verdict import Decision
+from governance.verdict import Decision, Reach
+
+_OF_HOLDS = frozenset({"approvers", "quorum", "no_self_approval", "grants"})
+"""Members that say how people are asked."""
 
 RESERVED = "policy:"
 """How reasons begin that only the engine may give, so that no rule can pass itself off as a broken check."""
@@ -135,6 +139,27 @@ class Match(Part):
     args: dict[Pointer, Annotated[Comparison, BeforeValidator(_comparison)]] = Field(default_factory=dict, min_length=1)
 
 
+def _short_grants(value: object) -> object:
+    """`no` and `once`, `session` and `pattern` are short for a section with `allow`."""
+    if value is False:
+        return {"allow": "once"}
+    if isinstance(value, str):
+        return {"allow": value}
+    if isinstance(value, dict):
+        return cast("object", value)
+    raise ValueError("must be `no`, `session`, `pattern`, or a section with `allow`, `hours` and `uses`")
+
+
+class Grants(Part):
+    """What a person who approves a call may allow beyond it."""
+
+    allow: Reach = Reach.PATTERN
+    hours: Annotated[StrictInt | StrictFloat, Field(gt=0, le=720)] = 8
+    """For how long at most."""
+    uses: Annotated[StrictInt, Field(ge=1, le=10_000)] = 100
+    """For how many further calls at most."""
+
+
 class Mode(StrEnum):
     """Whether a rule decides, or is only watched."""
 
@@ -167,6 +192,8 @@ class Rule(Part):
     """Of a hold: how many different people must approve."""
     no_self_approval: Annotated[bool, BeforeValidator(_truth)] = False
     """Of a hold: the person whom the caller's key stands for may not decide."""
+    grants: Annotated[Grants, BeforeValidator(_short_grants)] = Grants()
+    """Of a hold: what a person may allow beyond the call."""
 
     @property
     def only_labels(self) -> bool:
@@ -183,8 +210,8 @@ class Rule(Part):
             raise ValueError("`hold` is for requests: what has happened cannot be asked for any more, use `deny`")
         if self.run_detached and self.decide is not Decision.HOLD:
             raise ValueError("`run_detached` is only for `decide: hold`: nothing else waits for its client")
-        if self.decide is not Decision.HOLD and self.model_fields_set & {"approvers", "quorum", "no_self_approval"}:
-            raise ValueError("`approvers`, `quorum` and `no_self_approval` are only for `decide: hold`")
+        if self.decide is not Decision.HOLD and self.model_fields_set & _OF_HOLDS:
+            raise ValueError("`approvers`, `quorum`, `no_self_approval` and `grants` are only for `decide: hold`")
         if self.approvers and all(one.startswith("user:") for one in self.approvers):
             named = len(set(self.approvers))
             if named < self.quorum:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from approvals.desk import Desk, Manners
+from approvals.grants.store import SqlGrants
 from approvals.store import SqlTickets
 from governance.audit.event import Draft, Tag, Value
 from governance.audit.log import Journal
@@ -44,6 +45,7 @@ class Core:
     identity: Identity
     keys: SqlKeys
     desk: Desk
+    grants: SqlGrants
     reviews: Reviews
     kills: KillSwitch
     runs: SqlRuns
@@ -108,4 +110,17 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
 
         labels = Labels(SqlLabels(store), Sources.of(config))
         kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
-        yield Core(config, clock, store, audit, identity, keys, desk, reviews, kills, SqlRuns(store), labels)
+        yield Core(
+            config,
+            clock,
+            store,
+            audit,
+            identity,
+            keys,
+            desk,
+            SqlGrants(store, audit),
+            reviews,
+            kills,
+            SqlRuns(store),
+            labels,
+        )

@@ -166,3 +166,27 @@ async def test_a_changed_call_is_executed_as_changed_and_the_agent_is_told(stack
     assert 'a person changed the arguments of this call: /text was "ask-changed", and is "by-a-person"' in text
     assert stack.marks().count("by-a-person") == 1
     assert "ask-changed" not in stack.marks()
+
+
+async def test_what_a_person_granted_is_made_without_asking_as_often_as_they_said(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """Official clients, real processes, the real front door."""
+    configure(tmp_path, provider.port, approvals={"timeout_seconds": 60, "wait_seconds": 0}, detect={"engine": "re"})
+    with running(tmp_path) as stack:
+        async with stack.tools(session="granted") as tools:
+            assert "pending" in (await call_mark(tools, "ask-1"))[1]
+            ticket = await stack.pending("ask-1")
+            stack.cli("approvals", "approve", ticket, "--arg", "/text=ask-?", "--uses", "2")
+            assert await call_mark(tools, "ask-1") == (False, "marked ask-1")
+            assert await call_mark(tools, "ask-2") == (False, "marked ask-2")
+            assert "pending" in (await call_mark(tools, "ask-other"))[1]
+            assert await call_mark(tools, "ask-3") == (False, "marked ask-3")
+            assert "pending" in (await call_mark(tools, "ask-4"))[1]
+        assert stack.marks() == ["ask-1", "ask-2", "ask-3"]
+        (grant,) = stack.cli("grants", "list", "--all")
+        assert (grant["state"], grant["used"], grant["given_by"][:3]) == ("used_up", 2, "cli")
+        events = stack.cli("audit", "show", "--limit", "200")
+        assert (
+            sum(one.get("grant_id") == grant["id"] for one in events if one["event_type"] == "exchange.admitted") == 2
+        )

@@ -6,7 +6,9 @@ import orjson
 
 from approvals.amendment import AmendmentError, arguments_of, changes, told
 from approvals.quorum import WORDS, in_words
+from approvals.terms import GrantError, Wish, wish_of
 from approvals.ticket import OPEN, ReliefError, State, Ticket
+from governance import jsontree
 from governance.clock import rfc3339
 from governance.jsontree import Json, JsonObject
 from governance.verdict import NO_RELIEF, Relief, relief_of
@@ -66,12 +68,14 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
     arguments = _arguments(options.arguments_file) if allow and options.arguments_file else None
 
     relief = _relief(situation) if allow else NO_RELIEF
+    grant = _wish(situation) if allow else None
 
     async def work(office: Office) -> Ticket:
         if allow:
             decided = await office.desk.approve(
-                ticket_id, by=approver(), reason=reason, digest=str(options.digest), arguments=arguments, relief=relief
-            )
+                ticket_id, by=approver(), reason=reason, digest=str(options.digest), arguments=arguments, relief=relief,
+                grant=grant,
+            )  # fmt: skip
         else:
             decided = await office.desk.deny(ticket_id, by=approver(), reason=reason)
         if decided is None:
@@ -88,7 +92,7 @@ def _decide(situation: Situation, *, allow: bool) -> Exit:
 
     try:
         ticket = in_office(situation, work)
-    except (AmendmentError, ReliefError) as error:
+    except (AmendmentError, GrantError, ReliefError) as error:
         raise CommandError(Exit.USAGE, str(error)) from None
     said = f"{ticket.state} `{ticket.id}`"
     if allow and ticket.state is State.PENDING:
@@ -104,6 +108,29 @@ def _relief(situation: Situation) -> Relief:
         return Relief(exempt=True) if situation.options.exempt else relief_of(situation.options.more)
     except ValueError as error:
         raise CommandError(Exit.USAGE, f"`--more`: {error}") from None
+
+
+def _wish(situation: Situation) -> Wish | None:
+    """What is allowed beyond the call; nothing where nothing of it is said."""
+    options = situation.options
+    if not (options.grant or options.arg or options.any_session or options.minutes or options.until or options.uses):
+        return None
+    pairs = [one.partition("=") for one in options.arg]
+    asked: JsonObject = {"arguments": {pointer: _value(text) for pointer, _, text in pairs}}
+    asked["session"] = not options.any_session
+    asked |= {name: getattr(options, name) for name in ("minutes", "until", "uses") if getattr(options, name)}
+    try:
+        return wish_of(asked)
+    except GrantError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
+
+
+def _value(text: str) -> Json:
+    """What an argument may be: JSON, as a rule's `args` have it, or else a pattern of a text."""
+    try:
+        return jsontree.parse(text.encode("utf-8", "surrogatepass"))
+    except jsontree.MalformedError:
+        return text
 
 
 def _summary(ticket: Ticket) -> dict[str, Json]:
@@ -133,6 +160,7 @@ def _rest(ticket: Ticket) -> dict[str, Json]:
         "decided_by": ticket.decided_by,
         "decision_reason": ticket.decision_reason,
         "relief": ticket.relief.text,
+        "grant": orjson.dumps(ticket.terms.form).decode() if ticket.terms is not None else "",
         "digest": ticket.current,
         "changed": told(changes(ticket.arguments, edited)) if edited is not None else "",
     }
@@ -181,6 +209,20 @@ COMMANDS = (
             argument("--arguments-file", default="", help="JSON file with the arguments to run the call with instead"),
             argument("--more", default="", metavar="N", help="of a loop: let it go on for N more calls unasked"),
             argument("--exempt", action="store_true", help="of a loop: let the tool alone for the rest of the session"),
+            argument("--grant", action="store_true", help="let the same call be made again unasked, in its session"),
+            argument(
+                "--arg",
+                action="append",
+                default=[],
+                metavar="POINTER=PATTERN",
+                help='of a grant: what an argument may be instead, `/path=/tmp/*`, or JSON as in rules: `/n={"le": 5}`',
+            ),
+            argument("--any-session", action="store_true", help="of a grant: in every session of this caller"),
+            argument(
+                "--minutes", type=float, default=0, help="of a grant: for how long; the rule's limit unless given"
+            ),
+            argument("--until", default="", metavar="TIME", help="of a grant: until when, `2026-11-21T12:00:00Z`"),
+            argument("--uses", type=int, default=0, help="of a grant: for how many further calls"),
         ),
         _TAKEN,
     ),
