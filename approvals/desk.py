@@ -18,7 +18,7 @@ import anyio
 from approvals.amendment import amended
 from approvals.attendance import UNATTENDED, Attendance
 from approvals.grants.grant import granted_form, terms_of
-from approvals.quorum import APPROVE, DENY, Approver, Vote
+from approvals.quorum import APPROVE, DENY, Approver, Vote, timed
 from approvals.shelf import CrowdedError, Decided, TicketStore
 from approvals.terms import GrantError, Wish
 from approvals.ticket import OPEN, State, Ticket, binding
@@ -189,7 +189,7 @@ class Desk:
 
     async def objection(self, ticket: Ticket, by: Approver) -> str:
         """Why somebody may not approve a ticket, in words for them; empty if they may."""
-        return await self.store.objection(ticket, by, APPROVE, ticket.current)
+        return await self.store.objection(ticket, by, APPROVE, ticket.current, self.clock.now())
 
     async def get(self, ticket_id: str) -> Ticket | None:
         """A ticket by its id."""
@@ -229,6 +229,7 @@ class Desk:
                     await self.look()
                     if count % rounds == 0:
                         await self.remind()
+                        await self.store.escalate_due(self.clock.now())
                 except Exception as error:  # noqa: BLE001 - whatever broke, the next round may work; nobody is let through
                     log.warning("the tickets cannot be read, so held calls keep waiting: %s", type(error).__name__)
             count += 1
@@ -248,7 +249,7 @@ class Desk:
 
     def _ticket(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> Ticket:
         now = self.clock.now()
-        form = binding(exchange, policy_version, verdict.charters, verdict.leaves)
+        form = self.form(exchange, verdict, policy_version)
         return Ticket(
             id=self.mint(),
             digest=jsontree.digest(form),
@@ -261,6 +262,11 @@ class Desk:
             expires_at=now + timedelta(seconds=self.manners.timeout_seconds),
             findings=tuple(sorted({one.kind for one in exchange.findings})),
         )
+
+    def form(self, exchange: Exchange, verdict: Verdict, policy_version: str) -> JsonObject:
+        """What the decision about a held call is bound to."""
+        charters = timed(verdict.charters, self.manners.timeout_seconds)
+        return binding(exchange, policy_version, charters, verdict.leaves)
 
     async def _opened(self, ticket: Ticket) -> Ticket:
         return await self.store.open_or_attach(ticket, self.clock.now(), most=self.manners.most_pending)
@@ -310,6 +316,8 @@ class Desk:
             form, about = amended(ticket.bound, arguments)
             edited = ("", "") if about == ticket.digest else (form, about)
         now, approver = self.clock.now(), Approver(by) if isinstance(by, str) else by
+        if ticket.escalated_to(now):  # recorded before anybody makes use of it
+            await self.store.escalate_due(now)
         if grant is not None:
             if edited and edited[0]:
                 raise GrantError("a call that you change is another one than what asked: approve it alone")

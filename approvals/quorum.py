@@ -5,13 +5,13 @@ decisions are kept, and that no two count twice, is `approvals/store.py`.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
 from governance import jsontree
-from governance.jsontree import Json
-from governance.verdict import Charter
+from governance.jsontree import Json, JsonObject
+from governance.verdict import Charter, Escalation
 
 APPROVE, DENY = "approve", "deny"
 
@@ -60,7 +60,17 @@ def folded(user: str) -> str:
 
 def form_of(charters: Collection[Charter]) -> list[Json]:
     """Charters as the form of a call holds them (`approvals.ticket.binding`)."""
-    return [{**asdict(one), "approvers": list(one.approvers)} for one in charters]
+    return [_form(one) for one in charters]
+
+
+def _form(charter: Charter) -> Json:
+    told: JsonObject = {**asdict(charter), "approvers": list(charter.approvers)}
+    later = charter.escalation
+    if later is None:
+        del told["escalation"]
+    else:
+        told["escalation"] = {**asdict(later), "to": list(later.to)}
+    return told
 
 
 def charters_in(form: Mapping[str, Json]) -> tuple[Charter, ...]:
@@ -73,13 +83,52 @@ def _charter(told: Mapping[str, Json]) -> Charter:
     readable = isinstance(quorum, int) and quorum >= 1 and all(isinstance(one, str) for one in approvers)
     if not isinstance(quorum, int) or not readable:
         return _CLOSED
-    return Charter(tuple(map(str, approvers)), quorum, told.get("no_self_approval") is not False)
+    no_self, later = told.get("no_self_approval") is not False, told.get("escalation")
+    escalation = None if later is None else _escalation(jsontree.as_object(later))
+    return Charter(tuple(map(str, approvers)), quorum, no_self, escalation)
+
+
+def _escalation(told: Mapping[str, Json]) -> Escalation | None:
+    """Read back; what cannot be read lets nobody else decide."""
+    percent, seconds = told.get("percent"), told.get("seconds")
+    if not isinstance(percent, int) or not isinstance(seconds, int):
+        return None
+    to = tuple(jsontree.as_text(one) for one in jsontree.as_list(told.get("to")))
+    return Escalation(percent, to, told.get("replace") is True, seconds)
+
+
+def timed(charters: Collection[Charter], seconds: float) -> tuple[Charter, ...]:
+    """Charters as they hold for a ticket that is to be decided within some seconds."""
+    return tuple(
+        replace(one, escalation=replace(one.escalation, seconds=int(seconds * one.escalation.percent / 100)))
+        if one.escalation is not None
+        else one
+        for one in charters
+    )
+
+
+def who_may(charter: Charter, seconds: float) -> tuple[str, ...]:
+    """Whom a charter lets decide some seconds after the question; nobody named = everybody who may decide at all."""
+    later = charter.escalation
+    if later is None or seconds < later.seconds:
+        return charter.approvers
+    if later.replace:
+        return later.to
+    return (*charter.approvers, *later.to) if charter.approvers else ()
+
+
+def escalated(charters: Collection[Charter], seconds: float) -> list[str]:
+    """To whom it was escalated by then, by name as rules name people."""
+    due = (one.escalation for one in charters if one.escalation is not None and seconds >= one.escalation.seconds)
+    return sorted({name for one in due for name in one.to})
 
 
 _CLOSED = Charter(("nobody",), 1, no_self_approval=True)
 
 
-def objection(charters: Collection[Charter], by: Approver, owners: Collection[str], decision: str) -> str:
+def objection(
+    charters: Collection[Charter], by: Approver, owners: Collection[str], decision: str, seconds: float = 0
+) -> str:
     """Why somebody may not decide, in words for them; empty if they may.
 
     Args:
@@ -87,13 +136,14 @@ def objection(charters: Collection[Charter], by: Approver, owners: Collection[st
         by: who wants to decide.
         owners: everybody whom the caller's key stands for, by name.
         decision: `approve` or `deny`.
+        seconds: since the question.
     """
     if not charters:
         return ""
     if not by.person:
         return "the rule says who may decide, and nobody here is known by a key or a login"
-    if not any(by.among(one.approvers) for one in charters):
-        wanted = sorted({approver for one in charters for approver in one.approvers})
+    if not any(by.among(who_may(one, seconds)) for one in charters):
+        wanted = sorted({approver for one in charters for approver in who_may(one, seconds)})
         return f"the rule wants others to decide: {', '.join(wanted)}"
     if not any(one.no_self_approval for one in charters):
         return ""
@@ -107,16 +157,22 @@ def objection(charters: Collection[Charter], by: Approver, owners: Collection[st
     return ""
 
 
-def standing(charters: Collection[Charter], votes: Collection[Vote], digest: str) -> "Standing":
-    """How far a ticket is: how many approvals of this very call count, and how many are wanted."""
-    mine = [one.by for one in votes if one.decision == APPROVE and one.digest == digest]
-    counted = [
-        (min(len({by.person for by in mine if by.among(one.approvers)}), one.quorum), one.quorum) for one in charters
-    ]
+def standing(charters: Collection[Charter], votes: Collection[Vote], digest: str, asked_at: datetime) -> "Standing":
+    """How far a ticket is: how many approvals of this very call count, and how many are wanted.
+
+    Whether somebody might decide goes by the moment at which they did.
+    """
+    mine = [one for one in votes if one.decision == APPROVE and one.digest == digest]
+    counted = [(min(_people(one, mine, asked_at), one.quorum), one.quorum) for one in charters]
     if not counted:
-        return Standing(min(len({by.person or by.name for by in mine}), 1), 1, bool(mine))
+        return Standing(min(len(mine), 1), 1, bool(mine))
     lacking = max(counted, key=lambda pair: pair[1] - pair[0])
     return Standing(*lacking, all(have >= wanted for have, wanted in counted))
+
+
+def _people(charter: Charter, votes: Collection[Vote], asked_at: datetime) -> int:
+    """How many different people whom a charter let decide have voted."""
+    return len({one.by.person for one in votes if one.by.among(who_may(charter, (one.at - asked_at).total_seconds()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +193,9 @@ def in_words(charter: Charter) -> str:
     """What a charter asks of those who decide, for people."""
     who = f"of {', '.join(charter.approvers)}" if charter.approvers else "of all who may decide"
     told = f"{charter.quorum} {who}"
-    return f"{told}, not the person whom the caller's key stands for" if charter.no_self_approval else told
+    if charter.no_self_approval:
+        told += ", not the person whom the caller's key stands for"
+    later = charter.escalation
+    if later is not None:
+        told += f"; after {later.percent} % of the time {'only' if later.replace else 'also'} {', '.join(later.to)}"
+    return told

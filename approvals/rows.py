@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from approvals.quorum import Vote
-from approvals.ticket import State, Ticket, reminder
+from approvals.ticket import State, Ticket, escalation, reminder
 from governance import jsontree
 from governance.clock import rfc3339
 from governance.store.tables import TicketRow, VoteRow
@@ -54,6 +54,7 @@ def row_of(ticket: Ticket) -> TicketRow:
         created_at=rfc3339(ticket.requested_at),
         expires_at=rfc3339(ticket.expires_at),
         remind_at=next_reminder(ticket, ticket.requested_at),
+        escalate_at=next_escalation(ticket, ticket.requested_at),
     )
 
 
@@ -61,6 +62,12 @@ def next_reminder(ticket: Ticket, after: datetime) -> str | None:
     """When people are reminded next after a moment, as it is kept."""
     found = reminder(ticket, after=after)
     return None if found is None else rfc3339(found[0])
+
+
+def next_escalation(ticket: Ticket, after: datetime) -> str | None:
+    """When others may decide next after a moment, as it is kept."""
+    found = escalation(ticket, after=after)
+    return None if found is None else rfc3339(found)
 
 
 def _storable(text: str) -> str:

@@ -79,8 +79,8 @@ class TicketStore(Protocol):
         """
         ...
 
-    async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str) -> str:
-        """Why somebody may not decide about a ticket, or not so; empty if they may."""
+    async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str, now: datetime) -> str:
+        """Why somebody may not decide about a ticket now, or not so; empty if they may."""
         ...
 
     async def consume(self, ticket_id: str, *, exchange_id: str, now: datetime) -> bool:
@@ -97,6 +97,10 @@ class TicketStore(Protocol):
 
     async def remind_due(self, now: datetime) -> int:
         """Remind people of every ticket whose next reminder is due; returns of how many."""
+        ...
+
+    async def escalate_due(self, now: datetime) -> int:
+        """Let others decide, too, about every ticket for which that is due; returns about how many."""
         ...
 
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:

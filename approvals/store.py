@@ -14,7 +14,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from approvals.grants import store as grants_store
 from approvals.grants.grant import WHO, grant_of
 from approvals.quorum import APPROVE, WORDS, Approver, Vote, objection
-from approvals.rows import next_reminder, row_of, ticket_of, vote_row
+from approvals.rows import next_escalation, next_reminder, row_of, ticket_of, vote_row
 from approvals.shelf import STALE, CrowdedError, Decided, Edited
 from approvals.stopping import targets
 from approvals.ticket import MOVES, OPEN, Move, State, Ticket, check_relief, draft, particulars
@@ -23,6 +23,7 @@ from approvals.webhook.store import keep
 from governance import jsontree
 from governance.audit.event import AuditLog, Tag
 from governance.clock import rfc3339
+from governance.jsontree import Json
 from governance.store import ConflictError, Store, StoreError, Work
 from governance.store.tables import KeyRow, KillRow, TicketRow, VoteRow
 from governance.verdict import NO_RELIEF, Relief
@@ -93,13 +94,15 @@ class SqlTickets:
 
     async def pulse(self) -> str:
         """A text that changes whenever a list of tickets would look different."""
-        query = (
-            select(TicketRow.id, TicketRow.state, TicketRow.expires_at, TicketRow.votes)
-            .order_by(col(TicketRow.created_at).desc(), col(TicketRow.id))
-            .limit(200)
-        )
-        rows = await self._store.read(lambda session: [tuple(row) for row in session.exec(query)])
-        return jsontree.digest([list(row) for row in rows])
+        newest = (col(TicketRow.created_at).desc(), col(TicketRow.id))
+        query = select(TicketRow.id, TicketRow.state, TicketRow.expires_at, TicketRow.votes).order_by(*newest)
+        later = select(TicketRow.id, TicketRow.escalate_at).order_by(*newest)
+
+        def work(session: Session) -> list[list[Json]]:
+            return [list(row) for one in (query, later) for row in session.exec(one.limit(200)).all()]
+
+        rows = await self._store.read(work)
+        return jsontree.digest([*rows])
 
     async def decide(
         self, ticket_id: str, vote: Vote, *, until: datetime, seen: str, relief: Relief, edited: Edited = None
@@ -118,7 +121,7 @@ class SqlTickets:
             if ticket is None or ticket.state is not State.PENDING or ticket.overdue(vote.at):
                 break
             stale = STALE if vote.decision == APPROVE and seen != ticket.current else ""
-            if refusal := stale or await self.objection(ticket, vote.by, vote.decision, vote.digest):
+            if refusal := stale or await self.objection(ticket, vote.by, vote.decision, vote.digest, vote.at):
                 return Decided(ticket, made=False, refusal=refusal)
             if edited is not None:
                 ticket = replace(ticket, edited_form=edited[0], edited_digest=edited[1])
@@ -157,6 +160,13 @@ class SqlTickets:
         query = select(TicketRow).where(TicketRow.state == State.PENDING, col(TicketRow.remind_at) <= rfc3339(now))
         due = await self._store.read(lambda session: [ticket_of(row) for row in session.exec(query)])
         return [await self._move(one, Move.REMIND, now, remind_at=next_reminder(one, now)) for one in due].count(True)
+
+    async def escalate_due(self, now: datetime) -> int:
+        """Record and tell of every ticket about which others may decide from now on; returns of how many."""
+        due = select(TicketRow).where(TicketRow.state == State.PENDING, col(TicketRow.escalate_at) <= rfc3339(now))
+        found = await self._store.read(lambda session: [ticket_of(row) for row in session.exec(due)])
+        moves = [await self._move(one, Move.ESCALATE, now, escalate_at=next_escalation(one, now)) for one in found]
+        return moves.count(True)
 
     async def invalidate(self, scope: str, target: str, *, by: str, reason: str, now: datetime) -> list[str]:
         """Close every open ticket and end every grant of what was stopped (`sessions.killswitch.Scope`).
@@ -205,14 +215,15 @@ class SqlTickets:
 
     # -- within -----------------------------------------------------------------------------------------------------
 
-    async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str) -> str:
-        """Why somebody may not decide about a ticket, or not so; empty if they may."""
+    async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str, now: datetime) -> str:
+        """Why somebody may not decide about a ticket now, or not so; empty if they may."""
         mine = (by.person, decision, digest)
         if any((one.by.person, one.decision, one.digest) == mine for one in ticket.votes):
             return f"you {WORDS[decision]} this call already"
         if await self._store.read(lambda session: _stopped(session, ticket)):
             return "what made this call was stopped, so nothing of it can be decided"
-        return objection(ticket.charters, by, await self._owners(ticket), decision)
+        seconds = (now - ticket.requested_at).total_seconds()
+        return objection(ticket.charters, by, await self._owners(ticket), decision, seconds)
 
     async def _vote(self, ticket: Ticket, vote: Vote, until: datetime, relief: Relief) -> bool:
         voted = replace(ticket, votes=(*ticket.votes, vote))
@@ -279,6 +290,8 @@ class SqlTickets:
         change = change.values(state=step.target.value, **values)
         if move is Move.REMIND:  # of several processes one reminds
             change = change.where(col(TicketRow.remind_at) <= rfc3339(now))
+        if move is Move.ESCALATE:
+            change = change.where(col(TicketRow.escalate_at) <= rfc3339(now))
         if vote is not None:
             before = len(ticket.votes) - 1
             change = change.where(col(TicketRow.votes) == before).values(

@@ -7,12 +7,12 @@ call waits for one is `approvals/desk.py`.
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
 from approvals import leaves as leave_forms
-from approvals.quorum import Standing, Vote, charters_in, form_of, standing
+from approvals.quorum import Standing, Vote, charters_in, escalated, form_of, standing
 from approvals.terms import Terms, terms_in
 from governance import jsontree
 from governance.audit.event import Draft, Tag, Value
@@ -43,6 +43,7 @@ class Move(StrEnum):
     CONSUME = "consume"
     PROLONG = "prolong"
     REMIND = "remind"
+    ESCALATE = "escalate"
     EXPIRE = "expire"
     INVALIDATE = "invalidate"
 
@@ -67,6 +68,7 @@ MOVES: Mapping[Move, Step] = MappingProxyType(
         Move.CONSUME: Step(frozenset({State.APPROVED}), State.CONSUMED, False, Tag.APPROVAL_CONSUMED),
         Move.PROLONG: Step(frozenset({State.APPROVED}), State.APPROVED, False, Tag.APPROVAL_PROLONGED),
         Move.REMIND: Step(frozenset({State.PENDING}), State.PENDING, False, Tag.APPROVAL_REMINDED),
+        Move.ESCALATE: Step(frozenset({State.PENDING}), State.PENDING, False, Tag.APPROVAL_ESCALATED),
         Move.EXPIRE: Step(frozenset({State.PENDING, State.APPROVED}), State.EXPIRED, True, Tag.APPROVAL_EXPIRED),
         Move.INVALIDATE: Step(frozenset({State.PENDING, State.APPROVED}), State.INVALIDATED, None, Tag.APPROVAL_DENIED),
     }
@@ -143,7 +145,11 @@ class Ticket:
     @property
     def standing(self) -> Standing:
         """How many approvals there are, and how many are wanted."""
-        return standing(self.charters, self.votes, self.current)
+        return standing(self.charters, self.votes, self.current, self.requested_at)
+
+    def escalated_to(self, now: datetime) -> list[str]:
+        """Who else may decide by now, because nobody has for long."""
+        return escalated(self.charters, (now - self.requested_at).total_seconds())
 
     @property
     def current(self) -> str:
@@ -228,6 +234,13 @@ def reminder(ticket: Ticket, *, after: datetime) -> tuple[datetime, int] | None:
     whole = ticket.expires_at - ticket.requested_at
     due = ((ticket.requested_at + whole * percent / 100, percent) for percent in REMINDERS)
     return next((one for one in due if one[0] > after), None)
+
+
+def escalation(ticket: Ticket, *, after: datetime) -> datetime | None:
+    """When others may decide about a ticket next, after a moment; None = nobody else any more."""
+    later = (one.escalation for one in ticket.charters if one.escalation is not None)
+    due = (ticket.requested_at + timedelta(seconds=one.seconds) for one in later)
+    return min((one for one in due if one > after), default=None)
 
 
 def elapsed(ticket: Ticket, now: datetime) -> int:
@@ -330,6 +343,8 @@ def particulars(move: Move, ticket: Ticket, now: datetime, vote: Vote | None = N
         fields |= {"grant_id": grant_id(ticket.id), "grant_uses": terms.uses, "grant_until": rfc3339(terms.until)}
     if move is Move.REMIND:
         fields["elapsed_percent"] = elapsed(ticket, now)
+    if move is Move.ESCALATE:
+        fields["escalated_to"] = ticket.escalated_to(now)
     if ticket.decided_by:
         fields |= {"actor": ticket.decided_by, "reason": ticket.decision_reason}
     if vote is None:

@@ -200,6 +200,7 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
         "requested_at": rfc3339(ticket.requested_at),
         "expires_at": rfc3339(ticket.expires_at),
         "approvers": form_of(ticket.charters),
+        "escalated_to": list(ticket.escalated_to(frame.core.clock.now())),
         "approvals": ticket.standing.have,
         "quorum": ticket.standing.wanted,
         "decisions": [_vote(one) for one in ticket.votes],

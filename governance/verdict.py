@@ -62,6 +62,20 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """Of a charter: who else may decide when nobody has for part of the time."""
+
+    percent: int
+    """Of the time that there is to decide."""
+    to: tuple[str, ...]
+    """Approvers, as a charter names them."""
+    replace: bool = False
+    """Whether from then on only they may."""
+    seconds: int = 0
+    """When that is, from the question on; known when there is a ticket."""
+
+
+@dataclass(frozen=True, slots=True)
 class Charter:
     """Of a hold: who may decide about it, and how many of them must agree. A charter that says nothing is not made."""
 
@@ -71,6 +85,7 @@ class Charter:
     """How many different people must approve; one who denies is enough."""
     no_self_approval: bool = False
     """Whether the person whom the caller's key stands for may not decide."""
+    escalation: Escalation | None = None
 
 
 class Reach(StrEnum):
@@ -182,7 +197,12 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict:
 def charters_of(verdicts: Iterable[Verdict]) -> tuple[Charter, ...]:
     """What all that hold ask of those who decide: each once, in an order that does not hang on that of the rules."""
     asked = {charter for one in verdicts if one.decision is Decision.HOLD for charter in one.charters}
-    return tuple(sorted(asked, key=lambda one: (one.approvers, one.quorum, one.no_self_approval)))
+    return tuple(sorted(asked, key=_place))
+
+
+def _place(charter: Charter) -> tuple[tuple[str, ...], int, bool, int, tuple[str, ...], bool]:
+    later = charter.escalation or Escalation(0, ())
+    return charter.approvers, charter.quorum, charter.no_self_approval, later.percent, later.to, later.replace
 
 
 def leaves_of(verdicts: Iterable[Verdict]) -> tuple[Leave, ...]:

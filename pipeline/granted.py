@@ -6,7 +6,6 @@ What a grant covers is `approvals/grants`; that it is used with the decision is 
 import logging
 
 from approvals.grants.grant import Grant
-from approvals.ticket import binding
 from governance import jsontree
 from governance.verdict import Reach
 from pipeline.judge import Judgement, question
@@ -26,7 +25,7 @@ async def granted(organs: Organs, judged: Judgement) -> Grant | None:
     if not verdict.leaves or any(one.reach is Reach.ONCE for one in verdict.leaves):
         return None
     try:
-        digest = jsontree.digest(binding(exchange, verdict.version, verdict.charters, verdict.leaves))
+        digest = jsontree.digest(organs.desk.form(exchange, verdict, verdict.version))
         return await organs.grants.covering(exchange, verdict.leaves, organs.clock.now(), digest)
     except Exception:
         log.exception("grants cannot be read, so a person is asked about exchange %s", exchange.id)

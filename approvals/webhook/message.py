@@ -23,7 +23,14 @@ from governance.config.models import Approvals
 from governance.jsontree import JsonObject
 
 EVENTS = frozenset(
-    {Tag.APPROVAL_REQUESTED, Tag.APPROVAL_GRANTED, Tag.APPROVAL_DENIED, Tag.APPROVAL_EXPIRED, Tag.APPROVAL_REMINDED}
+    {
+        Tag.APPROVAL_REQUESTED,
+        Tag.APPROVAL_GRANTED,
+        Tag.APPROVAL_DENIED,
+        Tag.APPROVAL_EXPIRED,
+        Tag.APPROVAL_REMINDED,
+        Tag.APPROVAL_ESCALATED,
+    }
 )
 
 
@@ -115,6 +122,8 @@ def message(event: Tag, ticket: Ticket, at: datetime, base_url: str) -> JsonObje
     """What is sent about a ticket."""
     principal = jsontree.as_object(ticket.bound.get("principal"))
     more: JsonObject = {"elapsed_percent": elapsed(ticket, at)} if event is Tag.APPROVAL_REMINDED else {}
+    if event is Tag.APPROVAL_ESCALATED:
+        more["escalated_to"] = list(ticket.escalated_to(at))
     return {
         "type": event.value,
         "timestamp": rfc3339(at),

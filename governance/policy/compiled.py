@@ -23,7 +23,7 @@ from governance.policy.condition import (
 )
 from governance.policy.glob import Globs
 from governance.policy.rules import RESERVED, Grants, Match, Mode, Rule
-from governance.verdict import Charter, Decision, Edit, Leave, Verdict
+from governance.verdict import Charter, Decision, Edit, Escalation, Leave, Verdict
 
 REDACTED = "[REDACTED]"
 _ARGUMENTS = "/params/arguments"
@@ -347,7 +347,9 @@ def _digest(rule: Rule) -> str:
 
 
 def _charters(rule: Rule) -> tuple[Charter, ...]:
-    charter = Charter(tuple(sorted(set(rule.approvers))), rule.quorum, rule.no_self_approval)
+    later = rule.escalate
+    escalation = None if later is None else Escalation(later.after, tuple(sorted(set(later.to))), later.replace)
+    charter = Charter(tuple(sorted(set(rule.approvers))), rule.quorum, rule.no_self_approval, escalation)
     return () if charter == Charter() else (charter,)
 
 

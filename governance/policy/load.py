@@ -16,7 +16,7 @@ from governance.policy.condition import ConditionError
 from governance.policy.engine import DEFAULT_RULE, Policy
 from governance.policy.glob import Globs
 from governance.policy.mistakes import mistakes
-from governance.policy.rules import Comparison, File, Grants, Match, Rule
+from governance.policy.rules import Comparison, Escalate, File, Grants, Match, Rule
 from governance.verdict import Decision, Verdict, strongest
 
 MAX_BYTES = 1024 * 1024
@@ -128,7 +128,7 @@ def _unknown_actions(document: Document, place: Place, rule: Rule) -> list[Probl
     ]
 
 
-_PARTS = {"": File, "rules": Rule, "match": Match, "args": Comparison, "grants": Grants}
+_PARTS = {"": File, "rules": Rule, "match": Match, "args": Comparison, "grants": Grants, "escalate": Escalate}
 
 
 def _validated(document: Document) -> File:

@@ -24,7 +24,7 @@ from governance.exchange import Phase
 from governance.labels import LABEL, MOST_LABELS
 from governance.verdict import Decision, Reach
 
-_OF_HOLDS = frozenset({"approvers", "quorum", "no_self_approval", "grants"})
+_OF_HOLDS = frozenset({"approvers", "quorum", "no_self_approval", "escalate", "grants"})
 """Members that say how people are asked."""
 
 RESERVED = "policy:"
@@ -160,6 +160,30 @@ class Grants(Part):
     """For how many further calls at most."""
 
 
+def _percent(value: object) -> object:
+    """`50%`, as a number."""
+    text = value[:-1].strip() if isinstance(value, str) and value.endswith("%") else ""
+    if not text.isdecimal() or not 1 <= int(text[:3]) <= 99 or len(text) > 2:
+        raise ValueError("must be a part of the time, `1%` to `99%`")
+    return int(text)
+
+
+Approvers: TypeAlias = Annotated[
+    tuple[Annotated[StrictStr, Field(pattern=r"^(role:(approver|admin)|(team|user):.{1,200})$")], ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1, max_length=50),
+]
+
+
+class Escalate(Part):
+    """Who else may decide when nobody has for part of the time."""
+
+    after: Annotated[int, BeforeValidator(_percent)]
+    to: Approvers
+    replace: Annotated[bool, BeforeValidator(_truth)] = False
+    """From then on only they may."""
+
+
 class Mode(StrEnum):
     """Whether a rule decides, or is only watched."""
 
@@ -182,16 +206,14 @@ class Rule(Part):
     phase: Phase = Phase.REQUEST
     run_detached: Annotated[bool, BeforeValidator(_truth)] = False
     """Of a hold: an approved call is made although its client has gone."""
-    approvers: Annotated[
-        tuple[Annotated[StrictStr, Field(pattern=r"^(role:(approver|admin)|(team|user):.{1,200})$")], ...],
-        BeforeValidator(_as_list),
-        Field(min_length=1, max_length=50),
-    ] = ()
+    approvers: Approvers = ()
     """Of a hold: who may decide; everybody who may decide at all unless given."""
     quorum: Annotated[StrictInt, Field(ge=1, le=10)] = 1
     """Of a hold: how many different people must approve."""
     no_self_approval: Annotated[bool, BeforeValidator(_truth)] = False
     """Of a hold: the person whom the caller's key stands for may not decide."""
+    escalate: Escalate | None = None
+    """Of a hold: who else may decide later."""
     grants: Annotated[Grants, BeforeValidator(_short_grants)] = Grants()
     """Of a hold: what a person may allow beyond the call."""
 
@@ -211,8 +233,12 @@ class Rule(Part):
         if self.run_detached and self.decide is not Decision.HOLD:
             raise ValueError("`run_detached` is only for `decide: hold`: nothing else waits for its client")
         if self.decide is not Decision.HOLD and self.model_fields_set & _OF_HOLDS:
-            raise ValueError("`approvers`, `quorum`, `no_self_approval` and `grants` are only for `decide: hold`")
-        if self.approvers and all(one.startswith("user:") for one in self.approvers):
+            raise ValueError(
+                "`approvers`, `quorum`, `no_self_approval`, `escalate` and `grants` are only for `decide: hold`"
+            )
+        if self.escalate is not None and not self.approvers and not self.escalate.replace:
+            raise ValueError("`escalate` adds nobody where everybody may decide: give `approvers`, or `replace: true`")
+        if self.approvers and self.escalate is None and all(one.startswith("user:") for one in self.approvers):
             named = len(set(self.approvers))
             if named < self.quorum:
                 raise ValueError(f"`quorum: {self.quorum}` can never be reached: `approvers` names {named}")

@@ -220,6 +220,7 @@ class TicketRow(SQLModel, table=True):
     consumed_at: str | None = Field(default=None, sa_type=Text, description="When the approval was used, once.")
     consumed_by: str = Field(default="", sa_type=Text, description="Exchange that used it.")
     remind_at: str | None = Field(default=None, sa_type=Text, description="When people are reminded of it next.")
+    escalate_at: str | None = Field(default=None, sa_type=Text, description="When others may decide, too, next.")
     edited_form: str = Field(default="", sa_type=Text, description="The form with arguments that a person wrote.")
     edited_digest: str = Field(default="", sa_type=Text, description="Hex of SHA-256 over it.")
     votes: int = Field(default=0, description="How many decisions of people there are; grows with each.")

@@ -35,6 +35,7 @@ def test_only_the_moves_of_the_table_exist() -> None:
         (Move.EXPIRE, State.APPROVED, True),
         (Move.VOTE, State.PENDING, False),
         (Move.REMIND, State.PENDING, False),
+        (Move.ESCALATE, State.PENDING, False),
         (Move.INVALIDATE, State.PENDING, False),
         (Move.INVALIDATE, State.PENDING, True),
         (Move.INVALIDATE, State.APPROVED, False),

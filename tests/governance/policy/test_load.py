@@ -79,7 +79,7 @@ BAD_RULES = [
     ("decide: deny\n    run_detached: true", "policy.yaml:3: `rules[0]` `run_detached` is only for `decide: hold`"),
     (
         "decide: deny\n    quorum: 2",
-        "policy.yaml:3: `rules[0]` `approvers`, `quorum`, `no_self_approval` and `grants` are only for",
+        "policy.yaml:3: `rules[0]` `approvers`, `quorum`, `no_self_approval`, `escalate` and `grants` are only for",
     ),
     ("decide: hold\n    quorum: 0", "policy.yaml:5: `rules[0].quorum` of rule `r`"),
     ("decide: hold\n    quorum: true", "policy.yaml:5: `rules[0].quorum` of rule `r`"),
