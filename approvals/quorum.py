@@ -46,6 +46,22 @@ class Vote:
     """Digest of the call that was on the screen."""
     reason: str
     at: datetime
+    on_behalf: Approver | None = None
+    """In whose place, where somebody delegated it."""
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Everybody whose decision this is: whoever decides for another is both, and neither counts again."""
+        return frozenset({self.by.person, self.on_behalf.person} if self.on_behalf else {self.by.person})
+
+    @property
+    def signed(self) -> str:
+        """How it is signed."""
+        return f"{self.by.name} for {self.on_behalf.name}" if self.on_behalf else self.by.name
+
+    def among(self, approvers: Collection[str]) -> bool:
+        """Whether it is a decision of one of those whom a rule names."""
+        return self.by.among(approvers) or (self.on_behalf is not None and self.on_behalf.among(approvers))
 
 
 def person_of(user: str, key_id: str) -> str:
@@ -145,6 +161,11 @@ def objection(
     if not any(by.among(who_may(one, seconds)) for one in charters):
         wanted = sorted({approver for one in charters for approver in who_may(one, seconds)})
         return f"the rule wants others to decide: {', '.join(wanted)}"
+    return self_approval(charters, by, owners, decision)
+
+
+def self_approval(charters: Collection[Charter], by: Approver, owners: Collection[str], decision: str) -> str:
+    """Why somebody may not decide about a call of their own, or what could be one; empty if they may."""
     if not any(one.no_self_approval for one in charters):
         return ""
     known = {folded(one) for one in owners if one}
@@ -172,7 +193,12 @@ def standing(charters: Collection[Charter], votes: Collection[Vote], digest: str
 
 def _people(charter: Charter, votes: Collection[Vote], asked_at: datetime) -> int:
     """How many different people whom a charter let decide have voted."""
-    return len({one.by.person for one in votes if one.by.among(who_may(charter, (one.at - asked_at).total_seconds()))})
+    counted = [one.people for one in votes if one.among(who_may(charter, (one.at - asked_at).total_seconds()))]
+    groups: list[frozenset[str]] = []
+    for people in counted:  # decisions that share a person are one
+        touching = [one for one in groups if one & people]
+        groups = [one for one in groups if not one & people] + [people.union(*touching)]
+    return len(groups)
 
 
 @dataclass(frozen=True, slots=True)

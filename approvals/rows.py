@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from approvals.quorum import Vote
+from approvals.quorum import Approver, Vote
 from approvals.ticket import State, Ticket, escalation, reminder
 from governance import jsontree
 from governance.clock import rfc3339
@@ -25,7 +25,28 @@ def vote_row(ticket_id: str, vote: Vote, place: int) -> VoteRow:
         team=by.team,
         reason=vote.reason,
         at=rfc3339(vote.at),
+        **_in_place_of(vote.on_behalf),
     )
+
+
+def vote_of(row: VoteRow) -> Vote:
+    """A decision as it was kept."""
+    by = Approver(row.name, row.person, row.user, row.role, row.team)
+    giver = Approver(row.for_name, row.for_person, row.for_user, row.for_role, row.for_team)
+    moment = datetime.fromisoformat(row.at)
+    return Vote(by, row.decision, row.digest, row.reason, moment, giver if row.for_person else None)
+
+
+def _in_place_of(giver: Approver | None) -> dict[str, str]:
+    if giver is None:
+        return {}
+    return {
+        "for_person": giver.person,
+        "for_name": giver.name,
+        "for_user": giver.user,
+        "for_role": giver.role,
+        "for_team": giver.team,
+    }
 
 
 def row_of(ticket: Ticket) -> TicketRow:

@@ -11,10 +11,12 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select, tuple_, update
 from sqlmodel.sql.expression import SelectOfScalar
 
+from approvals.delegation.delegation import Delegation, standing_in
+from approvals.delegation.store import SqlDelegations
 from approvals.grants import store as grants_store
 from approvals.grants.grant import WHO, grant_of
 from approvals.quorum import APPROVE, WORDS, Approver, Vote, objection
-from approvals.rows import next_escalation, next_reminder, row_of, ticket_of, vote_row
+from approvals.rows import next_escalation, next_reminder, row_of, ticket_of, vote_of, vote_row
 from approvals.shelf import STALE, CrowdedError, Decided, Edited
 from approvals.stopping import targets
 from approvals.ticket import MOVES, OPEN, Move, State, Ticket, check_relief, draft, particulars
@@ -55,6 +57,7 @@ class SqlTickets:
         self._audit = audit
         self._announcer = announcer or Announcer(())
         self._grants = grants_store.SqlGrants(store, audit)
+        self._delegations = SqlDelegations(store, audit)
 
     async def open_or_attach(self, ticket: Ticket, now: datetime, *, most: int) -> Ticket:
         """Keep a new ticket, or return the open one of the same digest."""
@@ -121,8 +124,11 @@ class SqlTickets:
             if ticket is None or ticket.state is not State.PENDING or ticket.overdue(vote.at):
                 break
             stale = STALE if vote.decision == APPROVE and seen != ticket.current else ""
-            if refusal := stale or await self.objection(ticket, vote.by, vote.decision, vote.digest, vote.at):
-                return Decided(ticket, made=False, refusal=refusal)
+            refusal, delegated = await self._entitled(ticket, vote.by, vote.decision, vote.digest, vote.at)
+            if stale or refusal:
+                return Decided(ticket, made=False, refusal=stale or refusal)
+            if delegated is not None:
+                vote = replace(vote, on_behalf=delegated.giver)
             if edited is not None:
                 ticket = replace(ticket, edited_form=edited[0], edited_digest=edited[1])
             check_relief(ticket, relief)
@@ -217,13 +223,24 @@ class SqlTickets:
 
     async def objection(self, ticket: Ticket, by: Approver, decision: str, digest: str, now: datetime) -> str:
         """Why somebody may not decide about a ticket now, or not so; empty if they may."""
+        return (await self._entitled(ticket, by, decision, digest, now))[0]
+
+    async def _entitled(
+        self, ticket: Ticket, by: Approver, decision: str, digest: str, now: datetime
+    ) -> tuple[str, Delegation | None]:
+        """Why somebody may not decide, and the delegation by which they may where they may not by themselves."""
         mine = (by.person, decision, digest)
         if any((one.by.person, one.decision, one.digest) == mine for one in ticket.votes):
-            return f"you {WORDS[decision]} this call already"
+            return f"you {WORDS[decision]} this call already", None
         if await self._store.read(lambda session: _stopped(session, ticket)):
-            return "what made this call was stopped, so nothing of it can be decided"
-        seconds = (now - ticket.requested_at).total_seconds()
-        return objection(ticket.charters, by, await self._owners(ticket), decision, seconds)
+            return "what made this call was stopped, so nothing of it can be decided", None
+        owners, seconds = await self._owners(ticket), (now - ticket.requested_at).total_seconds()
+        refusal = objection(ticket.charters, by, owners, decision, seconds)
+        if not refusal or not by.user:
+            return refusal, None
+        delegations = await self._delegations.to(by.user, now)
+        found = standing_in(ticket, by, delegations, owners, decision, digest, now)
+        return ("", found) if found is not None else (refusal, None)
 
     async def _vote(self, ticket: Ticket, vote: Vote, until: datetime, relief: Relief) -> bool:
         voted = replace(ticket, votes=(*ticket.votes, vote))
@@ -234,8 +251,8 @@ class SqlTickets:
             return await self._move(voted, move, vote.at, vote=vote)
         granted = move is Move.APPROVE
         agreed = [one for one in voted.votes if one.decision == APPROVE and one.digest == voted.current]
-        names = [one.by.name for one in agreed] if granted else []
-        signed, more = ", ".join(names) or vote.by.name, relief if granted else NO_RELIEF
+        names = [one.signed for one in agreed] if granted else []
+        signed, more = ", ".join(names) or vote.signed, relief if granted else NO_RELIEF
         return await self._move(
             replace(voted, decided_at=vote.at, decided_by=signed, decision_reason=vote.reason, relief=more),
             move,
@@ -350,7 +367,5 @@ def _with_votes(session: Session, rows: list[TicketRow]) -> list[Ticket]:
     if voted:
         query = select(VoteRow).where(col(VoteRow.ticket_id).in_(voted)).order_by(col(VoteRow.place))
         for row in session.exec(query):
-            by = Approver(row.name, row.person, row.user, row.role, row.team)
-            moment = datetime.fromisoformat(row.at)
-            votes.setdefault(row.ticket_id, []).append(Vote(by, row.decision, row.digest, row.reason, moment))
+            votes.setdefault(row.ticket_id, []).append(vote_of(row))
     return [replace(ticket_of(row), votes=tuple(votes.get(row.id, ()))) for row in rows]

@@ -350,6 +350,8 @@ def particulars(move: Move, ticket: Ticket, now: datetime, vote: Vote | None = N
     if vote is None:
         return fields
     fields |= {"actor": vote.by.name, "reason": vote.reason}
+    if vote.on_behalf is not None:
+        fields["on_behalf_of"] = vote.on_behalf.name
     if ticket.edited_digest:
         fields["edited_digest"] = ticket.edited_digest
     if ticket.charters:

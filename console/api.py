@@ -216,6 +216,7 @@ def _ticket(frame: Frame, ticket: Ticket) -> JsonObject:
 def _vote(vote: Vote) -> JsonObject:
     return {
         "by": vote.by.name,
+        "on_behalf_of": vote.on_behalf.name if vote.on_behalf else "",
         "decision": vote.decision,
         "digest": vote.digest,
         "reason": vote.reason,

@@ -16,11 +16,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console import api, grants_api, kills_api, live, pins_api
+from approvals.delegation.store import SqlDelegations
+from console import api, delegations_api, grants_api, kills_api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, batch, entry, grants, kills, overview, pins, servers, sessions
+from console.pages import approvals, audit, batch, delegations, entry, grants, kills, overview, pins, servers, sessions
 from console.store import SqlLogins
 from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
@@ -54,6 +55,7 @@ def build(runtime: Core) -> AsgiApp:
         events=Events(runtime.store),
         health=SqlHealth(runtime.store, runtime.clock),
         witnesses=SqlWitnesses(runtime.store, runtime.clock),
+        delegations=SqlDelegations(runtime.store, runtime.audit),
         drawings=open_drawings(),
     )
     return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
@@ -70,6 +72,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
         *_both("/approvals/{ticket}", ("approve", "deny", "amend"), page(partial(approvals.decide, frame))),
         Route("/grants", page(partial(grants.index, frame))),
         *_both("/grants/{grant}", ("revoke",), page(partial(grants.revoke, frame))),
+        Route("/delegations", page(partial(delegations.index, frame))),
+        *_both("/delegations", ("give",), page(partial(delegations.give, frame))),
+        *_both("/delegations/{delegation}", ("end",), page(partial(delegations.end, frame))),
         Route("/pins", page(partial(pins.index, frame))),
         Route("/pins/{pin}", page(partial(pins.show, frame))),
         *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
@@ -89,6 +94,9 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/api/grants", answer(grants_api.list_grants)),
         Route("/api/grants/{grant}", answer(grants_api.show_grant)),
         *_both("/api/grants/{grant}", ("revoke",), answer(grants_api.revoke_grant)),
+        Route("/api/delegations", answer(delegations_api.list_delegations)),
+        *_both("/api/delegations", ("give",), answer(delegations_api.give_delegation)),
+        *_both("/api/delegations/{delegation}", ("end",), answer(delegations_api.end_delegation)),
         Route("/api/pins", answer(pins_api.list_pins)),
         Route("/api/pins/live", answer(live.pins)),
         Route("/api/pins/{pin}", answer(pins_api.show_pin)),

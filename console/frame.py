@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from approvals.delegation.store import SqlDelegations
 from approvals.desk import Desk
 from approvals.grants.store import SqlGrants
 from approvals.quorum import in_words
@@ -21,6 +22,7 @@ from approvals.ticket import State
 from console.access import Access, ForbiddenError, Visitor
 from console.events import Events
 from console.visible import lines, pieces, plainly
+from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
@@ -46,6 +48,8 @@ class Core(Protocol):
     def clock(self) -> Clock: ...  # noqa: D102
     @property
     def store(self) -> Store: ...  # noqa: D102
+    @property
+    def audit(self) -> AuditLog: ...  # noqa: D102
     @property
     def identity(self) -> Identity: ...  # noqa: D102
     @property
@@ -90,6 +94,7 @@ class Frame:
     events: Events
     health: SqlHealth
     witnesses: SqlWitnesses
+    delegations: SqlDelegations
     drawings: Environment
 
     def page(self, handler: Page) -> Endpoint:

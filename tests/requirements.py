@@ -246,13 +246,15 @@ REQUIREMENTS: dict[str, Shown] = {
     ),
     "H8": Shown(
         "who may decide by role, team or name, a quorum of different people, no self-approval, several tickets at "
-        "once; grants of further calls by pattern, session, time and uses; escalation",
+        "once; grants of further calls by pattern, session, time and uses; escalation; delegation",
         (
             APPROVAL + "test_what_a_person_granted_is_made_without_asking_as_often_as_they_said",
             GRANTED + "test_a_granted_call_is_made_without_asking_and_its_record_says_by_whom",
             GRANTED + "test_of_many_calls_at_the_same_moment_in_two_processes_no_more_are_made_than_were_granted",
             GRANTED + "test_a_killed_session_has_nothing_granted_when_it_is_revived",
             "tests/approvals/test_escalation.py::test_others_may_decide_from_their_moment_on_and_not_before",
+            "tests/approvals/delegation/test_delegation.py::test_a_delegate_decides_and_both_names_are_recorded",
+            "tests/approvals/delegation/test_delegation.py::test_who_decides_and_who_is_decided_for_count_as_one",
             "tests/approvals/grants/test_grant.py::test_it_begins_when_as_many_as_the_rule_wants_agree_on_the_same",
             "tests/console/test_grants.py::test_a_person_grants_and_revokes_in_chromium",
             QUORUM + "test_a_call_runs_when_as_many_people_as_the_rule_wants_have_approved",

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import anyio
 
+from approvals.delegation.store import SqlDelegations
 from approvals.desk import Desk, Manners
 from approvals.grants.store import SqlGrants
 from approvals.quorum import Approver, person_of
@@ -55,6 +56,7 @@ class Office:
     keys: SqlKeys
     desk: Desk
     grants: SqlGrants
+    delegations: SqlDelegations
     reviews: Reviews
     kills: KillSwitch
     witnesses: SqlWitnesses
@@ -87,6 +89,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             keys=SqlKeys(store, audit, clock),
             desk=desk,
             grants=SqlGrants(store, audit),
+            delegations=SqlDelegations(store, audit),
             reviews=Reviews(SqlPins(store, audit, clock), clock),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=closing(desk)),
             witnesses=SqlWitnesses(store, clock),

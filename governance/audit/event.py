@@ -35,6 +35,8 @@ class Tag(StrEnum):
     APPROVAL_CONSUMED = "approval.consumed"
     APPROVAL_PROLONGED = "approval.prolonged"
     APPROVAL_GRANT_ENDED = "approval.grant_ended"
+    DELEGATION_GIVEN = "delegation.given"
+    DELEGATION_ENDED = "delegation.ended"
     SESSION_KILLED = "session.killed"
     SESSION_REVIVED = "session.revived"
     KEY_CREATED = "key.created"

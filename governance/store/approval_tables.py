@@ -1,4 +1,7 @@
-"""The tables of what people allow beyond one call. `tables.py` says how tables are made and what their texts mean."""
+"""The tables of what people allow beyond one call, and of who decides for whom.
+
+`tables.py` says how tables are made and what their texts mean.
+"""
 
 from typing import Any
 
@@ -40,3 +43,24 @@ class ApprovalGrantRow(SQLModel, table=True):
     ended_at: str | None = Field(default=None, sa_type=Text, description="When it was ended before its time.")
     ended_by: str = Field(default="", sa_type=Text, description="Who ended it.")
     end_reason: str = Field(default="", sa_type=Text, description="Why.")
+
+
+class DelegationRow(SQLModel, table=True):
+    """One approver lets another decide in their place (`approvals/delegation`)."""
+
+    __tablename__ = _named("delegations")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Random id.")
+    key_id: str = Field(sa_type=Text, description="Key of who is decided for.")
+    name: str = Field(sa_type=Text, description="How they sign.")
+    person: str = Field(sa_type=Text, description="Who counts once, whatever the number of keys.")
+    user: str = Field(default="", sa_type=Text, description="The person by name, where known.")
+    role: str = Field(default="", sa_type=Text, description="Role of the key when it was delegated.")
+    team: str = Field(default="", sa_type=Text, description="Team of the key then.")
+    tenant: str = Field(default="", sa_type=Text, description="Whose tickets; empty = all.")
+    to_user: str = Field(sa_type=Text, index=True, description="Person who decides for them, by name in small letters.")
+    reason: str = Field(default="", sa_type=Text, description="Why.")
+    given_at: str = Field(sa_type=Text, description="When.")
+    until: str = Field(sa_type=Text, description="From when on it is good for nothing.")
+    ended_at: str | None = Field(default=None, sa_type=Text, description="When it was ended before its time.")
+    ended_by: str = Field(default="", sa_type=Text, description="Who ended it.")

@@ -242,6 +242,11 @@ class VoteRow(SQLModel, table=True):
     team: str = Field(default="", sa_type=Text, description="Team of the key at that moment.")
     reason: str = Field(default="", sa_type=Text, description="What they said.")
     at: str = Field(sa_type=Text, description="When.")
+    for_person: str = Field(default="", sa_type=Text, description="In whose place; empty = in their own, as all below.")
+    for_name: str = Field(default="", sa_type=Text, description="How that person signs.")
+    for_user: str = Field(default="", sa_type=Text, description="That person by name.")
+    for_role: str = Field(default="", sa_type=Text, description="Role of that person's key.")
+    for_team: str = Field(default="", sa_type=Text, description="Its team.")
 
 
 class DefinitionRow(SQLModel, table=True):

@@ -12,6 +12,7 @@ from governance import jsontree
 from governance.clock import rfc3339
 from governance.jsontree import Json, JsonObject
 from governance.verdict import NO_RELIEF, Relief, relief_of
+from wicket import delegating
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
 from wicket.office import Office, approver, in_office
@@ -233,4 +234,5 @@ COMMANDS = (
         (_ID, argument("--reason", default="", help="why; the agent is told")),
         _TAKEN,
     ),
+    *delegating.COMMANDS,
 )

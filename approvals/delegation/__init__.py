@@ -1,0 +1,1 @@
+"""One approver lets another decide in their place, for a time."""
