@@ -7,6 +7,7 @@ import logging
 
 from approvals.grants.grant import Grant
 from governance import jsontree
+from governance.store import Work, together
 from governance.verdict import Reach
 from pipeline.judge import Judgement, question
 from pipeline.organs import Organs
@@ -30,3 +31,12 @@ async def granted(organs: Organs, judged: Judgement) -> Grant | None:
     except Exception:
         log.exception("grants cannot be read, so a person is asked about exchange %s", exchange.id)
         return None
+
+
+def using(organs: Organs, grant: Grant | None, within: Work[None] | None) -> Work[None] | None:
+    """What is written with a decision, and one use of the grant that it rests on, if it rests on one.
+
+    Raises, when it is done:
+        SpentError: the grant has no use left.
+    """
+    return within if grant is None else together(organs.grants.use(grant, organs.clock.now()), within)

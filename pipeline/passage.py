@@ -18,13 +18,12 @@ from approvals.grants.grant import Grant, SpentError
 from governance.audit.event import AuditError, Draft, Tag
 from governance.exchange import Body, Exchange, Phase, Role, ToolUse
 from governance.stage import Outcome, RefusedError
-from governance.store import together
 from governance.verdict import ALLOWED, Decision, Verdict, strongest
 from pipeline import record
 from pipeline.amended import USED, judged_again, notices, refused
 from pipeline.asked import Asked
 from pipeline.asking import judge
-from pipeline.granted import SPENT, granted
+from pipeline.granted import SPENT, granted, using
 from pipeline.judge import Judgement, broken, left, not_approved, question, shaded, unwritable
 from pipeline.organs import Organs
 from pipeline.strand import Strand
@@ -175,6 +174,8 @@ class Passage:
             await self._write_decision(Tag.EXCHANGE_ADMITTED, final, judged, ticket, grant)
         except SpentError:
             await self._refuse(judged, refused(SPENT, "approval.spent"))
+        if grant is not None:
+            self._organs.tally.hold("granted")
         self._handed_over = True
 
     async def _ask_a_person(self, judged: Judgement) -> tuple[Judgement, str]:
@@ -266,9 +267,7 @@ class Passage:
         entry = organs.labels.due(
             self.exchange, Phase.REQUEST, judged.verdicts, self.exchange.findings, goes_on=goes_on
         )
-        within, counts = organs.roll.sign(self.exchange), True
-        if grant is not None:
-            within = together(organs.grants.use(grant, organs.clock.now()), within)
+        within, counts = using(organs, grant, organs.roll.sign(self.exchange)), True
         try:
             await append(organs.audit, draft, entry, organs.labels, within)
         except SpentError:
@@ -281,8 +280,6 @@ class Passage:
         finally:
             if counts:
                 organs.tally.judge(self.exchange.action, decision)
-            if counts and grant is not None:
-                organs.tally.hold("granted")
 
     async def leave(self, error: BaseException | None) -> None:
         """The caller is done, one way or another: close what is still open, in a scope that outlives it."""
