@@ -39,6 +39,7 @@ from governance.detect.actions import Actions
 from governance.detect.detector import Detector, open_detector
 from governance.detect.stage import DetectStage
 from governance.exchange import EMPTY, Resource
+from governance.history.store import SqlVersions
 from governance.identity.directory import AccessTokens, Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
@@ -123,7 +124,9 @@ async def open_runtime(
     async with open_store(config.database) as store, _tokens(config, clock) as tokens:
         audit = Journal(store, secrets.master, clock, writer=process)
         await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
-        policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
+        policies = await open_policies(
+            [Path(one) for one in config.policies], _record_policy(audit, SqlVersions(store), clock, process)
+        )
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token, tokens)
         await identity.refresh()
         vault = SqlVault(store, audit, clock, secrets.master)
@@ -270,10 +273,13 @@ def _begin_anew(loop: LoopStage) -> Callable[[Scope, str], None]:
     return forget
 
 
-def _record_policy(audit: Journal) -> Callable[[PolicyEvent], Awaitable[None]]:
+def _record_policy(
+    audit: Journal, versions: SqlVersions, clock: Clock, process: str
+) -> Callable[[PolicyEvent], Awaitable[None]]:
     async def record(event: PolicyEvent) -> None:
         tag = Tag.POLICY_LOADED if event.loaded else Tag.POLICY_REJECTED
         fields = {"policy_version": event.version, "files": list(event.files), "problems": list(event.problems)}
-        await audit.append(Draft(tag, fields))
+        keep = versions.taken_up(event.version, event.sources, rules=event.rules, by=process, at=clock.now())
+        await audit.append(Draft(tag, fields), keep if event.loaded else None)
 
     return record

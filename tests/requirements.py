@@ -34,6 +34,7 @@ PINS = "tests/mcp_proxy/test_pinning.py::"
 SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
 SERVERS = "tests/e2e/test_servers.py::"
 METRICS = "tests/wicket/test_metrics.py::"
+VERSIONS = "tests/e2e/test_policy_versions.py::"
 JOINT = "tests/mcp_proxy/test_aggregate_relay.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
@@ -350,5 +351,12 @@ REQUIREMENTS: dict[str, Shown] = {
         ),
     ),
     "I5": Shown("shadow mode for rules", (STORY + "test_a_rule_in_shadow_mode_only_says_what_it_would_do",)),
-    "I7": Shown("hot reload; the last good policy stays on error", (STORY + "test_rules_change_without_a_restart",)),
+    "I7": Shown(
+        "hot reload; the last good policy stays on error; versions that can be compared and brought back",
+        (
+            STORY + "test_rules_change_without_a_restart",
+            VERSIONS + "test_an_earlier_policy_is_brought_back_and_both_proxies_take_it_up",
+            VERSIONS + "test_an_edit_that_nobody_took_up_is_not_lost",
+        ),
+    ),
 }

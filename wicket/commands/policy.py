@@ -16,6 +16,7 @@ from governance.policy.explain import RuleAnswer
 from governance.policy.explain import explain as explain_exchange
 from governance.policy.load import load as load_policy
 from wicket.command import Command, Situation, argument
+from wicket.commands import policy_versions
 from wicket.exits import CommandError, Exit
 from wicket.soundness import soundness_of
 from wicket.terminal import reveal
@@ -172,4 +173,5 @@ COMMANDS = (
             _POLICY,
         ),
     ),
+    *policy_versions.COMMANDS,
 )
