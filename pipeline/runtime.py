@@ -39,7 +39,8 @@ from governance.detect.actions import Actions
 from governance.detect.detector import Detector, open_detector
 from governance.detect.stage import DetectStage
 from governance.exchange import EMPTY, Resource
-from governance.history.store import SqlVersions
+from governance.history.ledger import Keeping, Ledger
+from governance.history.store import SqlShelf, SqlVersions
 from governance.identity.directory import AccessTokens, Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
@@ -88,6 +89,8 @@ class Runtime:
     vault: SqlVault
     """What upstream servers granted us."""
     policies: Policies
+    ledger: Ledger
+    """Notes what the policy is asked."""
     detector: Detector
     catalog: Catalog
     pins: Pins
@@ -137,13 +140,14 @@ async def open_runtime(
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
             more = (runtime.guard.notes.watch, *((tokens.run,) if tokens else ()))
-            for task in (policies.follow, identity.run, *watches, *more):
+            for task in (policies.follow, runtime.ledger.run, identity.run, *watches, *more):
                 tasks.start_soon(task)
             try:
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
         await witness.leave()
+        await runtime.ledger.flush()
         await runtime.strangers.tell()
         await runtime.guard.notes.tell()
         try:
@@ -171,12 +175,11 @@ def _assemble(
     loop = LoopStage(config.loop, clock=clock, said=_said(catalog, pins))
     table = SqlKills(store, audit, clock, _begin_anew(loop))
     kills = KillSwitch(table, audit, clock, on_kill=_close_tickets(desk), watcher=witness)
-    runs = SqlRuns(store)
+    runs, prices = SqlRuns(store), Prices(config.prices, clock)
     roll = Roll(runs, clock, _proposals(config, clock, store, catalog))
-    prices = Prices(config.prices, clock)
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
-    labels = Labels(SqlLabels(store), Sources.of(config))
-    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.carried_by)
+    labels, ledger = Labels(SqlLabels(store), Sources.of(config)), _ledger(config, clock, store)
+    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.carried_by, listener=ledger)
     checks = stages.Organs(
         kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
         detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
@@ -198,6 +201,7 @@ def _assemble(
         keys=SqlKeys(store, audit, clock),
         vault=vault,
         policies=policies,
+        ledger=ledger,
         detector=detector,
         catalog=catalog,
         pins=pins,
@@ -212,6 +216,12 @@ def _assemble(
         tally=organs.tally,
         key_for=partial(derive, secrets.master),
     )
+
+
+def _ledger(config: Config, clock: Clock, store: Store) -> Ledger:
+    keep = config.replay
+    keeping = Keeping(keep.keep != "nothing", keep.keep == "arguments", keep.days, keep.most)
+    return Ledger(SqlShelf(store), clock, keeping)
 
 
 def _proposals(config: Config, clock: Clock, store: Store, catalog: Catalog) -> Proposals | None:
