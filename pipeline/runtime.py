@@ -41,6 +41,8 @@ from governance.detect.actions import Actions
 from governance.detect.detector import Detector, open_detector
 from governance.detect.stage import DetectStage
 from governance.exchange import EMPTY, Resource
+from governance.history.ledger import Keeping, Ledger
+from governance.history.store import SqlShelf, SqlVersions
 from governance.identity.directory import AccessTokens, Identity
 from governance.identity.stage import IdentityStage
 from governance.identity.store import SqlKeys
@@ -90,6 +92,8 @@ class Runtime:
     vault: SqlVault
     """What upstream servers granted us."""
     policies: Policies
+    ledger: Ledger
+    """Notes what the policy is asked."""
     detector: Detector
     catalog: Catalog
     pins: Pins
@@ -127,7 +131,9 @@ async def open_runtime(
     async with open_store(config.database) as store, _tokens(config, clock) as tokens:
         audit = Journal(store, secrets.master, clock, writer=process)
         await audit.append(Draft(Tag.PROCESS_STARTED, {"process": process}))
-        policies = await open_policies([Path(one) for one in config.policies], _record_policy(audit))
+        policies = await open_policies(
+            [Path(one) for one in config.policies], _record_policy(audit, SqlVersions(store), clock, process)
+        )
         identity = Identity(SqlKeys(store, audit, clock), clock, config.identity, secrets.admin_token, tokens)
         await identity.refresh()
         vault = SqlVault(store, audit, clock, secrets.master)
@@ -139,13 +145,14 @@ async def open_runtime(
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
             granting = partial(watch_grants, runtime.grants, lambda: policies.current.holding, clock)
             more = (runtime.guard.notes.watch, granting, *((tokens.run,) if tokens else ()))
-            for task in (policies.follow, identity.run, *watches, *more):
+            for task in (policies.follow, runtime.ledger.run, identity.run, *watches, *more):
                 tasks.start_soon(task)
             try:
                 yield runtime
             finally:
                 tasks.cancel_scope.cancel()
         await witness.leave()
+        await runtime.ledger.flush()
         await runtime.strangers.tell()
         await runtime.guard.notes.tell()
         try:
@@ -173,11 +180,11 @@ def _assemble(
     loop = LoopStage(config.loop, clock=clock, said=_said(catalog, pins))
     table = SqlKills(store, audit, clock, _begin_anew(loop))
     kills = KillSwitch(table, audit, clock, on_kill=closing(desk), watcher=witness)
-    roll = Roll(SqlRuns(store), clock, _proposals(config, clock, store, catalog))
-    prices = Prices(config.prices, clock)
+    runs, prices = SqlRuns(store), Prices(config.prices, clock)
+    roll = Roll(runs, clock, _proposals(config, clock, store, catalog))
     budget = BudgetStage(config.budgets, counters=SqlCounters(store), prices=prices, clock=clock)
-    labels = Labels(SqlLabels(store), Sources.of(config))
-    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.carried_by)
+    labels, ledger = Labels(SqlLabels(store), Sources.of(config)), _ledger(config, clock, store)
+    policy = PolicyStage(policies, clock=clock, calls=loop.loops.calls, labels=labels.carried_by, listener=ledger)
     checks = stages.Organs(
         kill=KillStage(kills), identity=IdentityStage(identity), catalog=CatalogStage(), pins=PinStage(pins),
         detect=DetectStage(detector, actions), policy=policy, schema=SchemaStage(catalog, config.mcp_servers),
@@ -199,6 +206,7 @@ def _assemble(
         keys=SqlKeys(store, audit, clock),
         vault=vault,
         policies=policies,
+        ledger=ledger,
         detector=detector,
         catalog=catalog,
         pins=pins,
@@ -207,13 +215,19 @@ def _assemble(
         desk=desk,
         grants=organs.grants,
         kills=kills,
-        runs=SqlRuns(store),
+        runs=runs,
         roll=roll,
         labels=labels,
         guard=Guard(organs),
         tally=organs.tally,
         key_for=partial(derive, secrets.master),
     )
+
+
+def _ledger(config: Config, clock: Clock, store: Store) -> Ledger:
+    keep = config.replay
+    keeping = Keeping(keep.keep != "nothing", keep.keep == "arguments", keep.days, keep.most)
+    return Ledger(SqlShelf(store), clock, keeping)
 
 
 def _proposals(config: Config, clock: Clock, store: Store, catalog: Catalog) -> Proposals | None:
@@ -268,10 +282,13 @@ def _begin_anew(loop: LoopStage) -> Callable[[Scope, str], None]:
     return forget
 
 
-def _record_policy(audit: Journal) -> Callable[[PolicyEvent], Awaitable[None]]:
+def _record_policy(
+    audit: Journal, versions: SqlVersions, clock: Clock, process: str
+) -> Callable[[PolicyEvent], Awaitable[None]]:
     async def record(event: PolicyEvent) -> None:
         tag = Tag.POLICY_LOADED if event.loaded else Tag.POLICY_REJECTED
         fields = {"policy_version": event.version, "files": list(event.files), "problems": list(event.problems)}
-        await audit.append(Draft(tag, fields))
+        keep = versions.taken_up(event.version, event.sources, rules=event.rules, by=process, at=clock.now())
+        await audit.append(Draft(tag, fields), keep if event.loaded else None)
 
     return record

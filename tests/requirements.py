@@ -35,6 +35,8 @@ PINS = "tests/mcp_proxy/test_pinning.py::"
 SCHEMAS = "tests/mcp_proxy/test_governed_schemas.py::"
 SERVERS = "tests/e2e/test_servers.py::"
 METRICS = "tests/wicket/test_metrics.py::"
+REPLAYS = "tests/e2e/test_policy_replay.py::"
+VERSIONS = "tests/e2e/test_policy_versions.py::"
 JOINT = "tests/mcp_proxy/test_aggregate_relay.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
@@ -121,6 +123,13 @@ REQUIREMENTS: dict[str, Shown] = {
             STORY + "test_a_model_call_reaches_the_provider_with_the_providers_key",
             STORY + "test_a_client_without_a_key_is_told_so",
             "tests/gateway/test_endpoint.py::test_the_provider_sees_its_key_and_nothing_of_the_client",
+        ),
+    ),
+    "E10": Shown(
+        "decisions deterministic, explained, with policy version",
+        (
+            REPLAYS + "test_a_decision_that_was_is_explained_rule_by_rule",
+            REPLAYS + "test_the_rules_of_the_time_explain_it_and_not_those_of_now",
         ),
     ),
     "E13": Shown(
@@ -361,5 +370,23 @@ REQUIREMENTS: dict[str, Shown] = {
         ),
     ),
     "I5": Shown("shadow mode for rules", (STORY + "test_a_rule_in_shadow_mode_only_says_what_it_would_do",)),
-    "I7": Shown("hot reload; the last good policy stays on error", (STORY + "test_rules_change_without_a_restart",)),
+    "I6": Shown(
+        "policy tests in files; replay of recorded traffic on a draft; lint",
+        (
+            REPLAYS + "test_a_policy_that_changes_nothing_flips_nothing",
+            REPLAYS + "test_what_a_stricter_policy_would_have_refused_is_listed",
+            REPLAYS + "test_what_a_looser_policy_would_have_let_through_is_listed",
+            REPLAYS + "test_an_argument_that_was_masked_is_never_guessed",
+            REPLAYS + "test_a_draft_that_is_wrong_or_a_time_that_is_none_is_told",
+            "tests/wicket/commands/test_policy.py::test_a_test_that_fails_is_told_with_its_line",
+        ),
+    ),
+    "I7": Shown(
+        "hot reload; the last good policy stays on error; versions that can be compared and brought back",
+        (
+            STORY + "test_rules_change_without_a_restart",
+            VERSIONS + "test_an_earlier_policy_is_brought_back_and_both_proxies_take_it_up",
+            VERSIONS + "test_an_edit_that_nobody_took_up_is_not_lost",
+        ),
+    ),
 }

@@ -7,7 +7,7 @@ import getpass
 import os
 import pwd
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -99,15 +99,21 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
         )
 
 
-def in_office(situation: Situation, work: Callable[[Office], Awaitable[T]]) -> T:
-    """Open the records, do `work` with them, close them, and return what it returned."""
+def in_office(situation: Situation, work: Callable[[Office], Awaitable[T]], *, spin: bool = True) -> T:
+    """Open the records, do `work` with them, close them, and return what it returned.
+
+    Args:
+        situation: what the command is run with.
+        work: what to do.
+        spin: whether a person is shown that it takes a while; not where `work` shows its own progress.
+    """
 
     async def run() -> T:
         async with open_office(load(Path(situation.options.config)), situation.clock) as office:
             return await work(office)
 
     try:
-        with situation.terminal.progress("opening the records"):
+        with situation.terminal.progress("opening the records") if spin else nullcontext():
             return anyio.run(run)
     except (StoreError, AuditError) as error:
         raise CommandError(Exit.UNAVAILABLE, str(error)) from error

@@ -50,6 +50,7 @@ class Tag(StrEnum):
     PIN_REJECTED = "pin.rejected"
     POLICY_LOADED = "policy.loaded"
     POLICY_REJECTED = "policy.rejected"
+    POLICY_ROLLED_BACK = "policy.rolled_back"
     PROCESS_STARTED = "process.started"
     PROCESS_STOPPED = "process.stopped"
 

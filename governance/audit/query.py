@@ -3,7 +3,7 @@
 Nothing here is proof: a page that shows an event has not verified the chain (`verify.py`).
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -100,6 +100,29 @@ async def head(store: Store) -> Receipt | None:
         return Receipt(row.seq, row.hash) if row is not None and row.seq >= 0 else None
 
     return await store.read(work)
+
+
+async def place_at(store: Store, moment: str) -> int | None:
+    """The place of the first event at or after a moment, by the index of times; None if there is none.
+
+    Several processes write, each by its clock, so a few events about there may stand in another order.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    query = select(EventRow.seq).where(col(EventRow.at) >= moment).order_by(col(EventRow.at), col(EventRow.seq))
+    return await store.read(lambda session: session.exec(query.limit(1)).first())
+
+
+async def place_of_newest(store: Store, event_types: Sequence[str], count: int, *, session_id: str = "") -> int | None:
+    """The place of the oldest of the newest `count` events of some kinds; None if there are none so many.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    wanted = Wanted(event_types=tuple(event_types), session_id=session_id)
+    query = select(EventRow.seq).where(*_conditions(wanted)).order_by(col(EventRow.seq).desc())
+    return await store.read(lambda session: session.exec(query.offset(count - 1).limit(1)).first())
 
 
 async def per_minute(store: Store, since: str, until: str) -> tuple[Count, ...]:

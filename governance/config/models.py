@@ -319,6 +319,20 @@ class Audit(Section):
     )
 
 
+class Replay(Section):
+    """What is kept of exchanges beside the log, so that a changed policy can be tried on real traffic."""
+
+    keep: Literal["nothing", "facts", "arguments"] = Field(
+        default="nothing",
+        description="`facts`: what rules may ask besides content (labels, counts, kinds of findings, annotations); "
+        "`arguments`: the masked arguments of tool calls too. See docs/policy.md.",
+    )
+    days: int = Field(default=7, ge=1, le=90, description="Days after which it is deleted.")
+    most: int = Field(
+        default=200_000, ge=100, le=10_000_000, description="Most judgements that are kept; the oldest go first."
+    )
+
+
 class Metrics(Section):
     """Who may read `/metrics`, besides an administrator with their token."""
 
@@ -366,5 +380,6 @@ class Config(Section):
     )
     approvals: Approvals = Approvals()
     audit: Audit = Audit()
+    replay: Replay = Replay()
     metrics: Metrics = Metrics()
     limits: Limits = Limits()

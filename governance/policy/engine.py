@@ -49,13 +49,16 @@ class Policy:
         )
         self._chosen: dict[tuple[Phase, Names], tuple[CompiledRule, ...]] = {}
 
-    def judge(self, exchange: Exchange, phase: Phase, around: Callable[[], Around]) -> Verdict:
+    def judge(
+        self, exchange: Exchange, phase: Phase, around: Callable[[], Around], heard: list[Verdict] | None = None
+    ) -> Verdict:
         """What the rules say of one phase of an exchange.
 
         Args:
             exchange: what is judged.
             phase: which half of it.
             around: called at most once, when a condition needs the time or the session's history.
+            heard: gets what each rule in force says that fits or cannot be evaluated, whether it decides or not.
         """
         said: list[Verdict] = []
         shadow: list[Verdict] = []
@@ -63,7 +66,7 @@ class Policy:
         labelling: list[CompiledRule] = []
         permitted = False
         look = Look(exchange, phase, around, self.variables)
-        for rule in self._about(phase, names_of(exchange)):
+        for rule in self.about(phase, names_of(exchange)):
             outcome = rule.fits(look)
             if outcome is False:
                 continue
@@ -71,6 +74,8 @@ class Policy:
             if rule.shadow:
                 shadow.append(verdict)
                 continue
+            if heard is not None:
+                heard.append(verdict)
             if outcome is True:
                 permitted = permitted or rule.permits
                 changes = rule.edits(exchange, phase)
@@ -80,7 +85,7 @@ class Policy:
                 if rule.rule.only_labels or (verdict.decision is Decision.REDACT and not changes):
                     continue
             said.append(verdict)
-        if not permitted and self._default_speaks(exchange, phase):
+        if not permitted and self.default_speaks(exchange, phase):
             said.append(self._unmatched)
         winner = strongest(said) if said else self._allowed
         if winner.detached and not all(one.detached for one in said if one.decision is Decision.HOLD):
@@ -106,7 +111,7 @@ class Policy:
         names = names_of(exchange)
         if names.action is Action.TOOL_LIST:
             names = names._replace(action=Action.TOOL_CALL)
-        rules = [rule for rule in self._about(Phase.REQUEST, names) if not rule.shadow]
+        rules = [rule for rule in self.about(Phase.REQUEST, names) if not rule.shadow]
         refusing = (rule for rule in rules if rule.decision.strength >= Decision.DENY.strength)
         if any(rule.always_fits(exchange) for rule in refusing):
             return False
@@ -115,14 +120,20 @@ class Policy:
         return any(rule.permits and rule.may_fit(exchange) for rule in rules)
 
     @property
+    def about_responses(self) -> bool:
+        """Whether any rule is about what comes back."""
+        return any(rule.rule.phase is Phase.RESPONSE for rule in self.rules)
+
+    @property
     def remembered(self) -> int:
         """For how many sets of names the choice of rules is remembered: what the bound is about."""
         return len(self._chosen)
 
-    def _default_speaks(self, exchange: Exchange, phase: Phase) -> bool:
+    def default_speaks(self, exchange: Exchange, phase: Phase) -> bool:
+        """Whether the default decides where no rule permits: about tool calls alone."""
         return self.default is not Decision.ALLOW and phase is Phase.REQUEST and exchange.action is Action.TOOL_CALL
 
-    def _about(self, phase: Phase, names: Names) -> tuple[CompiledRule, ...]:
+    def about(self, phase: Phase, names: Names) -> tuple[CompiledRule, ...]:
         """The rules whose names fit. Worked out once for each set of names, because that is most of the work."""
         rules = self._chosen.get((phase, names))
         if rules is None:

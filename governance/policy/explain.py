@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from governance.exchange import Exchange, Phase
-from governance.policy.compiled import NAME_OF_KEY, CompiledRule, Look, names_of
+from governance.policy.compiled import CompiledRule, Look
 from governance.policy.condition import Around
 from governance.policy.engine import Policy
+from governance.policy.partial import NO_GAPS, Asked, Gaps, ask
 from governance.verdict import Decision, Verdict
 
 
@@ -24,7 +25,7 @@ class RuleAnswer:
     """What it decides where it fits."""
     shadow: bool
     outcome: str
-    """`fits`, `no` or `fault`."""
+    """`fits`, `no`, `fault`, or `unknown` where it hangs on something that is not known."""
     why: str
     """The part of the rule that made it so."""
 
@@ -39,45 +40,20 @@ class Explanation:
 
 def explain(policy: Policy, exchange: Exchange, phase: Phase, around: Callable[[], Around]) -> Explanation:
     """The verdict of a policy, and each rule's answer in the order of the files."""
+    return Explanation(policy.judge(exchange, phase, around), answers(policy, exchange, phase, around))
+
+
+def answers(
+    policy: Policy, exchange: Exchange, phase: Phase, around: Callable[[], Around], gaps: Gaps = NO_GAPS
+) -> tuple[RuleAnswer, ...]:
+    """Each rule's answer, as far as what is known of the exchange allows one."""
     look = Look(exchange, phase, around, policy.variables)
-    answers = [_answer(rule, look) for rule in policy.rules]
-    return Explanation(policy.judge(exchange, phase, around), tuple(answers))
+    return tuple(_answer(rule, ask(rule, look, gaps)) for rule in policy.rules)
 
 
-def _answer(rule: CompiledRule, look: Look) -> RuleAnswer:
-    outcome, why = _asked(rule, look)
-    return RuleAnswer(rule.id, rule.file, rule.line, rule.decision, rule.shadow, outcome, why)
-
-
-def _asked(rule: CompiledRule, look: Look) -> tuple[str, str]:
-    if rule.rule.phase is not look.phase:
-        return "no", f"it is about the {rule.rule.phase.value}"
-    names = names_of(look.exchange)
-    if names.action not in rule.actions:
-        return "no", f"it is not about `{names.action.value}`"
-    for key, globs in rule.names:
-        if not globs.match(getattr(names, NAME_OF_KEY[key])):
-            return "no", f"`{key}` is not {globs}"
-    if rule.annotations and not rule.annotated(look.exchange):
-        return "no", "the tool's `annotations` differ"
-    if rule.findings is not None and not rule.finds(look.exchange):
-        return "no", f"nothing of kind {rule.findings} was found"
-    if (rule.labels is not None or rule.all_labels) and not rule.labelled(look):
-        return "no", "the session does not have the `labels`"
-    return _asked_of_the_call(rule, look)
-
-
-def _asked_of_the_call(rule: CompiledRule, look: Look) -> tuple[str, str]:
-    for test in rule.args:
-        outcome = test.holds(look.arguments)
-        if outcome is False:
-            return "no", f"the argument `{test.pointer}` does not fit"
-        if outcome is not True:
-            return "fault", f"the argument `{test.pointer}` is of another type than the rule expects"
-    if rule.condition is not None:
-        held = rule.condition.holds(look.activation)
-        if held is False:
-            return "no", "`when` is false"
-        if held is not True:
-            return "fault", f"`when` could not be evaluated ({held.value.replace('_', ' ')})"
-    return "fits", "everything in it holds"
+def _answer(rule: CompiledRule, asked: Asked) -> RuleAnswer:
+    outcome = "unknown"
+    if asked.known:
+        (only,) = asked.outcomes
+        outcome = "fits" if only is True else "no" if only is False else "fault"
+    return RuleAnswer(rule.id, rule.file, rule.line, rule.decision, rule.shadow, outcome, asked.why)

@@ -5,7 +5,7 @@ It neither judges (`engine.py`) nor decides how its news are written down: that 
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from governance.policy.engine import Policy
-from governance.policy.load import PolicyError, Source, compile_sources, load, read_sources
+from governance.policy.load import PolicyError, Source, compile_sources, read_sources
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ class PolicyEvent:
     files: tuple[str, ...]
     problems: tuple[str, ...] = ()
     """Why the files were refused, one text each; names rules and keys, never values of them."""
+    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
+    """What came into force, so that it can be kept; empty where nothing did."""
+    rules: int = field(default=0, compare=False)
+    """How many rules that are."""
 
 
 OnEvent: TypeAlias = Callable[[PolicyEvent], Awaitable[None]]
@@ -92,7 +96,7 @@ class Policies:
         if policy.version == self._current.version:
             self._current = policy  # the same rules on other lines
             return None
-        event = PolicyEvent(loaded=True, version=policy.version, files=self._files)
+        event = _loaded(policy, sources)
         await self._on_event(event)
         self._current = policy
         log.info("policy %s is in force: %d rules", policy.version[:12], len(policy.rules))
@@ -121,6 +125,12 @@ async def open_policies(paths: Sequence[Path], on_event: OnEvent) -> Policies:
     Raises:
         PolicyError: names every mistake; nothing is in force then.
     """
-    policy = await anyio.to_thread.run_sync(load, paths)
-    await on_event(PolicyEvent(loaded=True, version=policy.version, files=tuple(map(str, paths))))
+    sources = await anyio.to_thread.run_sync(read_sources, paths)
+    policy = await anyio.to_thread.run_sync(compile_sources, sources)
+    await on_event(_loaded(policy, sources))
     return Policies(paths, policy, on_event)
+
+
+def _loaded(policy: Policy, sources: Sequence[Source]) -> PolicyEvent:
+    files = tuple(name for name, _ in sources)
+    return PolicyEvent(True, policy.version, files, sources=tuple(sources), rules=len(policy.rules))

@@ -16,6 +16,8 @@ from governance.policy.explain import RuleAnswer
 from governance.policy.explain import explain as explain_exchange
 from governance.policy.load import load as load_policy
 from wicket.command import Command, Situation, argument
+from wicket.commands import policy_replay, policy_versions
+from wicket.commands.policy_recorded import explain_recorded
 from wicket.exits import CommandError, Exit
 from wicket.soundness import soundness_of
 from wicket.terminal import reveal
@@ -42,7 +44,9 @@ def test(situation: Situation) -> Exit:
 
 
 def explain(situation: Situation) -> Exit:
-    """Say what the policy decides about a call, and what each rule had to do with it."""
+    """Say what the policy decides about a call, or decided about one, and what each rule had to do with it."""
+    if situation.options.exchange:
+        return explain_recorded(situation)
     config = load(Path(situation.options.config))
     policy = load_policy(_paths(situation, config))
     given = _given(situation)
@@ -147,9 +151,10 @@ COMMANDS = (
     ),
     Command(
         "policy explain",
-        "say what the policies decide about a call, and why",
+        "say what the policies decide about a call, or decided about an exchange that was, and why",
         explain,
         (
+            argument("exchange", nargs="?", default="", help="id of an exchange that was; then no other option counts"),
             argument("--server", default="", help="MCP server"),
             argument("--tool", default="", help="tool"),
             argument("--args", default="{}", metavar="JSON", help="arguments of the call"),
@@ -171,5 +176,8 @@ COMMANDS = (
             argument("--calls", type=int, default=0, help="calls the session has made before"),
             _POLICY,
         ),
+        {Exit.ABSENT: "there is no such exchange"},
     ),
+    *policy_replay.COMMANDS,
+    *policy_versions.COMMANDS,
 )

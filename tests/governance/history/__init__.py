@@ -1,0 +1,1 @@
+"""Policies that were in force, and what they were asked."""
