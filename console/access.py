@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from approvals.quorum import Approver, person_of
+from console.roles import NEEDS, ForbiddenError, Permission, holds
 from console.store import SqlLogins
 from governance.clock import Clock
 from governance.exchange import Principal
 from governance.identity.directory import ADMINISTRATOR, Identity, UnknownKeyError
-from governance.identity.keys import LONGEST_TOKEN, Grant, KeyRole
+from governance.identity.keys import EVERY_TENANT, LONGEST_TOKEN, Grant, KeyRole
 from governance.store import Store
 
 LINK_MINUTES = 15
@@ -27,10 +28,6 @@ _LINK_PREFIX = "wl_"
 _SECURE_COOKIE = "__Host-wicket"
 """Where the browser's connection is secure: no other host, and no plain page, can set or shadow it."""
 _PLAIN_COOKIE = "wicket_console"
-
-
-class ForbiddenError(Exception):
-    """Not a request of our own pages, or not a thing this person may do. The message is ours: answer 403."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +59,20 @@ class Visitor:
     @property
     def tenant(self) -> str | None:
         """The tenant whose affairs this person sees; None = all."""
-        return None if self.role is KeyRole.ADMIN else self.home
+        return None if self.role is KeyRole.ADMIN or self.home == EVERY_TENANT else self.home
 
     @property
     def admin(self) -> bool:
-        """Whether this person may stop and revive runs."""
+        """Whether this person may do everything."""
         return self.role is KeyRole.ADMIN
+
+    def may(self, permission: str) -> bool:
+        """Whether this person has a permission (`console.roles.Permission`)."""
+        return holds(self.role, Permission(permission))
+
+    def opens(self, path: str) -> bool:
+        """Whether this person may open a page of the console, by its path."""
+        return holds(self.role, NEEDS.get(f"GET {path.removeprefix('/console')}"))
 
     def sees(self, tenant: str) -> bool:
         """Whether something of `tenant` is this person's affair."""

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from console import api, kills_api, live, pins_api
@@ -21,6 +21,7 @@ from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
 from console.pages import approvals, audit, batch, entry, kills, overview, pins, servers, sessions
+from console.roles import Route
 from console.store import SqlLogins
 from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
@@ -46,7 +47,13 @@ HEADERS = (
 
 def build(runtime: Core) -> AsgiApp:
     """The ASGI app of the console on an open runtime."""
-    frame = Frame(
+    frame = framed(runtime)
+    return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
+
+
+def framed(runtime: Core) -> Frame:
+    """What the pages stand in."""
+    return Frame(
         core=runtime,
         access=Access(
             runtime.identity, SqlLogins(runtime.store), runtime.clock, base_url=runtime.config.approvals.base_url
@@ -56,11 +63,10 @@ def build(runtime: Core) -> AsgiApp:
         witnesses=SqlWitnesses(runtime.store, runtime.clock),
         drawings=open_drawings(),
     )
-    return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
 
 
 def routes(frame: Frame) -> list[BaseRoute]:
-    """Every address, relative to `/console`. A GET never changes anything."""
+    """Every address, relative to `/console`. A GET never changes anything. What each asks for is in `roles.NEEDS`."""
     page, answer = frame.page, partial(api.endpoint, frame)
     return [
         Route("/", page(partial(overview.index, frame))),

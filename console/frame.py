@@ -17,8 +17,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from approvals.desk import Desk
 from approvals.quorum import in_words
 from approvals.ticket import State
-from console.access import Access, ForbiddenError, Visitor
+from console.access import Access, Visitor
 from console.events import Events
+from console.roles import NEEDS, ForbiddenError, Permission, check, place_of
 from console.visible import lines, pieces, plainly
 from governance.clock import Clock
 from governance.config.models import Config
@@ -97,6 +98,7 @@ class Frame:
                 visitor = await self.access.visitor(request)
                 if visitor is None:
                     return self._outside(request)
+                check(visitor.role, NEEDS.get(place_of(request.scope)))
                 form: Mapping[str, str] = {}
                 if request.method == "POST":
                     form = await read_form(request)
@@ -113,11 +115,17 @@ class Frame:
 
     async def draw(self, visit: Visit, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page inside the frame."""
-        waiting = await self.core.desk.tickets([State.PENDING], tenant=visit.visitor.tenant)
+        visitor, waiting = visit.visitor, await self.waiting(visit.visitor)
         html = self.drawings.get_template(name).render(
-            visitor=visit.visitor, now=self.core.clock.now(), waiting=len(waiting), place=name, **values
+            visitor=visitor, now=self.core.clock.now(), waiting=waiting, place=name, **values
         )
         return HTMLResponse(html, status)
+
+    async def waiting(self, visitor: Visitor) -> int:
+        """How many calls wait, as far as this person may know."""
+        if not visitor.may(Permission.TICKETS):
+            return 0
+        return len(await self.core.desk.tickets([State.PENDING], tenant=visitor.tenant))
 
     def part(self, name: str, **values: Any) -> str:
         """A piece of a page, for a page that is already open."""

@@ -3,8 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from console.access import ForbiddenError, set_cookie
+from console.access import set_cookie
 from console.frame import Frame, Visit, read_form
+from console.roles import ForbiddenError
 from governance.identity.directory import IdentityStaleError
 from pipeline.border import BadRequestError
 

@@ -29,6 +29,7 @@ function countDown() {
 
 function showWaiting(count) {
   const badge = one("[data-waiting]");
+  if (!badge) return; // whoever may not see what waits has no badge
   badge.textContent = count;
   badge.hidden = count === 0;
   document.title = document.title.replace(/^(\(\d+\) )?/, count ? `(${count}) ` : "");

@@ -155,7 +155,7 @@ class KeyRow(SQLModel, table=True):
     id: str = Field(primary_key=True, sa_type=Text, description="Public id.")
     hash: str = Field(unique=True, sa_type=Text, description="Hex of SHA-256 over the key.")
     name: str = Field(default="", sa_type=Text, description="What people call it.")
-    role: str = Field(default="agent", sa_type=Text, description="`agent`, `admin` or `approver`.")
+    role: str = Field(default="agent", sa_type=Text, description="`agent`, `viewer`, `approver`, `auditor` or `admin`.")
     tenant: str = Field(default="default", sa_type=Text, description="Tenant.")
     team: str = Field(default="", sa_type=Text, description="Team.")
     agent: str = Field(default="", sa_type=Text, description="Agent it was given to.")
@@ -343,11 +343,29 @@ class LoginRow(SQLModel, table=True):
     __tablename__ = _named("logins")
 
     hash: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over the token.")
-    kind: str = Field(sa_type=Text, description="`link` or `session`.")
-    subject: str = Field(sa_type=Text, description="Id of the key that the person holds.")
+    kind: str = Field(sa_type=Text, description="`link`, `session`, or `used`: a sign-in that came back, once.")
+    subject: str = Field(sa_type=Text, description="Id of the key that the person holds, or of the person.")
     created_at: str = Field(sa_type=Text, description="When it was made.")
     expires_at: str = Field(sa_type=Text, description="From when on it is refused.")
     used_at: str | None = Field(default=None, sa_type=Text, description="When a link was used, once.")
+
+
+class PersonRow(SQLModel, table=True):
+    """Somebody who signed in by the identity provider (`console/people`), and what they may do."""
+
+    __tablename__ = _named("people")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Public id, made from the issuer and the subject.")
+    issuer: str = Field(sa_type=Text, description="Who vouches for them.")
+    subject: str = Field(sa_type=Text, description="What the issuer knows them by, for ever.")
+    user: str = Field(default="", sa_type=Text, description="The person by name, as keys and rules name people.")
+    role: str = Field(sa_type=Text, description="`viewer`, `approver`, `auditor` or `admin`.")
+    tenant: str = Field(default="", sa_type=Text, description="Tenant; `*` = all.")
+    team: str = Field(default="", sa_type=Text, description="Team.")
+    terms: str = Field(default="", sa_type=Text, description="Digest of the settings by which the role was given.")
+    created_at: str = Field(sa_type=Text, description="When they first came.")
+    signed_in_at: str = Field(sa_type=Text, description="When they last signed in.")
+    revoked_at: str | None = Field(default=None, sa_type=Text, description="When they were shut out.")
 
 
 class SignalRow(SQLModel, table=True):
