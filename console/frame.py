@@ -20,11 +20,14 @@ from approvals.ticket import State
 from console.access import Access, Visitor
 from console.events import Events
 from console.roles import NEEDS, ForbiddenError, Permission, check, place_of
+from console.sso import SingleSignOn
 from console.visible import lines, pieces, plainly
+from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
 from governance.identity.directory import Identity, IdentityStaleError
+from governance.identity.store import SqlKeys
 from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
@@ -47,7 +50,15 @@ class Core(Protocol):
     @property
     def store(self) -> Store: ...  # noqa: D102
     @property
+    def audit(self) -> AuditLog: ...  # noqa: D102
+    @property
+    def strangers(self) -> AuditLog: ...  # noqa: D102
+    @property
+    def key_for(self) -> Callable[[str], bytes]: ...  # noqa: D102
+    @property
     def identity(self) -> Identity: ...  # noqa: D102
+    @property
+    def keys(self) -> SqlKeys: ...  # noqa: D102
     @property
     def desk(self) -> Desk: ...  # noqa: D102
     @property
@@ -89,6 +100,8 @@ class Frame:
     health: SqlHealth
     witnesses: SqlWitnesses
     drawings: Environment
+    sso: SingleSignOn | None = None
+    """Signing in by an identity provider, where one is configured."""
 
     def page(self, handler: Page) -> Endpoint:
         """An endpoint for people who came in. A GET changes nothing; a POST must come from our own page."""
@@ -144,7 +157,7 @@ class Frame:
         if request.method != "GET":
             return self.notice("not signed in", "your session has ended: sign in and try again", 401)
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            return HTMLResponse(self.drawings.get_template("landing.html").render(path=request.url.path))
+            return HTMLResponse(self.drawings.get_template("landing.html").render(path=request.url.path, onward=""))
         return RedirectResponse("/console/login?next=" + quote(request.url.path), 303)
 
 

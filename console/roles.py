@@ -53,7 +53,7 @@ ROLES: Mapping[KeyRole, frozenset[Permission]] = MappingProxyType(
 )
 """What each role may do. None includes another by itself: what a role has stands here."""
 
-OPEN = frozenset({"GET /login", "POST /login", "GET /static"})
+OPEN = frozenset({"GET /login", "POST /login", "GET /login/sso", "GET /login/callback", "GET /static"})
 """What whoever is not signed in may ask for: the door itself, and what it looks like."""
 
 NEEDS: Mapping[str, Permission] = MappingProxyType(

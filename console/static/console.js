@@ -16,7 +16,8 @@ function signIn() {
 
 // The browser keeps a strict cookie back on a click from another site; going on from here sends it.
 function goOn() {
-  if (one("[data-continue]")) location.replace(location.href);
+  const landing = one("[data-continue]");
+  if (landing) location.replace(landing.dataset.continue || location.href);
 }
 
 function countDown() {

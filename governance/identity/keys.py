@@ -91,7 +91,7 @@ class KeyStore(Protocol):
         """Keep a new key, with its audit event in the same transaction."""
         ...
 
-    async def revoke(self, key_id: str, *, actor: str) -> bool:
+    async def revoke(self, key_id: str, *, actor: str, reason: str = "") -> bool:
         """Revoke a key, with its audit event; false if there is none or it was revoked already."""
         ...
 

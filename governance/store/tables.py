@@ -368,6 +368,18 @@ class PersonRow(SQLModel, table=True):
     revoked_at: str | None = Field(default=None, sa_type=Text, description="When they were shut out.")
 
 
+class AnswerRow(SQLModel, table=True):
+    """What a request of the API was answered that may be made again (`console/v1/store.py`). Kept for a day."""
+
+    __tablename__ = _named("answers")
+
+    name: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over who asked and their own key.")
+    request: str = Field(sa_type=Text, description="Hex of SHA-256 over what was asked.")
+    status: int = Field(default=0, description="Status of the answer; 0 = there is none yet.")
+    body: str = Field(default="", sa_type=Text, description="The answer, JSON.")
+    at: str = Field(sa_type=Text, index=True, description="When it was asked.")
+
+
 class SignalRow(SQLModel, table=True):
     """A topic of the bus (`governance/bus`) and how often it changed."""
 

@@ -15,6 +15,11 @@ CREATE TABLE people (
     created_at TEXT NOT NULL, signed_in_at TEXT NOT NULL, revoked_at TEXT
 );
 
+CREATE TABLE answers (
+    name TEXT NOT NULL PRIMARY KEY, request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE INDEX answers_by_time ON answers (at);
+
 CREATE TABLE keys_now (
     id TEXT NOT NULL PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL,
     tenant TEXT NOT NULL, team TEXT NOT NULL, agent TEXT NOT NULL, "user" TEXT NOT NULL,
