@@ -20,7 +20,7 @@ from console import api, kills_api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, batch, entry, kills, overview, pins, servers, sessions, sign_in
+from console.pages import approvals, audit, batch, entry, keys, kills, overview, pins, servers, sessions, sign_in
 from console.roles import Route
 from console.sso import PURPOSE, Provider, SingleSignOn
 from console.store import SqlLogins, SqlPeople
@@ -98,6 +98,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),
         Route("/kills", page(partial(kills.index, frame))),
         *_both("/kills", ("kill", "revive"), page(partial(kills.switch, frame))),
+        Route("/keys", page(partial(keys.index, frame))),
+        *_both("/keys/{key}", ("revoke",), page(partial(keys.revoke, frame))),
         Route("/audit", page(partial(audit.index, frame))),
         Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
         Route("/login/sso", partial(sign_in.start, frame)),

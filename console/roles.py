@@ -80,6 +80,8 @@ NEEDS: Mapping[str, Permission] = MappingProxyType(
         "POST /kills/kill": Permission.SWITCH,
         "POST /kills/revive": Permission.SWITCH,
         "GET /audit": Permission.AUDIT,
+        "GET /keys": Permission.KEYS,
+        "POST /keys/{key}/revoke": Permission.KEYS_REVOKE,
         "GET /api/live": Permission.TICKETS,
         "GET /api/tickets": Permission.TICKETS,
         "GET /api/tickets/{ticket}": Permission.TICKETS,

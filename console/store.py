@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Delete
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, delete, func, select, update
 
 from console.people import Person
 from governance.audit.event import AuditLog, Draft, Tag, Value
 from governance.clock import Clock, rfc3339
 from governance.identity.keys import KeyRole
 from governance.store import ConflictError, Store
-from governance.store.tables import LoginRow, PersonRow
+from governance.store.tables import LoginRow, PersonRow, SessionRow
 
 
 class _GoneError(Exception):
@@ -163,6 +163,12 @@ class SqlPeople:
         except _GoneError:
             return False
         return True
+
+
+async def last_used(store: Store) -> dict[str, str]:
+    """When a run of each key was last seen, RFC 3339, by the id of the key; keys without runs are left out."""
+    query = select(SessionRow.key_id, func.max(SessionRow.last_seen)).group_by(col(SessionRow.key_id))
+    return await store.read(lambda session: {row[0]: row[1] for row in session.exec(query)})
 
 
 def _sessions_of(subject: str) -> Delete:

@@ -3,11 +3,11 @@
 from pydantic import Field
 
 from console.roles import Permission
+from console.store import last_used
 from console.v1 import cursor
 from console.v1.operation import Call, Operation, Paged
 from console.v1.problems import ProblemError
 from console.v1.shapes import Key, Keys, Revocation, Revoked
-from console.v1.store import Pages
 from governance.clock import rfc3339
 from governance.identity import keys
 
@@ -33,7 +33,7 @@ async def list_keys(call: Call) -> Keys:
         and not (asked.valid and key.refusal(now))
         and (place is None or (rfc3339(key.created_at), key.id) < place)
     ]
-    used = await Pages(core.store).used()
+    used = await last_used(core.store)
     shown = found[: asked.limit]
     more = cursor.close(rfc3339(shown[-1].created_at), shown[-1].id) if len(found) > asked.limit else None
     return Keys(items=[key_of(one, used.get(one.id, ""), bool(one.refusal(now))) for one in shown], next=more)

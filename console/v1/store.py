@@ -6,7 +6,7 @@ Reads tables of other rooms and writes none of them; the one that it writes is `
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, delete, func, or_, select
+from sqlmodel import Session, col, delete, or_, select
 
 from governance.clock import rfc3339
 from governance.store import ConflictError, Store
@@ -72,11 +72,6 @@ class Pages:
             query = query.where(or_(asked < place[0], (asked == place[0]) & (ticket_id > place[1])))
         query = query.order_by(asked.desc(), ticket_id).limit(limit)
         return await self._store.read(lambda session: [(row[0], row[1]) for row in session.exec(query)])
-
-    async def used(self) -> dict[str, str]:
-        """When a run of each key was last seen, by the id of the key."""
-        query = select(SessionRow.key_id, func.max(SessionRow.last_seen)).group_by(col(SessionRow.key_id))
-        return await self._store.read(lambda session: {row[0]: row[1] for row in session.exec(query)})
 
 
 class Answers:

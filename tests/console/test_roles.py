@@ -67,7 +67,7 @@ def test_each_role_opens_exactly_what_it_may(http: httpx.Client, served: Served,
     # Signing out comes last: it ends the session that all others go by.
     for place in sorted(set(NEEDS), key=lambda one: (one == "POST /logout", one)):
         method, _, path = place.partition(" ")
-        url = "/console" + path.format(ticket=ticket, session="ses_1", pin=pin)
+        url = "/console" + path.format(ticket=ticket, session="ses_1", pin=pin, key="key_of_nobody")
         http.cookies.clear()
         if path.startswith("/api/"):
             status = _status(http, method, url, bearer, json={} if method == "POST" else None)
