@@ -6,6 +6,7 @@ is shut out or was given another role. How an identity provider is asked is `sso
 
 import hashlib
 import hmac
+import logging
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,7 @@ from console.attempts import Attempts
 from console.people import Person
 from console.roles import NEEDS, ForbiddenError, Permission, holds
 from console.store import SqlLogins, SqlPeople
-from governance.audit.event import AuditLog, Draft, Tag, Value
+from governance.audit.event import AuditError, AuditLog, Draft, Tag, Value
 from governance.clock import Clock
 from governance.exchange import Principal
 from governance.identity.admission import PREFIX
@@ -27,6 +28,8 @@ from governance.identity.directory import ADMINISTRATOR, Identity, UnknownKeyErr
 from governance.identity.keys import EVERY_TENANT, LONGEST_TOKEN, Grant, KeyRole
 from governance.identity.refusals import SignInError
 from governance.store import Store
+
+log = logging.getLogger(__name__)
 
 LINK_MINUTES = 15
 _LINK_PREFIX = "wl_"
@@ -195,7 +198,10 @@ class Access:
         peer = request.client.host if request.client else ""
         wait = self.attempts.failed(peer, self.clock.monotonic())
         fields: dict[str, Value] = {"how": how, "code": "crowded" if wait else code, "peer": peer}
-        await self.strangers.append(Draft(Tag.PERSON_REFUSED, fields))
+        try:
+            await self.strangers.append(Draft(Tag.PERSON_REFUSED, fields))
+        except AuditError as error:
+            log.error("somebody who was not let in is not in the audit log: %s", error)  # noqa: TRY400 - nobody came in
         return wait
 
     def check_source(self, request: Request) -> None:

@@ -36,7 +36,7 @@ def endpoint(frame: Frame, handler: Answer) -> Endpoint:
         try:
             visitor = await frame.access.visitor(request)
             if visitor is None:
-                return problem(401, "unauthenticated", "send the key of an approver or administrator as a bearer")
+                return await _turned_away(frame, request)
             check(visitor.role, NEEDS.get(place_of(request.scope)))
             if request.method == "POST" and visitor.csrf:
                 frame.access.check_form(request, visitor, request.headers.get("x-csrf-token", ""))
@@ -49,6 +49,15 @@ def endpoint(frame: Frame, handler: Answer) -> Endpoint:
             return problem(503, "unavailable", str(error))
 
     return serve
+
+
+async def _turned_away(frame: Frame, request: Request) -> Response:
+    """A page whose session has ended goes on asking for a while; only whoever shows a credential has failed with it."""
+    tried = "authorization" in request.headers
+    wait = await frame.access.refused(request, "api", "unknown") if tried else 0
+    if wait:
+        return problem(429, "crowded", f"too many failed to come in from here: wait {wait} s")
+    return problem(401, "unauthenticated", "send the key of a person as a bearer")
 
 
 async def list_tickets(frame: Frame, visit: Visit) -> Response:

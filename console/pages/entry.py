@@ -6,7 +6,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from console.access import is_secure
 from console.frame import Frame, Visit, read_form
 from console.roles import ForbiddenError
+from governance.audit.event import AuditError
 from governance.identity.directory import IdentityStaleError
+from governance.store import StoreError
 from pipeline.border import BadRequestError
 
 HOME = "/console/"
@@ -27,6 +29,8 @@ async def login(frame: Frame, request: Request) -> Response:
         return frame.notice("not understood", error.message, error.status)
     except IdentityStaleError as error:
         return frame.notice("not available", str(error), 503)
+    except (AuditError, StoreError):
+        return unwritten(frame)
     if token is None:
         wait = await frame.access.refused(request, "key", "unknown")
         said = "that key or link is not valid: a link works once, and only for a quarter of an hour"
@@ -51,6 +55,11 @@ def form(frame: Frame, target: str, said: str, status: int, *, wait: int = 0) ->
     text = f"{said} (too many failed: wait {wait} s)" if wait else said
     headers = {"retry-after": str(wait)} if wait else None
     return HTMLResponse(page.render(target=target, said=text, sso=sso), status, headers)
+
+
+def unwritten(frame: Frame) -> HTMLResponse:
+    """Nobody comes in of whom that cannot be written down."""
+    return frame.notice("not available", "the records cannot be read or written: try again later", 503)
 
 
 def inside(path: str) -> str:

@@ -4,9 +4,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from console.frame import Frame
-from console.pages.entry import HOME, form, inside
+from console.pages.entry import HOME, form, inside, unwritten
 from console.sso import CALLBACK, MINUTES
+from governance.audit.event import AuditError
 from governance.identity.refusals import SignInError
+from governance.store import StoreError
 
 _SECURE_COOKIE = "__Host-wicket-sign-in"
 _PLAIN_COOKIE = "wicket_sign_in"
@@ -47,6 +49,8 @@ async def back(frame: Frame, request: Request) -> Response:
         refused = form(frame, HOME, f"you are not signed in: {error}", status, wait=wait)
         _keep(refused, "", secure=frame.sso.secure)
         return refused
+    except (AuditError, StoreError):
+        return unwritten(frame)
     page = frame.drawings.get_template("landing.html").render(path=inside(target), onward=inside(target))
     response = Response(page, media_type="text/html")
     _keep(response, "", secure=frame.sso.secure)

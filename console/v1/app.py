@@ -1,6 +1,7 @@
 """The API as an application: the visible list of its operations, and what holds for every answer."""
 
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -45,15 +46,20 @@ def build(runtime: Core) -> AsgiApp:
 
 def routes(frame: Frame) -> list[BaseRoute]:
     """Every address. The description is open to everybody: it holds nothing of this installation."""
-    described = jsontree.dump(describe(OPERATIONS))
 
     async def description(_: Request) -> Response:
-        return Response(described, media_type="application/json")
+        return Response(_described(), media_type="application/json")
 
     served: list[BaseRoute] = [
         Route(PREFIX + one.path, endpoint(frame, one), methods=[one.method], name=one.id) for one in OPERATIONS
     ]
     return [Route(f"{PREFIX}/openapi.json", description), *served]
+
+
+@lru_cache(maxsize=1)
+def _described() -> bytes:
+    """The description, made when somebody first asks: a start need not wait for it."""
+    return jsontree.dump(describe(OPERATIONS))
 
 
 def _missing(_: Request, error: Exception) -> Response:
