@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
+import anyio
 import httpx
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # pyright: ignore[reportUnknownVariableType]
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # pyright: ignore[reportUnknownVariableType]
@@ -34,6 +35,8 @@ _ADDRESS: Callable[..., str] = prepare_grant_uri  # pyright: ignore[reportUnknow
 _CHALLENGE: Callable[[str], str] = create_s256_code_challenge  # pyright: ignore[reportUnknownVariableType]
 METADATA_SECONDS = 300.0
 """How long what the provider publishes of itself is believed without a new look."""
+RETRY_SECONDS = 5.0
+"""How soon a provider that could not be asked is asked again."""
 KEYS_SECONDS = 3600.0
 LONGEST_CODE = 4096
 _AWAY = SignInError("unavailable", "the identity provider cannot be asked now: try again later")
@@ -57,6 +60,8 @@ class RelyingParty:
         self._ring = Keyring(issuer, http, clock, KEYS_SECONDS)
         self._metadata: JsonObject = {}
         self._read_at: float | None = None
+        self._tried_at: float | None = None
+        self._reading = anyio.Lock()
 
     async def address(self, flow: Flow, back: str) -> str:
         """Where the browser goes to sign in; from there it is sent on to `back`.
@@ -157,15 +162,24 @@ class RelyingParty:
         return url
 
     async def _known(self) -> JsonObject:
-        now = self._clock.monotonic()
-        if self._read_at is None or now - self._read_at > METADATA_SECONDS:
+        """What the provider publishes of itself.
+
+        Anybody may cause this, so it is asked once for all, and not again at once where that failed.
+        """
+        async with self._reading:
+            now = self._clock.monotonic()
+            if self._read_at is not None and now - self._read_at <= METADATA_SECONDS:
+                return self._metadata
+            if self._tried_at is not None and now - self._tried_at < RETRY_SECONDS:
+                raise _AWAY
+            self._tried_at = now
             try:
                 self._metadata = await discover(self._http, self.settings.issuer)
             except MetadataError as error:
                 log.warning("the identity provider %s: %s", self.settings.issuer, error)
                 raise _AWAY from None
-            self._read_at = now
-        return self._metadata
+            self._read_at, self._tried_at = now, None
+            return self._metadata
 
     async def _asked(self, request: httpx.Request) -> tuple[int, bytes]:
         try:

@@ -76,7 +76,7 @@ class ConfirmationRow(SQLModel, table=True):
     target: str = Field(primary_key=True, sa_type=Text, description="Its target.")
     process: str = Field(primary_key=True, sa_type=Text, description="Random id of the process.")
     epoch: int = Field(sa_type=BigInteger, description="Epoch of the kill: a later one must be confirmed anew.")
-    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp` or `stdio`.")
+    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp`, `stdio` or `console`.")
     at: str = Field(sa_type=Text, description="When the last of it had ended.")
     cut: int = Field(default=0, sa_type=BigInteger, description="How much was under way and was cut.")
 
@@ -87,7 +87,7 @@ class ProcessRow(SQLModel, table=True):
     __tablename__ = _named("processes")
 
     id: str = Field(primary_key=True, sa_type=Text, description="Random id.")
-    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp` or `stdio`.")
+    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp`, `stdio` or `console`.")
     started_at: str = Field(sa_type=Text, description="When it began to serve.")
     seen_at: str = Field(sa_type=Text, description="When it last said that it is up.")
 

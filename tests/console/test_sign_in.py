@@ -290,6 +290,14 @@ def test_a_provider_that_is_away_is_said_so_and_keys_still_open(tab: Page, bent:
     sign_in(tab, served)
     expect(tab.get_by_role("alert")).to_contain_text("cannot be asked now")
     expect(tab.get_by_label("Key")).to_be_visible()
+    asked = len(provider.asked)
+    tab.get_by_role("link", name=SIGN_IN).click()
+    expect(tab.get_by_role("alert")).to_contain_text("cannot be asked now")
+    assert len(provider.asked) == asked
+    provider.is_down = False
+    served.core.clock.advance(6)
+    tab.get_by_role("link", name=SIGN_IN).click()
+    tab.wait_for_url(f"{served.url}/console/")
 
 
 def test_behind_https_the_cookies_are_for_this_host_and_secure_connections_only(sqlite_url: str, tab: Page) -> None:
