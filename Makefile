@@ -80,7 +80,7 @@ bench: .compiled/.installed ## measure, and write docs/benchmarks.md
 demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual waits for you to click
 	$(BIN)/python -m demo $(ARGS)
 
-docs: .venv/.developing ## write docs/config.md, docs/cli.md and docs/capabilities.md anew from the code
+docs: .venv/.developing ## write docs/config.md, docs/cli.md, docs/api.md and docs/capabilities.md anew from the code
 	$(BIN)/python -c "from pathlib import Path; from wicket.manual import write; write(Path('docs'))"
 	$(BIN)/python -m tests.capabilities
 

@@ -1,12 +1,14 @@
 """Who may use the console: one-time links, keys, sessions, and the checks that keep other web pages out.
 
-Whoever decides is known from here and never from the body of a request. A session dies with its key.
+Whoever decides is known from here and never from the body of a request. A session dies with its key, or when its person
+is shut out or was given another role. How an identity provider is asked is `sso.py`; what a role may do, `roles.py`.
 """
 
 import hashlib
 import hmac
+import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -14,23 +16,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from approvals.quorum import Approver, person_of
-from console.store import SqlLogins
+from console.attempts import Attempts
+from console.people import Person
+from console.roles import NEEDS, ForbiddenError, Permission, holds
+from console.store import SqlLogins, SqlPeople
+from governance.audit.event import AuditError, AuditLog, Draft, Tag, Value
 from governance.clock import Clock
 from governance.exchange import Principal
+from governance.identity.admission import PREFIX
 from governance.identity.directory import ADMINISTRATOR, Identity, UnknownKeyError
-from governance.identity.keys import LONGEST_TOKEN, Grant, KeyRole
+from governance.identity.keys import EVERY_TENANT, LONGEST_TOKEN, Grant, KeyRole
+from governance.identity.refusals import SignInError
 from governance.store import Store
 
+log = logging.getLogger(__name__)
+
 LINK_MINUTES = 15
-SESSION_HOURS = 12
 _LINK_PREFIX = "wl_"
 _SECURE_COOKIE = "__Host-wicket"
 """Where the browser's connection is secure: no other host, and no plain page, can set or shadow it."""
 _PLAIN_COOKIE = "wicket_console"
-
-
-class ForbiddenError(Exception):
-    """Not a request of our own pages, or not a thing this person may do. The message is ours: answer 403."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,20 @@ class Visitor:
     @property
     def tenant(self) -> str | None:
         """The tenant whose affairs this person sees; None = all."""
-        return None if self.role is KeyRole.ADMIN else self.home
+        return None if self.role is KeyRole.ADMIN or self.home == EVERY_TENANT else self.home
 
     @property
     def admin(self) -> bool:
-        """Whether this person may stop and revive runs."""
+        """Whether this person may do everything."""
         return self.role is KeyRole.ADMIN
+
+    def may(self, permission: str) -> bool:
+        """Whether this person has a permission (`console.roles.Permission`)."""
+        return holds(self.role, Permission(permission))
+
+    def opens(self, path: str) -> bool:
+        """Whether this person may open a page of the console, by its path."""
+        return holds(self.role, NEEDS.get(f"GET {path.removeprefix('/console')}"))
 
     def sees(self, tenant: str) -> bool:
         """Whether something of `tenant` is this person's affair."""
@@ -89,12 +102,39 @@ async def mint_login(store: Store, clock: Clock, *, subject: str = ADMINISTRATOR
 
 @dataclass(frozen=True)
 class Access:
-    """The door of the console."""
+    """The door of the console.
+
+    Args:
+        identity: knows keys.
+        logins: knows links and sessions.
+        people: knows whom the identity provider vouched for.
+        clock: says what has ended.
+        audit: where it is written down who came in.
+        strangers: the same for who did not, up to a rate.
+        base_url: address of the console as people reach it; empty = by whatever it is asked for.
+        terms: by which settings people are let in now; others' sessions are good no more.
+        hours: how long a session lasts.
+    """
 
     identity: Identity
     logins: SqlLogins
+    people: SqlPeople
     clock: Clock
+    audit: AuditLog
+    strangers: AuditLog
     base_url: str = ""
+    terms: str = ""
+    hours: float = 12
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def bearer(self, request: Request) -> Visitor | None:
+        """Whoever sent a request by the key in its `Authorization`, and by nothing else.
+
+        Raises:
+            IdentityStaleError: as `visitor`.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self._bearer(token.strip()) if scheme.lower() == "bearer" else None
 
     async def visitor(self, request: Request) -> Visitor | None:
         """Whoever sent a request: by the key in its `Authorization`, else by its session cookie.
@@ -109,30 +149,60 @@ class Access:
         if not token or len(token) > LONGEST_TOKEN:
             return None
         subject = await self.logins.session(_hash(token), self.clock.now())
-        return None if subject is None else self._holder(subject, _csrf(token))
+        if subject is None or not subject.startswith(PREFIX):
+            return None if subject is None else self._holder(subject, _csrf(token))
+        person = await self.people.get(subject)
+        return None if person is None else self._person(person, _csrf(token))
 
-    async def enter(self, secret: str) -> str | None:
+    async def enter(self, request: Request, secret: str) -> str | None:
         """Open a session for a one-time token or a key; returns the session's token, or None for anything else."""
         if not secret or len(secret) > LONGEST_TOKEN:
             return None
-        now = self.clock.now()
-        if secret.startswith(_LINK_PREFIX):
-            subject = await self.logins.redeem(_hash(secret), now)
-            if subject is not None and self._holder(subject, "") is None:
-                subject = None
+        how = "link" if secret.startswith(_LINK_PREFIX) else "key"
+        if how == "link":
+            subject = await self.logins.redeem(_hash(secret), self.clock.now())
+            visitor = None if subject is None else self._holder(subject, "")
         else:
-            bearer = self._bearer(secret)
-            subject = None if bearer is None else bearer.key_id
-        if subject is None:
+            visitor = self._bearer(secret)
+        if visitor is None:
             return None
-        token = secrets.token_urlsafe(32)
-        expires_at = now + timedelta(hours=SESSION_HOURS)
+        await self.audit.append(_draft(Tag.PERSON_SIGNED_IN, visitor, how))
+        return await self._open(request, visitor.key_id)
+
+    async def enter_person(self, request: Request, person: Person) -> str:
+        """Open a session for whom the identity provider vouches for; returns its token.
+
+        Raises:
+            SignInError: they were shut out.
+        """
+        if not await self.people.came(person):
+            raise SignInError("revoked", "an administrator has shut you out")
+        return await self._open(request, person.id)
+
+    async def _open(self, request: Request, subject: str) -> str:
+        """A new session in place of the one that the browser had: nobody goes on in one that was there before."""
+        if _session(request):
+            await self.logins.end(_hash(_session(request)))
+        now, token = self.clock.now(), secrets.token_urlsafe(32)
+        expires_at = now + timedelta(hours=self.hours)
         await self.logins.add(_hash(token), kind="session", subject=subject, now=now, expires_at=expires_at)
         return token
 
-    async def leave(self, request: Request) -> None:
+    async def leave(self, request: Request, visitor: Visitor) -> None:
         """End the session of a request."""
+        await self.audit.append(_draft(Tag.PERSON_SIGNED_OUT, visitor, ""))
         await self.logins.end(_hash(_session(request)))
+
+    async def refused(self, request: Request, how: str, code: str) -> int:
+        """Write down that somebody was not let in; returns how many seconds they have to wait now, 0 where none."""
+        peer = request.client.host if request.client else ""
+        wait = self.attempts.failed(peer, self.clock.monotonic())
+        fields: dict[str, Value] = {"how": how, "code": "crowded" if wait else code, "peer": peer}
+        try:
+            await self.strangers.append(Draft(Tag.PERSON_REFUSED, fields))
+        except AuditError as error:
+            log.error("somebody who was not let in is not in the audit log: %s", error)  # noqa: TRY400 - nobody came in
+        return wait
 
     def check_source(self, request: Request) -> None:
         """Refuse a change that was not sent by a page of ours.
@@ -178,6 +248,46 @@ class Access:
             return None
         return _visitor(key_id, grant, csrf)
 
+    def _person(self, person: Person, csrf: str) -> Visitor | None:
+        if person.revoked_at is not None or not self.terms or person.terms != self.terms:
+            return None
+        return Visitor(person.id, person.role, person.user, person.tenant, person.team, csrf)
+
+    def set_cookie(self, response: Response, token: str, *, secure: bool) -> None:
+        """Give a browser its session; an empty token takes it away.
+
+        Strict, not lax: on a link from elsewhere it stays back, and the landing page goes on from here with it.
+        """
+        response.set_cookie(
+            _SECURE_COOKIE if secure else _PLAIN_COOKIE,
+            token,
+            max_age=round(self.hours * 3600) if token else 0,
+            path="/" if secure else "/console",
+            secure=secure,
+            httponly=True,
+            samesite="strict",
+        )
+
+
+def is_secure(request: Request) -> bool:
+    """Whether the browser's own connection is secure, which ours is not behind a proxy that ends TLS.
+
+    Ask only after `Access.check_source`: it goes by the origin.
+    """
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+
+
+def _draft(tag: Tag, visitor: Visitor, how: str) -> Draft:
+    fields: dict[str, Value] = {
+        "key_id": visitor.key_id,
+        "tenant_id": visitor.home,
+        "role": visitor.role.value,
+        "user": visitor.user,
+        "how": how,
+        "actor": visitor.name,
+    }
+    return Draft(tag, {name: value for name, value in fields.items() if value})
+
 
 def _visitor(key_id: str, grant: Grant, csrf: str) -> Visitor | None:
     """The person behind a key: no agent, and no approver without a tenant, whose limits nobody could tell."""
@@ -188,24 +298,6 @@ def _visitor(key_id: str, grant: Grant, csrf: str) -> Visitor | None:
 
 def _session(request: Request) -> str:
     return request.cookies.get(_SECURE_COOKIE) or request.cookies.get(_PLAIN_COOKIE, "")
-
-
-def set_cookie(response: Response, request: Request, token: str) -> None:
-    """Give a browser its session; an empty token takes it away.
-
-    Call it only after `Access.check_source`: the origin says whether the browser's own connection is secure, which ours
-    is not behind a proxy that ends TLS.
-    """
-    secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
-    response.set_cookie(
-        _SECURE_COOKIE if secure else _PLAIN_COOKIE,
-        token,
-        max_age=SESSION_HOURS * 3600 if token else 0,
-        path="/" if secure else "/console",
-        secure=secure,
-        httponly=True,
-        samesite="strict",
-    )
 
 
 def _hash(token: str) -> str:

@@ -13,10 +13,10 @@ from approvals.amendment import AmendmentError
 from approvals.quorum import Vote, form_of
 from approvals.terms import GrantError, wish_of
 from approvals.ticket import ReliefError, State, Ticket
-from console.access import ForbiddenError
 from console.events import Event
 from console.frame import FORM_BYTES, Endpoint, Frame, Visit
 from console.pages import approvals, batch, servers, sessions
+from console.roles import NEEDS, ForbiddenError, Permission, check, place_of
 from governance import jsontree
 from governance.clock import rfc3339
 from governance.identity.directory import IdentityStaleError
@@ -26,6 +26,8 @@ from sessions.killswitch import Kill
 
 Answer = Callable[[Frame, Visit], Awaitable[Response]]
 LIMIT = 200
+CONTENT = frozenset({"content"})
+"""Fields of events that hold what was said in a call, be it masked."""
 
 
 def endpoint(frame: Frame, handler: Answer) -> Endpoint:
@@ -35,7 +37,8 @@ def endpoint(frame: Frame, handler: Answer) -> Endpoint:
         try:
             visitor = await frame.access.visitor(request)
             if visitor is None:
-                return problem(401, "unauthenticated", "send the key of an approver or administrator as a bearer")
+                return await _turned_away(frame, request)
+            check(visitor.role, NEEDS.get(place_of(request.scope)))
             if request.method == "POST" and visitor.csrf:
                 frame.access.check_form(request, visitor, request.headers.get("x-csrf-token", ""))
             return await handler(frame, Visit(request, visitor, {}))
@@ -47,6 +50,15 @@ def endpoint(frame: Frame, handler: Answer) -> Endpoint:
             return problem(503, "unavailable", str(error))
 
     return serve
+
+
+async def _turned_away(frame: Frame, request: Request) -> Response:
+    """A page whose session has ended goes on asking for a while; only whoever shows a credential has failed with it."""
+    tried = "authorization" in request.headers
+    wait = await frame.access.refused(request, "api", "unknown") if tried else 0
+    if wait:
+        return problem(429, "crowded", f"too many failed to come in from here: wait {wait} s")
+    return problem(401, "unauthenticated", "send the key of a person as a bearer")
 
 
 async def list_tickets(frame: Frame, visit: Visit) -> Response:
@@ -139,7 +151,8 @@ async def show_session(frame: Frame, visit: Visit) -> Response:
         return problem(404, "unknown", "there is no session with this id, or it is not for you to see")
     events = await sessions.events_of(frame, run)
     stopped = await sessions.killed(frame)
-    listed: list[Json] = [_event(one) for one in events]
+    whole = visit.visitor.may(Permission.AUDIT)
+    listed: list[Json] = [_event(one, whole=whole) for one in events]
     labels = (await frame.core.labels.store.listed([run.id])).get(run.id, [])
     shown: list[Json] = [asdict(one) for one in labels]
     return json({**asdict(run), **_switch(stopped.get(run.id)), "labels": shown, "events": listed})
@@ -224,9 +237,12 @@ def _vote(vote: Vote) -> JsonObject:
     }
 
 
-def _event(event: Event) -> JsonObject:
+def _event(event: Event, *, whole: bool) -> JsonObject:
+    """An event; what a call held stays with those who may read the log."""
     fields: JsonObject = {
-        name: list(value) if isinstance(value, list) else value for name, value in event.fields.items()
+        name: list(value) if isinstance(value, list) else value
+        for name, value in event.fields.items()
+        if whole or name not in CONTENT
     }
     return {"seq": event.seq, "hash": event.hash, **fields}
 

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from approvals.delegation.store import SqlDelegations
@@ -21,9 +21,27 @@ from console import api, delegations_api, grants_api, kills_api, live, pins_api
 from console.access import Access
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
-from console.pages import approvals, audit, batch, delegations, entry, grants, kills, overview, pins, servers, sessions
-from console.store import SqlLogins
+from console.pages import (
+    approvals,
+    audit,
+    batch,
+    delegations,
+    entry,
+    grants,
+    keys,
+    kills,
+    overview,
+    pins,
+    servers,
+    sessions,
+    sign_in,
+)
+from console.roles import Route
+from console.sso import PURPOSE, Provider, SingleSignOn
+from console.store import SqlLogins, SqlPeople
 from governance.health.store import SqlHealth
+from governance.identity.admission import terms
+from governance.seal import Seal
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
 from sessions.store import SqlWitnesses
 
@@ -45,24 +63,41 @@ HEADERS = (
 )
 
 
-def build(runtime: Core) -> AsgiApp:
-    """The ASGI app of the console on an open runtime."""
-    frame = Frame(
+def build(runtime: Core, provider: Provider | None = None) -> AsgiApp:
+    """The ASGI app of the console on an open runtime; `provider` is the identity provider, where one is configured."""
+    frame = framed(runtime, provider)
+    return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
+
+
+def framed(runtime: Core, provider: Provider | None = None) -> Frame:
+    """What the pages stand in."""
+    logins, clock, config = SqlLogins(runtime.store), runtime.clock, runtime.config
+    base_url = config.approvals.base_url
+    seal = Seal(runtime.key_for(PURPOSE))
+    return Frame(
         core=runtime,
         access=Access(
-            runtime.identity, SqlLogins(runtime.store), runtime.clock, base_url=runtime.config.approvals.base_url
+            identity=runtime.identity,
+            logins=logins,
+            people=SqlPeople(runtime.store, runtime.audit, clock),
+            clock=clock,
+            audit=runtime.audit,
+            strangers=runtime.strangers,
+            base_url=base_url,
+            terms=terms(config.console.oidc),
+            hours=config.console.session_hours,
         ),
+        sso=SingleSignOn(provider, seal, logins, clock, base_url) if provider else None,
         events=Events(runtime.store),
         health=SqlHealth(runtime.store, runtime.clock),
         witnesses=SqlWitnesses(runtime.store, runtime.clock),
         delegations=SqlDelegations(runtime.store, runtime.audit),
         drawings=open_drawings(),
     )
-    return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
 
 
 def routes(frame: Frame) -> list[BaseRoute]:
-    """Every address, relative to `/console`. A GET never changes anything."""
+    """Every address, relative to `/console`. A GET never changes anything. What each asks for is in `roles.NEEDS`."""
     page, answer = frame.page, partial(api.endpoint, frame)
     return [
         Route("/", page(partial(overview.index, frame))),
@@ -84,8 +119,12 @@ def routes(frame: Frame) -> list[BaseRoute]:
         *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),
         Route("/kills", page(partial(kills.index, frame))),
         *_both("/kills", ("kill", "revive"), page(partial(kills.switch, frame))),
+        Route("/keys", page(partial(keys.index, frame))),
+        *_both("/keys/{key}", ("revoke",), page(partial(keys.revoke, frame))),
         Route("/audit", page(partial(audit.index, frame))),
         Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
+        Route("/login/sso", partial(sign_in.start, frame)),
+        Route("/login/callback", partial(sign_in.back, frame)),
         Route("/logout", page(partial(entry.logout, frame)), methods=["POST"]),
         Route("/api/tickets", answer(api.list_tickets)),
         *_both("/api/tickets/batch", ("approve", "deny"), answer(api.decide_tickets)),

@@ -19,14 +19,17 @@ from approvals.desk import Desk
 from approvals.grants.store import SqlGrants
 from approvals.quorum import in_words
 from approvals.ticket import State
-from console.access import Access, ForbiddenError, Visitor
+from console.access import Access, Visitor
 from console.events import Events
+from console.roles import NEEDS, ForbiddenError, Permission, check, place_of
+from console.sso import SingleSignOn
 from console.visible import lines, pieces, plainly
 from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
 from governance.identity.directory import Identity, IdentityStaleError
+from governance.identity.store import SqlKeys
 from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
@@ -51,7 +54,13 @@ class Core(Protocol):
     @property
     def audit(self) -> AuditLog: ...  # noqa: D102
     @property
+    def strangers(self) -> AuditLog: ...  # noqa: D102
+    @property
+    def key_for(self) -> Callable[[str], bytes]: ...  # noqa: D102
+    @property
     def identity(self) -> Identity: ...  # noqa: D102
+    @property
+    def keys(self) -> SqlKeys: ...  # noqa: D102
     @property
     def desk(self) -> Desk: ...  # noqa: D102
     @property
@@ -96,6 +105,8 @@ class Frame:
     witnesses: SqlWitnesses
     delegations: SqlDelegations
     drawings: Environment
+    sso: SingleSignOn | None = None
+    """Signing in by an identity provider, where one is configured."""
 
     def page(self, handler: Page) -> Endpoint:
         """An endpoint for people who came in. A GET changes nothing; a POST must come from our own page."""
@@ -105,6 +116,7 @@ class Frame:
                 visitor = await self.access.visitor(request)
                 if visitor is None:
                     return self._outside(request)
+                check(visitor.role, NEEDS.get(place_of(request.scope)))
                 form: Mapping[str, str] = {}
                 if request.method == "POST":
                     form = await read_form(request)
@@ -121,11 +133,17 @@ class Frame:
 
     async def draw(self, visit: Visit, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page inside the frame."""
-        waiting = await self.core.desk.tickets([State.PENDING], tenant=visit.visitor.tenant)
+        visitor, waiting = visit.visitor, await self.waiting(visit.visitor)
         html = self.drawings.get_template(name).render(
-            visitor=visit.visitor, now=self.core.clock.now(), waiting=len(waiting), place=name, **values
+            visitor=visitor, now=self.core.clock.now(), waiting=waiting, place=name, **values
         )
         return HTMLResponse(html, status)
+
+    async def waiting(self, visitor: Visitor) -> int:
+        """How many calls wait, as far as this person may know."""
+        if not visitor.may(Permission.TICKETS):
+            return 0
+        return len(await self.core.desk.tickets([State.PENDING], tenant=visitor.tenant))
 
     def part(self, name: str, **values: Any) -> str:
         """A piece of a page, for a page that is already open."""
@@ -144,7 +162,7 @@ class Frame:
         if request.method != "GET":
             return self.notice("not signed in", "your session has ended: sign in and try again", 401)
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            return HTMLResponse(self.drawings.get_template("landing.html").render(path=request.url.path))
+            return HTMLResponse(self.drawings.get_template("landing.html").render(path=request.url.path, onward=""))
         return RedirectResponse("/console/login?next=" + quote(request.url.path), 303)
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import anyio
 from starlette.responses import Response, StreamingResponse
 
-from approvals.ticket import State
 from console.frame import Frame, Visit
 from console.pages import approvals
 from console.pages import kills as kill_page
@@ -26,7 +25,7 @@ async def tickets(frame: Frame, visit: Visit) -> Response:
     tenant = visit.visitor.tenant
 
     async def listed() -> JsonObject:
-        return {"html": await approvals.listed(frame, tenant), "waiting": await _waiting(frame, tenant)}
+        return {"html": await approvals.listed(frame, tenant), "waiting": await _waiting(frame, visit)}
 
     return _stream(frame.core.desk.pulse, listed)
 
@@ -38,7 +37,7 @@ async def pins(frame: Frame, visit: Visit) -> Response:
         return str(await frame.core.reviews.version())
 
     async def listed() -> JsonObject:
-        return {"html": await pin_page.listed(frame), "waiting": await _waiting(frame, visit.visitor.tenant)}
+        return {"html": await pin_page.listed(frame), "waiting": await _waiting(frame, visit)}
 
     return _stream(pulse, listed)
 
@@ -50,21 +49,20 @@ async def servers(frame: Frame, visit: Visit) -> Response:
         return repr([replace(one, seen_at="") for one in await server_page.reports(frame)])
 
     async def listed() -> JsonObject:
-        return {"html": await server_page.listed(frame), "waiting": await _waiting(frame, visit.visitor.tenant)}
+        return {"html": await server_page.listed(frame), "waiting": await _waiting(frame, visit)}
 
     return _stream(pulse, listed)
 
 
 async def kills(frame: Frame, visit: Visit) -> Response:
     """The stream of the page of what is stopped. Its first event is the list as it stands."""
-    kill_page.check(visit)
 
     async def pulse() -> str:
         return repr(await kill_page.found(frame))
 
     async def listed() -> JsonObject:
         html = await kill_page.listed(frame, visit.visitor.csrf)
-        return {"html": html, "waiting": await _waiting(frame, visit.visitor.tenant)}
+        return {"html": html, "waiting": await _waiting(frame, visit)}
 
     return _stream(pulse, listed)
 
@@ -88,8 +86,8 @@ async def _changes(
         await anyio.sleep(LOOK_SECONDS)
 
 
-async def _waiting(frame: Frame, tenant: str | None) -> int:
-    return len(await frame.core.desk.tickets([State.PENDING], tenant=tenant))
+async def _waiting(frame: Frame, visit: Visit) -> int:
+    return await frame.waiting(visit.visitor)
 
 
 def _event(value: JsonObject) -> bytes:

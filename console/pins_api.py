@@ -28,7 +28,6 @@ async def show_pin(frame: Frame, visit: Visit) -> Response:
 
 async def decide_pin(frame: Frame, visit: Visit) -> Response:
     """Approve or reject exactly what the id names."""
-    pins.check(visit)
     body = await body_of(visit.request)
     move = frame.core.reviews.approve if visit.move == "approve" else frame.core.reviews.reject
     reason = jsontree.as_text(body.get("reason"))

@@ -70,10 +70,10 @@ class House:
         return done.returncode, json.loads(done.stdout or "null")
 
     async def ask_console(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
-        """Use the console's interface for programs, as its administrator."""
+        """Use the API, as an administrator."""
         admin = await anyio.Path(self.folder / "state/admin.token").read_text()
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {admin.strip()}"}) as client:
-            answer = await client.request(method, f"{self.gateway}/console/api{path}", json=body)
+            answer = await client.request(method, f"{self.gateway}/api/v1{path}", json=body)
         return answer.raise_for_status().json()
 
     async def seen_by_provider(self) -> list[str]:

@@ -133,7 +133,7 @@ class Play:
     async def _waiting_ticket(self) -> Any:
         with anyio.fail_after(30):
             while True:
-                tickets = (await self.house.ask_console("GET", "/tickets?state=pending"))["tickets"]
+                tickets = (await self.house.ask_console("GET", "/approvals?state=pending"))["items"]
                 if tickets:
                     return tickets[0]
                 await anyio.sleep(LOOK_SECONDS)
@@ -142,7 +142,10 @@ class Play:
         if self.manual:
             self.story.link("open this, go to Approvals, and decide:", self.house.console)
             return
-        await self.house.ask_console("POST", f"/tickets/{ticket}/approve", {"reason": "looks right"})
+        place = f"/approvals/{ticket}"
+        digest = (await self.house.ask_console("GET", place))["current_digest"]
+        wish = {"decision": "approve", "digest": digest, "reason": "looks right"}
+        await self.house.ask_console("POST", f"{place}/decision", wish)
         self.story.saw("person", "approves")
 
     async def _events(self, tag: str = "") -> list[dict[str, Any]]:

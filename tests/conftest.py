@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from governance.clock import SystemClock
+
 ON_CI = os.environ.get("CI") == "true"
 # How fast examples are made says how busy the machine is, and nothing of what is tested.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +36,17 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
         self.elapsed += seconds
+
+
+@dataclass
+class RunningClock(ManualClock):
+    """The machine's clock, for what others' programs look at too; a test may still move it on."""
+
+    def now(self) -> datetime:
+        return SystemClock().now() + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        return SystemClock().monotonic() + self.elapsed
 
 
 @pytest.fixture

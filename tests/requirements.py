@@ -38,6 +38,8 @@ METRICS = "tests/wicket/test_metrics.py::"
 REPLAYS = "tests/e2e/test_policy_replay.py::"
 VERSIONS = "tests/e2e/test_policy_versions.py::"
 JOINT = "tests/mcp_proxy/test_aggregate_relay.py::"
+API = "tests/console/v1/test_api.py::"
+ROLES = "tests/console/test_roles.py::"
 
 REQUIREMENTS: dict[str, Shown] = {
     "K1": Shown(
@@ -118,8 +120,10 @@ REQUIREMENTS: dict[str, Shown] = {
         ),
     ),
     "E1": Shown(
-        "gateway keys; provider keys never leave the gateway",
+        "gateway keys; provider keys never leave the gateway; keys scoped, tracked and revoked",
         (
+            "tests/console/test_keys.py::test_a_key_is_shown_with_owner_scopes_and_last_use_and_revoked_with_a_reason",
+            API + "test_a_key_is_listed_with_its_last_use_and_revoked_with_a_reason",
             STORY + "test_a_model_call_reaches_the_provider_with_the_providers_key",
             STORY + "test_a_client_without_a_key_is_told_so",
             "tests/gateway/test_endpoint.py::test_the_provider_sees_its_key_and_nothing_of_the_client",
@@ -130,6 +134,15 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             REPLAYS + "test_a_decision_that_was_is_explained_rule_by_rule",
             REPLAYS + "test_the_rules_of_the_time_explain_it_and_not_those_of_now",
+        ),
+    ),
+    "E12": Shown(
+        "tenants never see each other, on the console and in its API; who sees all of them is named so",
+        (
+            ROLES + "test_a_person_of_one_tenant_sees_nothing_of_another",
+            ROLES + "test_an_auditor_of_all_tenants_sees_all",
+            API + "test_nothing_of_another_tenant_is_answered",
+            "tests/console/test_sign_in.py::test_a_claim_cannot_give_all_tenants",
         ),
     ),
     "E13": Shown(

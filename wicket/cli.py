@@ -18,7 +18,7 @@ from wicket.terminal import Terminal
 MODULES = (
     "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "grants", "pins",
     "sessions", "audit",
-    "policy", "database",
+    "policy", "database", "people", "console",
 )  # fmt: skip
 """The files in `commands/`, in the order in which help and manual show their commands."""
 
@@ -38,6 +38,7 @@ detectors take a second to load, and `up` has to be quick."""
 
 GROUPS = {
     "keys": "make, list, revoke and replace gateway keys",
+    "people": "see who came in by the identity provider, shut out, and let in again",
     "servers": "sign in at upstream MCP servers, and out",
     "approvals": "see the calls that wait for a person, and decide",
     "grants": "see what people allowed beyond one call, and end it",

@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from console.access import mint_login
-from console.app import build as build_console
 from gateway.app import open_gateway, render
 from pipeline.border import AsgiApp
 from pipeline.runtime import Runtime
 from wicket.addresses import console_address
+from wicket.console_process import open_console
 from wicket.metrics import with_metrics
 from wicket.serve import Service, record_refused
 
@@ -16,7 +16,10 @@ from wicket.serve import Service, record_refused
 @contextlib.asynccontextmanager
 async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
     """The application of this process."""
-    async with open_gateway(runtime, mounts={"/console": build_console(runtime)}) as app:
+    async with (
+        open_console(runtime) as mounts,
+        open_gateway(runtime, mounts=mounts) as app,
+    ):
         yield with_metrics(app, runtime, render, record_refused(runtime, "llm"))
 
 

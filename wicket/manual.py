@@ -1,4 +1,4 @@
-"""`docs/config.md` and `docs/cli.md`, made from the models and from the commands.
+"""`docs/config.md`, `docs/cli.md` and `docs/api.md`, made from the models, the commands and the API.
 
 `make docs` writes them, and tests hold them equal to the code. Not part of what a user runs.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from console.v1.manual import page as api_page
 from governance.config.models import Config
 from wicket.cli import GROUPS, MODULES, commands_in
 from wicket.command import Argument, Command
@@ -28,7 +29,8 @@ _PLAIN = {
 
 
 def write(directory: Path) -> None:
-    """Write both pages."""
+    """Write the pages."""
+    (directory / "api.md").write_text(api_page())
     (directory / "config.md").write_text(config_page())
     (directory / "cli.md").write_text(commands_page())
 

@@ -20,6 +20,7 @@ from approvals.grants.store import SqlGrants
 from approvals.quorum import Approver, person_of
 from approvals.store import SqlTickets
 from approvals.webhook.courier import Announcer, endpoints
+from console.store import SqlPeople
 from governance.audit.event import AuditError
 from governance.audit.log import Journal
 from governance.clock import Clock
@@ -63,6 +64,7 @@ class Office:
     runs: SqlRuns
     labels: SqlLabels
     vault: SqlVault
+    people: SqlPeople
 
 
 @asynccontextmanager
@@ -96,6 +98,7 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             runs=SqlRuns(store),
             labels=SqlLabels(store),
             vault=SqlVault(store, audit, clock, secrets.master),
+            people=SqlPeople(store, audit, clock),
         )
 
 

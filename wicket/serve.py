@@ -50,6 +50,8 @@ class Service:
     """A request that is not even HTTP, in the words of this front's protocol."""
     greet: Callable[[Runtime], Awaitable[str]]
     """What the supervisor is told when the process is about to serve; empty = nothing."""
+    console: Callable[[Config], str] = console_address
+    """The address of the console, for links in answers."""
 
 
 async def serve(
@@ -73,7 +75,7 @@ async def serve(
     """
     secrets = open_secrets(config)
     async with (
-        open_runtime(config, secrets, clock=clock, process=service.name, console=console_address(config)) as runtime,
+        open_runtime(config, secrets, clock=clock, process=service.name, console=service.console(config)) as runtime,
         service.open(runtime) as app,
         anyio.create_task_group() as tasks,
     ):

@@ -16,7 +16,8 @@ function signIn() {
 
 // The browser keeps a strict cookie back on a click from another site; going on from here sends it.
 function goOn() {
-  if (one("[data-continue]")) location.replace(location.href);
+  const landing = one("[data-continue]");
+  if (landing) location.replace(landing.dataset.continue || location.href);
 }
 
 function countDown() {
@@ -29,6 +30,7 @@ function countDown() {
 
 function showWaiting(count) {
   const badge = one("[data-waiting]");
+  if (!badge) return; // whoever may not see what waits has no badge
   badge.textContent = count;
   badge.hidden = count === 0;
   document.title = document.title.replace(/^(\(\d+\) )?/, count ? `(${count}) ` : "");

@@ -6,7 +6,7 @@ Pure: it looks at a `Config` and speaks. Whether a server answers or a port is f
 import re
 from collections.abc import Iterator
 
-from governance.config import oauth_checks
+from governance.config import oauth_checks, oidc
 from governance.config.addresses import bad_address, is_loopback
 from governance.config.document import Document, Problem
 from governance.config.models import Config
@@ -24,7 +24,7 @@ def problems(config: Config, document: Document) -> list[Problem]:
     """What is wrong with `config`, each with its line."""
     complaints = (
         *_providers(config), *_servers(config), *_fronts(config), *oauth_checks.front(config.identity.oauth),
-        *_rest(config),
+        *oidc.problems(config.console.oidc, config.approvals.base_url), *_rest(config),
     )  # fmt: skip
     return [document.problem(*complaint) for complaint in complaints]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, StrictStr
 
 from governance.config.authorization import OAuth, UpstreamAuth
+from governance.config.oidc import Oidc
 from governance.config.section import Section
 from governance.labels import LABEL, MOST_LABELS
 
@@ -348,6 +349,16 @@ class Metrics(Section):
     )
 
 
+class Console(Listen):
+    """The console: how people sign in, and where `wicket console` serves it by itself."""
+
+    port: int = Field(default=8090, ge=0, le=65535, description="Port of `wicket console`; 0 lets the system choose.")
+    session_hours: float = Field(
+        default=12, gt=0, le=168, description="How long a person stays signed in at most, whatever they do."
+    )
+    oidc: Oidc = Oidc()
+
+
 class Config(Section):
     """The whole of `wicket.yaml`."""
 
@@ -382,4 +393,5 @@ class Config(Section):
     audit: Audit = Audit()
     replay: Replay = Replay()
     metrics: Metrics = Metrics()
+    console: Console = Console()
     limits: Limits = Limits()

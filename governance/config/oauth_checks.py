@@ -58,7 +58,7 @@ def _asking(issuer: Issuer, place: Place) -> Iterator[Complaint]:
     """What is wrong with how an issuer is asked about tokens."""
     asking, below = issuer.introspection, (*place, "introspection")
     if issuer.check == "introspection":
-        yield from _client(asking, below, needs_proof=True)
+        yield from client(asking, below, needs_proof=True)
         if asking.endpoint and (what := open_address(asking.endpoint)):
             yield (*below, "endpoint"), what, _ADDRESS_MEND
     elif asking.model_fields_set:
@@ -94,14 +94,15 @@ def upstream(
         yield (*place, "client_metadata_url"), "must be an `https://` address with a path", _ADDRESS_MEND
     yield from _scopes(auth.scopes, place)
     needs_proof = auth.grant in ("client_credentials", "token_exchange")
-    yield from _client(auth, place, needs_proof=needs_proof)
+    yield from client(auth, place, needs_proof=needs_proof)
     if (needs_proof or auth.client_secret or auth.client_key) and not auth.issuer:
         yield (*place, "issuer"), "is missing", "name the authorization server that the client shows itself to"
     if auth.grant == "token_exchange" and not has_issuers:
         yield (*place, "grant"), "needs callers with access tokens", "set `identity.oauth`"
 
 
-def _client(client: Client, place: Place, *, needs_proof: bool) -> Iterator[Complaint]:
+def client(client: Client, place: Place, *, needs_proof: bool) -> Iterator[Complaint]:
+    """What is wrong with how Wicket shows which client it is."""
     if (needs_proof or client.client_secret or client.client_key) and not client.client_id:
         yield (*place, "client_id"), "is missing", "write the id of the client that was registered for Wicket"
     if client.client_auth == "private_key_jwt":

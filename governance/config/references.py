@@ -28,6 +28,8 @@ FROM_FILE: tuple[Place, ...] = (
     ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
     ("metrics", "token"),
+    ("console", "oidc", "client_secret"),
+    ("console", "oidc", "client_key"),
 )
 """Settings that may say `file:PATH`. Not the environment of a server: there `file:` begins ordinary values."""
 
@@ -40,6 +42,8 @@ NEVER_LITERAL: tuple[Place, ...] = (
     ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
     ("metrics", "token"),
+    ("console", "oidc", "client_secret"),
+    ("console", "oidc", "client_key"),
 )
 """Settings that must not stand in the file itself, because the file is shared and committed."""
 

@@ -129,14 +129,14 @@ class Identity:
         return known
 
     def person(self, token: str) -> Key:
-        """The valid key of someone who may decide: an approver or an administrator.
+        """The valid key of a person, whatever they may do: of anybody but an agent.
 
         Raises:
             UnknownKeyError, IdentityStaleError: as `key`; also for the key of an agent.
         """
         known = self.key(token)
         if known.grant.role is KeyRole.AGENT:
-            raise UnknownKeyError("an agent's key cannot decide: use the key of an approver or administrator")
+            raise UnknownKeyError("an agent's key cannot decide or look: use the key of a person")
         return known
 
     async def recognise(self, token: str | None, *, peer: str = "", user: str = "") -> Principal:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Protocol
 
 PREFIX = "wk_"
+EVERY_TENANT = "*"
+"""Tenant of a person, never of an agent, who sees the affairs of all tenants."""
 KEY_BYTES = 32
 LONGEST_TOKEN = 512
 """A longer text is no token of ours; it is refused without hashing it."""
@@ -21,10 +23,14 @@ class KeyRole(StrEnum):
 
     AGENT = "agent"
     """Makes model and tool calls."""
+    VIEWER = "viewer"
+    """Sees runs, servers and figures on the console, and nothing of what calls hold."""
     APPROVER = "approver"
-    """Decides about held calls."""
+    """Sees the same, and decides about held calls."""
+    AUDITOR = "auditor"
+    """Sees runs, and reads and exports the audit log."""
     ADMIN = "admin"
-    """Decides about held calls, kills and revives runs, and manages keys."""
+    """Decides about held calls and pins, kills and revives runs, and manages keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class KeyStore(Protocol):
         """Keep a new key, with its audit event in the same transaction."""
         ...
 
-    async def revoke(self, key_id: str, *, actor: str) -> bool:
+    async def revoke(self, key_id: str, *, actor: str, reason: str = "") -> bool:
         """Revoke a key, with its audit event; false if there is none or it was revoked already."""
         ...
 

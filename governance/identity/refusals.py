@@ -15,3 +15,12 @@ class InsufficientScopeError(UnknownKeyError):
 
 class IdentityStaleError(Exception):
     """Keys could not be read for too long, so nobody can be believed any more: answer 503."""
+
+
+class SignInError(Exception):
+    """Why somebody whom an identity provider sent is not let in. The message is ours, for them to read."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        """Stable word, for the audit log."""
+        super().__init__(message)

@@ -36,15 +36,16 @@ class SqlKeys:
         """Keep a new key, with its audit event in the same transaction."""
         await self._audit.append(_draft(Tag.KEY_CREATED, key, actor), within=lambda session: session.add(_row(key)))
 
-    async def revoke(self, key_id: str, *, actor: str) -> bool:
+    async def revoke(self, key_id: str, *, actor: str, reason: str = "") -> bool:
         """Revoke a key, with its audit event; false if there is none or it was revoked already."""
         key = await self._one(key_id)
         if key is None:
             return False
+        draft = _draft(Tag.KEY_REVOKED, key, actor)
+        if reason:
+            draft = Draft(draft.tag, {**draft.fields, "reason": reason})
         try:
-            await self._audit.append(
-                _draft(Tag.KEY_REVOKED, key, actor), within=lambda session: self._revoke_in(session, key_id)
-            )
+            await self._audit.append(draft, within=lambda session: self._revoke_in(session, key_id))
         except _GoneError:
             return False
         return True

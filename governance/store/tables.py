@@ -76,7 +76,7 @@ class ConfirmationRow(SQLModel, table=True):
     target: str = Field(primary_key=True, sa_type=Text, description="Its target.")
     process: str = Field(primary_key=True, sa_type=Text, description="Random id of the process.")
     epoch: int = Field(sa_type=BigInteger, description="Epoch of the kill: a later one must be confirmed anew.")
-    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp` or `stdio`.")
+    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp`, `stdio` or `console`.")
     at: str = Field(sa_type=Text, description="When the last of it had ended.")
     cut: int = Field(default=0, sa_type=BigInteger, description="How much was under way and was cut.")
 
@@ -87,7 +87,7 @@ class ProcessRow(SQLModel, table=True):
     __tablename__ = _named("processes")
 
     id: str = Field(primary_key=True, sa_type=Text, description="Random id.")
-    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp` or `stdio`.")
+    name: str = Field(sa_type=Text, description="Kind of the process: `gateway`, `mcp`, `stdio` or `console`.")
     started_at: str = Field(sa_type=Text, description="When it began to serve.")
     seen_at: str = Field(sa_type=Text, description="When it last said that it is up.")
 
@@ -155,7 +155,7 @@ class KeyRow(SQLModel, table=True):
     id: str = Field(primary_key=True, sa_type=Text, description="Public id.")
     hash: str = Field(unique=True, sa_type=Text, description="Hex of SHA-256 over the key.")
     name: str = Field(default="", sa_type=Text, description="What people call it.")
-    role: str = Field(default="agent", sa_type=Text, description="`agent`, `admin` or `approver`.")
+    role: str = Field(default="agent", sa_type=Text, description="`agent`, `viewer`, `approver`, `auditor` or `admin`.")
     tenant: str = Field(default="default", sa_type=Text, description="Tenant.")
     team: str = Field(default="", sa_type=Text, description="Team.")
     agent: str = Field(default="", sa_type=Text, description="Agent it was given to.")
@@ -349,11 +349,41 @@ class LoginRow(SQLModel, table=True):
     __tablename__ = _named("logins")
 
     hash: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over the token.")
-    kind: str = Field(sa_type=Text, description="`link` or `session`.")
-    subject: str = Field(sa_type=Text, description="Id of the key that the person holds.")
+    kind: str = Field(sa_type=Text, description="`link`, `session`, or `used`: a sign-in that came back, once.")
+    subject: str = Field(sa_type=Text, description="Id of the key that the person holds, or of the person.")
     created_at: str = Field(sa_type=Text, description="When it was made.")
     expires_at: str = Field(sa_type=Text, description="From when on it is refused.")
     used_at: str | None = Field(default=None, sa_type=Text, description="When a link was used, once.")
+
+
+class PersonRow(SQLModel, table=True):
+    """Somebody who signed in by the identity provider (`console/people`), and what they may do."""
+
+    __tablename__ = _named("people")
+
+    id: str = Field(primary_key=True, sa_type=Text, description="Public id, made from the issuer and the subject.")
+    issuer: str = Field(sa_type=Text, description="Who vouches for them.")
+    subject: str = Field(sa_type=Text, description="What the issuer knows them by, for ever.")
+    user: str = Field(default="", sa_type=Text, description="The person by name, as keys and rules name people.")
+    role: str = Field(sa_type=Text, description="`viewer`, `approver`, `auditor` or `admin`.")
+    tenant: str = Field(default="", sa_type=Text, description="Tenant; `*` = all.")
+    team: str = Field(default="", sa_type=Text, description="Team.")
+    terms: str = Field(default="", sa_type=Text, description="Digest of the settings by which the role was given.")
+    created_at: str = Field(sa_type=Text, description="When they first came.")
+    signed_in_at: str = Field(sa_type=Text, description="When they last signed in.")
+    revoked_at: str | None = Field(default=None, sa_type=Text, description="When they were shut out.")
+
+
+class AnswerRow(SQLModel, table=True):
+    """What a request of the API was answered that may be made again (`console/v1/store.py`). Kept for a day."""
+
+    __tablename__ = _named("answers")
+
+    name: str = Field(primary_key=True, sa_type=Text, description="Hex of SHA-256 over who asked and their own key.")
+    request: str = Field(sa_type=Text, description="Hex of SHA-256 over what was asked.")
+    status: int = Field(default=0, description="Status of the answer; 0 = there is none yet.")
+    body: str = Field(default="", sa_type=Text, description="The answer, JSON.")
+    at: str = Field(sa_type=Text, index=True, description="When it was asked.")
 
 
 class SignalRow(SQLModel, table=True):

@@ -1,13 +1,18 @@
 """The organs that the console needs, all real, on a database of their own."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from approvals.desk import Desk, Manners
 from approvals.grants.store import SqlGrants
 from approvals.store import SqlTickets
 from governance.audit.event import Draft, Tag, Value
+from governance.audit.flood import Bounded
+from governance.audit.keys import derive
 from governance.audit.log import Journal
 from governance.config.models import Config, McpServer, Provider
 from governance.exchange import Exchange
@@ -42,6 +47,8 @@ class Core:
     clock: ManualClock
     store: Store
     audit: Journal
+    strangers: Bounded
+    key_for: Callable[[str], bytes]
     identity: Identity
     keys: SqlKeys
     desk: Desk
@@ -88,10 +95,13 @@ class Core:
 
 
 @contextlib.asynccontextmanager
-async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
-    """The organs, open."""
+async def open_core(
+    url: str, clock: ManualClock, settings: Mapping[str, Any] = MappingProxyType({})
+) -> AsyncGenerator[Core]:
+    """The organs, open; `settings` are put over the usual ones."""
     config = Config.model_validate(
         {
+            **settings,
             "mcpServers": {"files": McpServer(command="true")},
             "providers": {"openai": Provider(wire="openai-chat", base_url="https://api.openai.test/v1")},
         }
@@ -110,11 +120,15 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
 
         labels = Labels(SqlLabels(store), Sources.of(config))
         kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
+        strangers = Bounded(audit, clock)
+        key_for = partial(derive, bytes(32))
         yield Core(
             config,
             clock,
             store,
             audit,
+            strangers,
+            key_for,
             identity,
             keys,
             desk,

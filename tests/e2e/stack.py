@@ -103,18 +103,21 @@ class Stack:
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {self.admin}"}) as http:
             with anyio.fail_after(20):
                 while True:
-                    answer = await http.get(f"{self.gateway}/console/api/tickets", params={"state": "pending"})
-                    tickets = cast("dict[str, list[dict[str, Any]]]", answer.json())["tickets"]
+                    answer = await http.get(f"{self.gateway}/api/v1/approvals", params={"state": "pending"})
+                    tickets = cast("dict[str, list[dict[str, Any]]]", answer.json())["items"]
                     for ticket in reversed(tickets):
-                        shown = await http.get(f"{self.gateway}/console/api/tickets/{ticket['id']}")
+                        shown = await http.get(f"{self.gateway}/api/v1/approvals/{ticket['id']}")
                         if text in shown.text:
                             return str(ticket["id"])
                     await anyio.sleep(0.05)
 
     async def decide(self, ticket: str, decision: str, reason: str = "") -> dict[str, Any]:
-        """Approve or deny as the administrator, through the console's API."""
+        """Approve or deny as the administrator, through the API."""
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {self.admin}"}) as http:
-            answer = await http.post(f"{self.gateway}/console/api/tickets/{ticket}/{decision}", json={"reason": reason})
+            place = f"{self.gateway}/api/v1/approvals/{ticket}"
+            digest = (await http.get(place)).json()["current_digest"]
+            wish = {"decision": decision, "digest": digest, "reason": reason}
+            answer = await http.post(f"{place}/decision", json=wish)
             assert answer.status_code == 200, answer.text
             return cast("dict[str, Any]", answer.json())
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from console.v1.manual import page as api_page
 from wicket.cli import MODULES, commands_in
 from wicket.exits import Exit
 from wicket.manual import commands_page, config_page, write
@@ -29,6 +30,10 @@ def test_every_setting_has_a_meaning():
     assert [row[0] for row in rows if not row[-1].strip(" |")] == []
 
 
-def test_both_pages_are_written(tmp_path: Path):
+def test_the_manual_of_the_api_is_made_from_its_description():
+    assert (DOCS / "api.md").read_text() == api_page(), "run `make docs`"
+
+
+def test_all_pages_are_written(tmp_path: Path):
     write(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cli.md", "config.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["api.md", "cli.md", "config.md"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from governance.clock import rfc3339
-from governance.identity.keys import Grant, Key, KeyRole, Minted, mint
+from governance.identity.keys import EVERY_TENANT, Grant, Key, KeyRole, Minted, mint
 from governance.jsontree import Json
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
@@ -30,8 +30,11 @@ def create(situation: Situation) -> Exit:
     """Make a key and show it, once."""
     options = situation.options
     now = situation.clock.now()
+    role = KeyRole(options.role)
+    if role is KeyRole.AGENT and options.tenant == EVERY_TENANT:
+        raise CommandError(Exit.USAGE, "an agent belongs to one tenant: `*` is for people, who then see all tenants")
     grant = Grant(
-        role=KeyRole(options.role),
+        role=role,
         tenant=options.tenant,
         team=options.team,
         agent=options.agent,
@@ -132,7 +135,7 @@ COMMANDS = (
         (
             argument("--name", default="", help="what to call it"),
             argument("--role", choices=[role.value for role in KeyRole], default="agent", help="what it is for"),
-            argument("--tenant", default="default", help="tenant it belongs to"),
+            argument("--tenant", default="default", help="tenant it belongs to; `*` for a person who sees all tenants"),
             argument("--team", default="", help="team it belongs to"),
             argument("--agent", default="", help="agent it is given to"),
             argument("--user", default="", help="person it stands for"),

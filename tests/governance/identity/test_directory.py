@@ -33,7 +33,7 @@ class Shelf:
     async def add(self, key: Key, *, actor: str) -> None:
         self.keys.append(key)
 
-    async def revoke(self, key_id: str, *, actor: str) -> bool:
+    async def revoke(self, key_id: str, *, actor: str, reason: str = "") -> bool:
         raise NotImplementedError
 
     async def replace(self, key_id: str, successor: Key, *, actor: str) -> bool:
