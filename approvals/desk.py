@@ -182,6 +182,10 @@ class Desk:
             self._wake([ticket_id])
         return closed
 
+    def waiters(self, ticket_id: str) -> int:
+        """How many calls of this process wait for a ticket right now."""
+        return len(self._waiting.get(ticket_id, ()))
+
     async def objection(self, ticket: Ticket, by: Approver) -> str:
         """Why somebody may not approve a ticket, in words for them; empty if they may."""
         return await self.store.objection(ticket, by, APPROVE, ticket.current)

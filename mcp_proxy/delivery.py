@@ -8,7 +8,7 @@ leg takes the whole pipeline (`relay.py`).
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -36,6 +36,8 @@ ANNOUNCE_SECONDS = 0.5
 """How soon a client hears that its page has served."""
 MOST_ELICITED = 100
 """Calls of one session that are remembered for that; the oldest is forgotten."""
+MOST_EXPECTED = 10_000
+"""Tickets for which clients may come back that are remembered; the oldest is forgotten."""
 
 
 class Tickets(Protocol):
@@ -57,6 +59,10 @@ class Tickets(Protocol):
         """Close a ticket that nobody wants any more."""
         ...
 
+    def waiters(self, ticket_id: str) -> int:
+        """How many calls of this process wait for a ticket right now."""
+        ...
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -73,6 +79,8 @@ class Delivery:
     """How often a client that waits is told so, if it asked for progress."""
     tasks: TaskBook | None = None
     """The tasks that clients are given; none = they never are."""
+    _expected: dict[str, None] = field(default_factory=dict[str, None])
+    """Tickets for which clients were told to come back, oldest first."""
 
     def leg(self, message: Message, caller: Caller, calls: Calls) -> Leg:
         """Read a governed request.
@@ -102,6 +110,7 @@ class Delivery:
             if task is not None:
                 return Answer(200, task)
             leg = self.ladder.without_task(leg)
+        self._expect(error.ticket)
         if Rung.FORM in (leg.rung, leg.asks) and not await self._may_decide(error.ticket):
             leg = self.ladder.out_of_band(leg)
         message = self.ladder.answer(error, leg, caller, self.clock.now())
@@ -112,6 +121,15 @@ class Delivery:
             if len(calls.elicited) > MOST_ELICITED:
                 del calls.elicited[next(iter(calls.elicited))]
         return Answer(200, message)
+
+    def expects(self, ticket_id: str) -> bool:
+        """Whether a client was told to come back for a ticket: it would find it closed by another's cancelling."""
+        return ticket_id in self._expected
+
+    def _expect(self, ticket_id: str) -> None:
+        self._expected[ticket_id] = None
+        if len(self._expected) > MOST_EXPECTED:
+            del self._expected[next(iter(self._expected))]
 
     def introduced(self, message: Message) -> Message:
         """What a server says of itself (`server/discover`), with tasks among what its clients may be given."""

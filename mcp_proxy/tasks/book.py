@@ -124,6 +124,10 @@ class TaskBook:
         """Whether it is kept still."""
         return self._tasks.get(task.id) is task
 
+    def has_another(self, task: Task, ticket: str) -> bool:
+        """Whether another task than this one goes by a ticket."""
+        return any(one is not task and one.ticket == ticket and not one.ended for one in self._tasks.values())
+
     def keep(self, task: Task) -> None:
         """Its client may not have got what it was sent."""
         self._tasks.setdefault(task.id, task)

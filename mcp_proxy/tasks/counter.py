@@ -39,9 +39,17 @@ class Withdrawing(Protocol):
         """Close an open ticket; false if it was closed before."""
         ...
 
+    def waiters(self, ticket_id: str) -> int:
+        """How many calls of this process wait for a ticket right now."""
+        ...
+
 
 class Deciding(Protocol):
     """Takes what the person at a client chose (`mcp_proxy.delivery.Delivery`)."""
+
+    def expects(self, ticket_id: str) -> bool:
+        """Whether a client was told to come back for a ticket."""
+        ...
 
     async def chosen(self, ticket_id: str, answer: JsonObject, exchange: Exchange) -> None:
         """Take an answer to our question."""
@@ -120,31 +128,39 @@ class Counter:
                 self.book.forget(task)
             return {**done, **task.told(), TASK_ID: name}
         if asked.method == "tasks/cancel":
-            await self._cancel(task, exchange)
+            await self._cancel(task, exchange, by)
         else:
             await self._update(jsontree.as_object(asked.params.get("inputResponses")), task, exchange, by)
         return done
 
-    async def _cancel(self, task: Task, exchange: Exchange) -> None:
+    async def _cancel(self, task: Task, exchange: Exchange, by: Deciding) -> None:
         """Ask nobody any more, and make no call; one that was sent is cancelled at the server."""
         if task.ended:
             return
+        waits = [*task.waits] if task.waits or task.sent else [task.ticket]
+        waits = [ticket for ticket in waits if not self._is_wanted(ticket, task, by)]
         task.cancelled, task.asks = True, {}
         task.changed(self.clock.now())
-        waits = [*task.waits] if task.waits or task.sent else [task.ticket]
         if task.sent:
             task.scope.cancel()
         elif task.call is not None:
-            task.call.call_off()  # its approval may be used up already
+            task.call.called_off = True  # its approval may be used up already
         principal = exchange.principal
         try:
-            by = f"client:{principal.user or principal.key_id}"
+            who = f"client:{principal.user or principal.key_id}"
             for ticket in waits:
-                await self.tickets.withdraw(ticket, by=by, reason="the client cancelled its task")
+                await self.tickets.withdraw(ticket, by=who, reason="the client cancelled its task")
         except Exception:
             log.exception("a ticket could not be withdrawn; task %s is cancelled all the same", task.ticket)
             task.scope.cancel()
+        if task.call is not None and not task.call.sent:
+            task.call.call_off()  # it waits no longer for what stays open
         task.heard(self.clock.monotonic())
+
+    def _is_wanted(self, ticket: str, task: Task, by: Deciding) -> bool:
+        """Whether the same call, made besides this task, still waits for a ticket, or was told to come back for it."""
+        besides = self.tickets.waiters(ticket) - (ticket in task.waits)
+        return besides > 0 or by.expects(ticket) or self.book.has_another(task, ticket)
 
     async def _update(self, answers: JsonObject, task: Task, exchange: Exchange, by: Deciding) -> None:
         """Take answers to what is asked now; others are ignored, as the extension has it."""

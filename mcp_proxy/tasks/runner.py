@@ -99,18 +99,24 @@ class TaskAttendant:
     async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
         """The ticket may be another than before, where the rules have changed or the server asked something.
 
-        What the client was asked is about one ticket only, and of no use once that was decided.
+        What the client was asked is about one ticket only, and of no use once that was decided. A task that is
+        cancelled waits no longer, although its ticket may stay open for another call.
         """
         task = self._task
         task.ticket, task.link, task.detached = ticket_id, link, detached
         task.waits[ticket_id] = link
         if task.asked_about != ticket_id:
             task.asks = {}
-        try:
-            yield
-        finally:
-            task.waits.pop(ticket_id, None)
-            task.asks = {}
+        with anyio.CancelScope() as scope:
+            if task.call is not None:
+                task.call.held = scope
+            try:
+                yield
+            finally:
+                task.waits.pop(ticket_id, None)
+                task.asks = {}
+                if task.call is not None:
+                    task.call.held = None
 
 
 class _ForQuestions(TaskAttendant):
