@@ -31,6 +31,8 @@ POLL_SECONDS = 5.0
 GONE_AFTER_POLLS = 12
 """A client that missed so many polls in a row is gone: a minute, the time after which SDKs give a request up."""
 TASK_ID = "taskId"
+MOST_TOLD = 1000
+"""Characters of an error that stand in the status of a task that has failed."""
 
 
 class Status(StrEnum):
@@ -145,10 +147,13 @@ class Task:
 
     def told_legacy(self) -> JsonObject:
         """What 2025-11-25 says of it: its result is fetched by a request of its own, and a failed call is `failed`."""
-        status = self.status
-        if self.answer is not None and result_of(self.answer).get("isError") is True:
+        status, view = self.status, self.told()
+        result = result_of(self.answer) if self.answer is not None else {}
+        if not self.cancelled and result.get("isError") is True:
             status = Status.FAILED
-        view = self.told()
+            # The official client asks no more of a task that has failed, so it is told here why.
+            said = jsontree.as_object(next(iter(jsontree.as_list(result.get("content"))), None)).get("text")
+            view["statusMessage"] = jsontree.as_text(said)[:MOST_TOLD] or view["statusMessage"]
         kept = (TASK_ID, "statusMessage", "createdAt", "lastUpdatedAt")
         seconds: JsonObject = {"ttl": view["ttlMs"], "pollInterval": view["pollIntervalMs"]}
         return {**{name: view[name] for name in kept}, "status": status.value, **seconds}
