@@ -8,6 +8,7 @@ is the guard's business (`pipeline/`).
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -90,6 +91,8 @@ class Desk:
     mint: Callable[[], str] = lambda: "tkt_" + secrets.token_hex(12)
     poll_seconds: float = POLL_SECONDS
     _waiting: dict[str, set[anyio.Event]] = field(default_factory=dict[str, set[anyio.Event]])
+    _counts: Counter[str] = field(default_factory=Counter[str])
+    """How many calls wait for each ticket, as their attendances know it too."""
 
     # -- for the guard ----------------------------------------------------------------------------------------------
 
@@ -116,7 +119,7 @@ class Desk:
             ticket = await self._fresh(ticket)
             async with attendance.waiting(ticket.id, self.link(ticket.id), detached=verdict.detached):
                 if ticket.state is State.PENDING:
-                    with anyio.move_on_after(self._patience(ticket, attendance.seconds)):
+                    with self._counted(ticket.id), anyio.move_on_after(self._patience(ticket, attendance.seconds)):
                         await event.wait()
             ticket = await self._fresh(ticket)
         if ticket.state in (State.DENIED, State.EXPIRED, State.INVALIDATED):
@@ -186,6 +189,10 @@ class Desk:
         if closed:
             self._wake([ticket_id])
         return closed
+
+    def waiters(self, ticket_id: str) -> int:
+        """How many calls of this process wait for a ticket right now."""
+        return self._counts[ticket_id]
 
     async def objection(self, ticket: Ticket, by: Approver) -> str:
         """Why somebody may not approve a ticket, in words for them; empty if they may."""
@@ -296,6 +303,16 @@ class Desk:
             self._waiting[ticket_id].discard(event)
             if not self._waiting[ticket_id]:
                 del self._waiting[ticket_id]
+
+    @contextlib.contextmanager
+    def _counted(self, ticket_id: str) -> Generator[None]:
+        self._counts[ticket_id] += 1
+        try:
+            yield
+        finally:
+            self._counts[ticket_id] -= 1
+            if not self._counts[ticket_id]:
+                del self._counts[ticket_id]
 
     async def _decide(
         self,

@@ -102,6 +102,9 @@ class Principal:
     """Globs of the MCP servers this principal may reach."""
     provenance: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """For each field whether it is `verified` (by the key) or `client_asserted`."""
+    rights: str = ""
+    """Digest of what the access token was granted for (scopes and the like), where servers are shown what it was
+    exchanged for: what a wider one was granted must not serve a lesser one. Empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

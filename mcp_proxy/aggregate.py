@@ -84,15 +84,14 @@ def version_for(asked: Json) -> str:
     return asked if known and isinstance(asked, str) else LATEST_HANDSHAKE_VERSION
 
 
-def union(capabilities: Iterable[JsonObject], *, modern: bool = False) -> JsonObject:
+def union(capabilities: Iterable[JsonObject], *, modern: bool = False, tasks: bool = False) -> JsonObject:
     """What at least one server can do.
 
-    Tasks of 2025-11-25 are left out: lists, results and messages name them in too many places to be mapped without
-    doubt. Those of the modern extension are named in one place of each message (`aggregate_tasks.py`).
+    Each generation of tasks is shown to clients of its own revision only.
     """
     joined: JsonObject = {}
     for one in capabilities:
-        joined = _joined(joined, {name: value for name, value in one.items() if name != "tasks"})
+        joined = _joined(joined, {name: value for name, value in one.items() if name != "tasks" or tasks})
     extensions = joined.get("extensions")
     if isinstance(extensions, dict) and EXTENSION in extensions and not modern:
         joined["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}

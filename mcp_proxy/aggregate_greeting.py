@@ -11,6 +11,7 @@ from mcp_proxy.aggregate_reach import Reach, why
 from mcp_proxy.link import UpstreamError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.sdk import LATEST_MODERN_VERSION, SERVER_INFO_META_KEY
+from mcp_proxy.tasks.ids import REVISION
 
 
 class Greeting:
@@ -38,7 +39,8 @@ class Greeting:
             return (await self._reach.ready(talk, name))[0].introduction
 
         found = await self._reach.each(talk, talk.servers, one)
-        return {"protocolVersion": spoken, "serverInfo": _info(), **_joined(found, modern=False)}
+        joined = _joined(found, modern=False, tasks=spoken == REVISION)
+        return {"protocolVersion": spoken, "serverInfo": _info(), **joined}
 
     async def discover(self, talk: Talk, message: Message) -> JsonObject:
         """The result for a modern client.
@@ -69,20 +71,25 @@ class Greeting:
         }
 
 
-def _joined(found: dict[str, JsonObject | Exception], *, modern: bool) -> JsonObject:
+def _joined(found: dict[str, JsonObject | Exception], *, modern: bool, tasks: bool = False) -> JsonObject:
     """What an introduction says of all servers."""
     results = {name: result for name, result in found.items() if not isinstance(result, Exception)}
     missing: dict[str, Json] = {name: why(error) for name, error in found.items() if isinstance(error, Exception)}
     texts = {name: jsontree.as_text(result.get("instructions")) for name, result in results.items()}
     joined: JsonObject = {
-        "capabilities": union(
-            (jsontree.as_object(result.get("capabilities")) for result in results.values()), modern=modern
-        ),
+        "capabilities": union(map(_capabilities, results.values()), modern=modern, tasks=tasks),
         "instructions": instructions(texts, missing),
     }
     if missing:
         joined["_meta"] = {MISSING_KEY: missing}
     return joined
+
+
+def _capabilities(introduction: JsonObject) -> JsonObject:
+    """What a server says it can do. Tasks of a server that speaks an older revision are none."""
+    found = jsontree.as_object(introduction.get("capabilities"))
+    version = introduction.get("protocolVersion", REVISION)
+    return found if version == REVISION else {name: value for name, value in found.items() if name != "tasks"}
 
 
 def _info() -> JsonObject:

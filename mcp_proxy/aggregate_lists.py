@@ -102,7 +102,7 @@ class Lists:
             if places is None:
                 raise NotHereError("`cursor` is none that this endpoint gave: list from the start again")
         names = [name for name in talk.servers if name in places] if "cursor" in message.params else talk.servers
-        params = _shared(message.params)
+        params = shared(message.params)
 
         async def one(name: str) -> JsonObject:
             return await self._page_of(talk, name, kind, params, places.get(name))
@@ -172,7 +172,7 @@ class Lists:
 
     async def _read(self, talk: Talk, name: str, kind: Kind) -> None:
         """Read the whole list of one server into the book."""
-        params, place = _shared(talk.message.params if talk.message else {}), None
+        params, place = shared(talk.message.params if talk.message else {}), None
         params = {"_meta": params["_meta"]} if "_meta" in params else {}
         for _ in range(MOST_PAGES):
             result = await self._page_of(talk, name, kind, params, place)
@@ -267,7 +267,7 @@ def _learn(talk: Talk, kind: Kind, server: str, item: JsonObject) -> str:
     return named
 
 
-def _shared(params: JsonObject) -> JsonObject:
+def shared(params: JsonObject) -> JsonObject:
     """Parameters that several servers get: each has cursors of its own, and only one could report progress."""
     kept: JsonObject = {name: value for name, value in params.items() if name != "cursor"}
     meta = params.get("_meta")

@@ -17,13 +17,14 @@ from mcp_proxy.aggregate_outlets import MemberOutlet, Talk, accept
 from mcp_proxy.aggregate_reach import Reach
 from mcp_proxy.aggregate_session import CANCELLED, PROGRESS, Aggregate, Bundle
 from mcp_proxy.aggregate_streams import Streams
-from mcp_proxy.aggregate_tasks import Tasks
+from mcp_proxy.aggregate_tasks import LIST, Tasks
 from mcp_proxy.calls import Calls
 from mcp_proxy.carrier import Carrier
 from mcp_proxy.eras import ParamHeaders
 from mcp_proxy.lens import ACTIONS, Caller
 from mcp_proxy.link import NO_HEADERS, Era, Event, Link, Outlet, UpstreamError
 from mcp_proxy.message import Message, result_of
+from mcp_proxy.tasks.ids import ABOUT
 from mcp_proxy.tasks.task import METHODS
 from pipeline.border import BadRequestError, Record
 
@@ -69,6 +70,7 @@ class AggregateRelay:
             "subscriptions/listen": self._streams.subscribe,
             "logging/setLevel": self._set_level,
             **dict.fromkeys(KINDS, self._lists.page),
+            LIST: self._tasks.page,
         }
 
     async def carry(
@@ -134,6 +136,9 @@ class AggregateRelay:
 
     async def _request(self, talk: Talk, message: Message) -> None:
         method, params = message.method, message.params
+        about = METHODS if talk.bundle.era is Era.MODERN else ABOUT
+        if method == LIST and talk.bundle.era is Era.MODERN:
+            raise NotHereError("this `method` is not part of this revision", METHOD_NOT_FOUND)
         if method in self._joint or method == "ping":  # the client asks about the one whom it speaks with
             result = await self._joint[method](talk, message) if method in self._joint else {}
             await self._answer(talk, Message.build({"jsonrpc": "2.0", "id": message.id, "result": result}))
@@ -145,7 +150,7 @@ class AggregateRelay:
             await self._route(talk, message, await self._lists.home(talk, jsontree.as_text(params.get("uri"))))
         elif method == "completion/complete":
             await self._complete(talk, message, jsontree.as_object(params.get("ref")))
-        elif method in METHODS and talk.bundle.era is Era.MODERN:
+        elif method in about:
             await self._tasks.route(talk, message)
         elif method.startswith("tasks/") or len(talk.servers) != 1:
             raise NotHereError("this `method` cannot be told to one of several servers", METHOD_NOT_FOUND)
@@ -161,13 +166,12 @@ class AggregateRelay:
 
     async def _route(self, talk: Talk, message: Message, server: str, **changes: Json) -> None:
         """Carry a request to its server, and everything that answers it back."""
-        if "task" in message.params:
-            raise NotHereError(
-                "tasks of 2025-11-25 are not offered here: call without `task`, or use the server's own endpoint"
-            )
         member, link = await self._reach.ready(talk, server)
+        if talk.bundle.era is Era.LEGACY:
+            self._tasks.check(message, member)
         params = {**message.params, **changes}
         sent = message if params == message.params else Message.build({**message.value, "params": params})
+        sent = talk.bundle.restored(sent, server)
         talk.bundle.depart(message, server)
         try:
             await self._reach.carry(talk, sent, member, link, LinkingOutlet(talk, server, self._tasks))

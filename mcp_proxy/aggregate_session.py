@@ -19,11 +19,13 @@ from governance.exchange import Principal, SessionRef
 from governance.jsontree import Json, JsonObject
 from governance.policy.glob import Globs
 from mcp_proxy.aggregate_book import Book, Shelf
+from mcp_proxy.aggregate_task_ids import TaskIds
 from mcp_proxy.calls import Calls
 from mcp_proxy.link import NO_HEADERS, Condition, Era, Link, Reply, Server, UpstreamError
 from mcp_proxy.message import Message, RequestId
 from mcp_proxy.missed import Kept
 from mcp_proxy.server_requests import Spawn
+from mcp_proxy.tasks.ids import related, renamed
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,10 @@ class Bundle:
     It is a link as far as fronts are concerned: they open and close it. Messages go through its members' links.
     """
 
-    def __init__(self, servers: Mapping[str, Server], era: Era, owner: Owner, book: Book, kept: Kept) -> None:
+    def __init__(
+        self, servers: Mapping[str, Server], era: Era, owner: Owner, book: Book, kept: Kept, tasks: TaskIds
+    ) -> None:
+        self.tasks = tasks
         self.era = era
         self.owner = owner
         self.book = book
@@ -169,6 +174,7 @@ class Bundle:
 
     def to_client(self, message: Message, server: str) -> Message | None:
         """What the client sees of something that is no answer; None if it must not see it."""
+        message = renamed(message, lambda one: self.tasks.seal(self.owner, server, one))
         if message.is_request and message.id is not None:
             return self._asked(message, message.id, server)
         if message.method == PROGRESS:
@@ -187,13 +193,22 @@ class Bundle:
         question = self._questions.pop(message.id, None) if type(message.id) is int else None
         if question is None:
             return None
-        return question.server, Message.build({**message.value, "id": question.id})
+        return question.server, self.restored(Message.build({**message.value, "id": question.id}), question.server)
 
     def progressed(self, message: Message) -> tuple[str, Message] | None:
         """The client's progress with what a server asked, under the server's own token."""
         token = message.params.get("progressToken")
         question = self._questions.get(token) if type(token) is int else None
         return None if question is None else (question.server, with_params(message, progressToken=question.token))
+
+    def restored(self, message: Message, server: str) -> Message:
+        """What the client sends, with the server's own ids of its tasks."""
+
+        def theirs(task_id: str) -> str:
+            found = self.tasks.open(task_id, self.owner)
+            return found[1] if found is not None and found[0] == server else task_id
+
+        return message if not related(message) else renamed(message, theirs)
 
     def forget_questions(self, server: str) -> None:
         """A server does not wait any more."""
@@ -224,14 +239,16 @@ class Aggregate:
     Args:
         servers: the configured servers by name.
         shelf: remembers what was listed.
+        tasks: seals the ids of tasks.
         kept: keeps what clients missed.
     """
 
     name = ""
     transport = "aggregate"
 
-    def __init__(self, servers: Mapping[str, Server], shelf: Shelf, kept: Kept | None = None) -> None:
+    def __init__(self, servers: Mapping[str, Server], shelf: Shelf, tasks: TaskIds, kept: Kept | None = None) -> None:
         self._servers = servers
+        self._tasks = tasks
         self._kept = kept or Kept()
         self._shelf = shelf
         self.condition = Condition()
@@ -244,7 +261,7 @@ class Aggregate:
     async def open(self, principal: Principal, era: Era) -> Bundle:
         """A bundle without any session yet: each is opened when it is needed first."""
         owner = (principal.key_id, principal.tenant, principal.user)
-        return Bundle(self._servers, era, owner, self._shelf.of(owner), self._kept)
+        return Bundle(self._servers, era, owner, self._shelf.of(owner), self._kept, self._tasks)
 
     async def aclose(self) -> None:
         """Nothing to close: the servers belong to somebody else."""

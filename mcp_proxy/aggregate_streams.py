@@ -20,7 +20,7 @@ ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 URIS = "resourceSubscriptions"
 TASK_IDS = "taskIds"
-"""Ids of the aggregate, which mean nothing to servers: notices of tasks are for a server's own endpoint."""
+"""Tasks that the client wants to be told of: each of the server that has it, under its own id."""
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 OPEN, CONFLICT = 200, 409
@@ -145,10 +145,15 @@ class Streams:
                 uris.setdefault(await self._lists.home(talk, jsontree.as_text(uri)), []).append(uri)
             except (NotHereError, UpstreamError):
                 log.info("a subscription to a resource that no server has was left out")
+        tasks: dict[str, list[Json]] = {}
+        for task_id in jsontree.as_list(asked.get(TASK_IDS)):
+            if found := talk.bundle.tasks.open(jsontree.as_text(task_id), talk.bundle.owner):
+                tasks.setdefault(found[0], []).append(found[1])
         common: JsonObject = {name: value for name, value in asked.items() if name not in (URIS, TASK_IDS)}
         wanted: dict[str, Message] = {}
         for name in talk.servers:
             part: JsonObject = {**common, URIS: uris[name]} if name in uris else common
+            part = {**part, TASK_IDS: tasks[name]} if name in tasks else part
             if part or not asked:
                 wanted[name] = with_params(message, notifications=part)
         return wanted
@@ -173,7 +178,13 @@ class SubscriptionOutlet(MemberOutlet):
         """Pass on one event, once the client's subscription stands."""
         message = event.message
         if message is not None and message.method == ACKNOWLEDGED:
-            self.accepted = jsontree.as_object(message.params.get("notifications"))
+            accepted = jsontree.as_object(message.params.get("notifications"))
+            bundle, server = self.talk.bundle, self.server
+            ids: list[Json] = [
+                bundle.tasks.seal(bundle.owner, server, jsontree.as_text(one))
+                for one in jsontree.as_list(accepted.get(TASK_IDS))
+            ]
+            self.accepted = {**accepted, **({TASK_IDS: ids} if ids else {})}
             self.settled.set()
             return
         if message is None or message.is_response or message.method == CANCELLED:

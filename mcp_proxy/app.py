@@ -24,6 +24,7 @@ from mcp_proxy.aggregate_book import Shelf
 from mcp_proxy.aggregate_cursor import Cursors
 from mcp_proxy.aggregate_relay import AggregateRelay
 from mcp_proxy.aggregate_session import Aggregate
+from mcp_proxy.aggregate_task_ids import TaskIds
 from mcp_proxy.cut import Kills
 from mcp_proxy.delivery import Delivery
 from mcp_proxy.eras import ParamHeaders
@@ -128,9 +129,10 @@ async def open_app(organs: Organs, servers: Mapping[str, Server]) -> AsyncGenera
         await organs.record(path, _unread(error))
 
     old = SseFront(carrier, organs.clock, organs.limits, rules, record)
-    aggregate, cursors = Aggregate(servers, Shelf(), kept), Cursors(organs.cursor_key or secrets.token_bytes(32))
+    key = organs.cursor_key or secrets.token_bytes(32)
+    aggregate, cursors = Aggregate(servers, Shelf(), TaskIds(key), kept), Cursors(key)
     share = 2 * organs.limits.connect_seconds
-    joint = AggregateRelay(relay, aggregate, rules, organs.catalog, cursors, organs.record, share)
+    joint = AggregateRelay(carrier, aggregate, rules, organs.catalog, cursors, organs.record, share)
     joint_http = HttpFront(joint, organs.clock, organs.limits, rules, Sessions(organs.clock, kept=kept))
     joint_old = SseFront(joint, organs.clock, organs.limits, rules, record)
     every = {"/mcp": joint_http, "/mcp/": joint_http, "/mcp/sse": joint_old, "/mcp/messages": joint_old}

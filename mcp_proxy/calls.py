@@ -7,7 +7,7 @@ itself.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import anyio
 
@@ -20,6 +20,9 @@ from mcp_proxy.link import Event, Outlet, Reply, Suspending
 from mcp_proxy.message import INVALID_REQUEST, MalformedMessageError, Message, RequestId
 from mcp_proxy.missed import Kept, Missed, Shelf
 from mcp_proxy.server_requests import Questions, Spawn
+
+Notices: TypeAlias = Callable[[], "tuple[Message | None, bool]"]
+"""What is to be told now, if anything, and whether nothing more will ever be."""
 
 
 class Calls:
@@ -41,6 +44,22 @@ class Calls:
         """Told when `run` changes: what is open must end when that run is killed."""
         self.elicited: dict[str, str] = {}
         """Calls whose client was asked to open a page by an error, and their tickets (`mcp_proxy.ladder`)."""
+        self.notices: list[Notices] = []
+        """What the client is told of its tasks, on the server's own stream (2025-11-25)."""
+        self._stirred: anyio.Event | None = None
+        self.gives_tasks = False
+        """Whether the server said in `initialize` that it makes tasks of calls (2025-11-25)."""
+
+    async def announces(self) -> None:
+        """Return once there is something that the client may have to be told on the server's own stream."""
+        while not (self.elicited or self.notices):
+            self._stirred = anyio.Event()
+            await self._stirred.wait()
+
+    def stir(self) -> None:
+        """There is something now."""
+        if self._stirred is not None:
+            self._stirred.set()
 
     def belongs_to(self, run: SessionRef) -> None:
         """A governed call of this client session belongs to `run`."""

@@ -7,8 +7,8 @@ leg takes the whole pipeline (`relay.py`).
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -23,12 +23,14 @@ from governance.stage import RefusedError
 from mcp_proxy.attendance import PROGRESS_SECONDS
 from mcp_proxy.calls import Calls
 from mcp_proxy.errors import VERDICT_KEY, Answer, told
+from mcp_proxy.gate import Route
 from mcp_proxy.ladder import Choice, Ladder, Leg, Rung, choice_of
 from mcp_proxy.lens import Caller
-from mcp_proxy.link import NO_HEADERS, Event, Outlet
+from mcp_proxy.link import Era, Event, Outlet
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.tasks.book import TaskBook
-from mcp_proxy.tasks.task import EXTENSION
+from mcp_proxy.tasks.ids import STATUS, gives_tasks
+from mcp_proxy.tasks.task import EXTENSION, Task
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ ANNOUNCE_SECONDS = 0.5
 """How soon a client hears that its page has served."""
 MOST_ELICITED = 100
 """Calls of one session that are remembered for that; the oldest is forgotten."""
+MOST_EXPECTED = 10_000
+"""Tickets for which clients may come back that are remembered; the oldest is forgotten."""
 
 
 class Tickets(Protocol):
@@ -57,6 +61,10 @@ class Tickets(Protocol):
         """Close a ticket that nobody wants any more."""
         ...
 
+    def waiters(self, ticket_id: str) -> int:
+        """How many calls of this process wait for a ticket right now."""
+        ...
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -73,6 +81,8 @@ class Delivery:
     """How often a client that waits is told so, if it asked for progress."""
     tasks: TaskBook | None = None
     """The tasks that clients are given; none = they never are."""
+    _expected: dict[str, None] = field(default_factory=dict[str, None])
+    """Tickets for which clients were told to come back, oldest first."""
 
     def leg(self, message: Message, caller: Caller, calls: Calls) -> Leg:
         """Read a governed request.
@@ -81,27 +91,26 @@ class Delivery:
             MalformedMessageError: its `requestState` looks like ours and is not good for this request.
         """
         ladder = self.ladder if self._offers_tasks == self.ladder.tasks else replace(self.ladder, tasks=False)
-        return ladder.leg(message, caller, self.clock.now(), calls.elicited)
+        return ladder.leg(message, caller, self.clock.now(), calls.elicited, gives_tasks=calls.gives_tasks)
 
-    async def answer(
-        self, error: Exception, leg: Leg, caller: Caller, calls: Calls, headers: Mapping[str, str] = NO_HEADERS
-    ) -> Answer | None:
+    async def answer(self, error: Exception, leg: Leg, caller: Caller, route: Route) -> Answer | None:
         """What the client is told about a call that must wait on; None where it is told as any refusal is.
 
         Args:
             error: what went wrong.
             leg: the request.
             caller: who sent it.
-            calls: the open calls of this client session.
-            headers: those that go to the server with it.
+            route: what it travels by.
         """
         if not isinstance(error, RefusedError) or not error.ticket:
             return None
+        calls = route.calls
         if leg.rung_for(error.ticket) is Rung.TASK:
-            task = None if leg.question else await self._task(error, leg, caller, calls, headers)
+            task = None if leg.question else await self._task(error, leg, caller, route)
             if task is not None:
                 return Answer(200, task)
-            leg = self.ladder.without_task(leg)
+            leg = self.ladder.without_task(leg, caller.era)
+        self._expect(error.ticket)
         if Rung.FORM in (leg.rung, leg.asks) and not await self._may_decide(error.ticket):
             leg = self.ladder.out_of_band(leg)
         message = self.ladder.answer(error, leg, caller, self.clock.now())
@@ -109,12 +118,29 @@ class Delivery:
             return None
         if leg.rung is Rung.URL_ERROR:
             calls.elicited[leg.bound] = error.ticket
+            calls.stir()
             if len(calls.elicited) > MOST_ELICITED:
                 del calls.elicited[next(iter(calls.elicited))]
         return Answer(200, message)
 
-    def introduced(self, message: Message) -> Message:
-        """What a server says of itself (`server/discover`), with tasks among what its clients may be given."""
+    def expects(self, ticket_id: str) -> bool:
+        """Whether a client was told to come back for a ticket: it would find it closed by another's cancelling."""
+        return ticket_id in self._expected
+
+    def _expect(self, ticket_id: str) -> None:
+        self._expected[ticket_id] = None
+        if len(self._expected) > MOST_EXPECTED:
+            del self._expected[next(iter(self._expected))]
+
+    def introduced(self, asked: Message, message: Message, calls: Calls) -> Message:
+        """The answer to what is not governed. One to `server/discover` has tasks among what its clients may be given.
+
+        Of one to `initialize` it is remembered whether the server makes tasks: its client may ask for one then.
+        """
+        if asked.method == "initialize":
+            calls.gives_tasks = gives_tasks(result_of(message))
+        if asked.method != "server/discover":
+            return message
         result = result_of(message)
         if not self._offers_tasks or "capabilities" not in result:
             return message
@@ -160,8 +186,8 @@ class Delivery:
 
     @contextlib.asynccontextmanager
     async def announcing(self, calls: Calls, outlet: Outlet) -> AsyncGenerator[None]:
-        """While the block is open, tell a legacy client when a page that it was asked to open has served."""
-        if not self.ladder.url_errors:
+        """While the block is open, tell a legacy client of its tasks, and when a page that it opened has served."""
+        if not self.ladder.url_errors and not self._offers_tasks:
             yield
             return
         failure: Exception | None = None
@@ -177,7 +203,14 @@ class Delivery:
 
     async def _announce(self, calls: Calls, outlet: Outlet) -> None:
         while True:
+            await calls.announces()
             await anyio.sleep(self.announce_seconds)
+            for tell in list(calls.notices):
+                notice, is_last = tell()
+                if is_last:
+                    calls.notices.remove(tell)
+                if notice is not None:
+                    await outlet.put(Event(notice))
             for bound, ticket_id in list(calls.elicited.items()):
                 ticket = await self._ticket(ticket_id)
                 if ticket is not None and ticket.state is not State.PENDING:
@@ -189,17 +222,23 @@ class Delivery:
         """Whether tasks are given, and somebody is there to make their calls."""
         return self.ladder.tasks and self.tasks is not None and self.tasks.spawn is not None
 
-    async def _task(
-        self, error: RefusedError, leg: Leg, caller: Caller, calls: Calls, headers: Mapping[str, str]
-    ) -> Message | None:
+    async def _task(self, error: RefusedError, leg: Leg, caller: Caller, route: Route) -> Message | None:
         """The task that the client is given; None where none can be made, or nobody is there to make its call."""
-        if self.tasks is None or calls.run is None:
+        run, is_legacy = route.calls.run, caller.era is Era.LEGACY
+        if self.tasks is None or run is None:
             return None
-        asks = self.ladder.asked_in_task(error, leg, in_band=await self._may_decide(error.ticket))
-        task = self.tasks.open(leg.message, caller, calls.run, headers, (error.ticket, error.link), asks)
+        # In 2025-11-25 a question within a task would be a request on a stream; there the page stands in the status.
+        asks = {} if is_legacy else self.ladder.asked_in_task(error, leg, in_band=await self._may_decide(error.ticket))
+        waits_for, via = (error.ticket, error.link), route.link if is_legacy else None
+        task = self.tasks.open(leg.message, caller, run, route.headers, waits_for, asks, via)
         if task is None:
             return None
         about: jsontree.JsonObject = {VERDICT_KEY: told(error)}
+        if is_legacy:
+            route.calls.notices.append(_StatusOf(task, self.tasks))
+            route.calls.stir()
+            made: jsontree.JsonObject = {"task": task.told_legacy(), "_meta": about}
+            return Message.build({"jsonrpc": "2.0", "id": leg.message.id, "result": made})
         view = task.told()
         view.pop("inputRequests", None)  # told with `tasks/get` only
         result: jsontree.JsonObject = {"resultType": "task", **view, "_meta": about}
@@ -220,6 +259,23 @@ class Delivery:
         except Exception:
             log.exception("ticket %s cannot be read", ticket_id)
             return None
+
+
+class _StatusOf:
+    """Tells a client of 2025-11-25 how its task stands, whenever that changes; of a server's task the server does."""
+
+    def __init__(self, task: Task, book: TaskBook) -> None:
+        self._task = task
+        self._book = book
+        self._last = task.told_apart
+
+    def __call__(self) -> tuple[Message | None, bool]:
+        """What is to be told now, and whether that is the last of it."""
+        task, told_apart = self._task, self._task.told_apart
+        if task.theirs or told_apart == self._last:
+            return None, bool(task.theirs) or not self._book.has(task)
+        self._last = told_apart
+        return Message.build({"jsonrpc": "2.0", "method": STATUS, "params": task.told_legacy()}), task.ended
 
 
 def _complete(ticket_id: str) -> Message:

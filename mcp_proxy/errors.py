@@ -109,7 +109,8 @@ def told(error: RefusedError) -> JsonObject:
 def _refusal(error: RefusedError, request: Message, era: Era) -> Message:
     verdict = told(error)
     text = _text(error)
-    if request.method == "tools/call":
+    # Who asked for a task (2025-11-25) reads nothing else of a result than the task; an error it can tell.
+    if request.method == "tools/call" and (era is Era.MODERN or not isinstance(request.params.get("task"), dict)):
         result: JsonObject = {"content": [{"type": "text", "text": text}], "isError": True}
         result["_meta"] = {VERDICT_KEY: verdict}
         if era is Era.MODERN:

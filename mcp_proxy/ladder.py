@@ -20,6 +20,7 @@ from mcp_proxy.link import Era
 from mcp_proxy.message import INVALID_PARAMS, MalformedMessageError, Message
 from mcp_proxy.sdk import CLIENT_CAPABILITIES_META_KEY, INPUT_REQUIRED_METHODS, URL_ELICITATION_REQUIRED
 from mcp_proxy.sealing import Claims, Seal, UnsealedError
+from mcp_proxy.tasks.ids import wants_task
 from mcp_proxy.tasks.task import declares_tasks
 
 MOST_ROUNDS = 10
@@ -45,7 +46,8 @@ class Rung(StrEnum):
     STATE = "state"
     """Modern: it comes back with a sealed state and waits on, leg by leg."""
     TASK = "task"
-    """Modern, with the extension for tasks: it is given a task, and asks for it by id (`mcp_proxy/tasks`)."""
+    """With the extension for tasks, or in 2025-11-25 where the call asks for a task: it is given one, and asks for it
+    by id (`mcp_proxy/tasks`)."""
     URL_ERROR = "url_error"
     """2025-11-25, where the configuration says so: the error that asks it to open the page."""
 
@@ -113,7 +115,15 @@ class Ladder:
     tasks: bool = False
     """Whether clients that know tasks are given one."""
 
-    def leg(self, message: Message, caller: Caller, now: datetime, told: Container[str] = ()) -> Leg:
+    def leg(
+        self,
+        message: Message,
+        caller: Caller,
+        now: datetime,
+        told: Container[str] = (),
+        *,
+        gives_tasks: bool = False,
+    ) -> Leg:
         """Read a governed request.
 
         Args:
@@ -121,6 +131,7 @@ class Ladder:
             caller: who sent it.
             now: the time.
             told: digests (`Leg.bound`) of calls for which this session was given the error `-32042` already.
+            gives_tasks: whether the server told this session that it makes tasks (2025-11-25).
 
         Raises:
             MalformedMessageError: its `requestState` looks like ours and is not good for this request.
@@ -132,6 +143,8 @@ class Ladder:
         answers = jsontree.as_object(message.params.get(_ANSWERS))
         if sealed is None:
             bare = self._without_answer(message, answers)
+            if self.tasks and gives_tasks and caller.era is Era.LEGACY and wants_task(message):
+                return Leg(bare, Rung.TASK, Rung.TASK, seconds=0)
             return self._first(Leg(bare), caller, told)
         bound = _bound(message, caller)
         try:
@@ -190,9 +203,9 @@ class Ladder:
             return self._question(_page(error))
         return self._question(_form(error)) if "form" in kinds and in_band else {}
 
-    def without_task(self, leg: Leg) -> Leg:
+    def without_task(self, leg: Leg, era: Era) -> Leg:
         """The leg of a client that is not given a task although it knows them."""
-        rungs = {Rung.TASK: self._waits}
+        rungs = {Rung.TASK: self._waits if era is Era.MODERN else Rung.HOLD}
         return replace(leg, rung=rungs.get(leg.rung, leg.rung), asks=rungs.get(leg.asks, leg.asks))
 
     def _question(self, params: JsonObject) -> JsonObject:

@@ -30,22 +30,14 @@ from mcp_proxy.gate import Gate, HeaderRules, Place, Route, Way, by_evidence, le
 from mcp_proxy.incoming import LAST_EVENT_ID, frame, frame_of_stream, pass_on, placed, response_to_client, to_server
 from mcp_proxy.inputs import asks, judged_answers, judged_inputs
 from mcp_proxy.ladder import Leg
-from mcp_proxy.lens import (
-    ACTIONS,
-    Caller,
-    exchange_of,
-    message_of,
-    request_of,
-    response_of,
-    signs_of,
-)
+from mcp_proxy.lens import ACTIONS, Caller, exchange_of, message_of, request_of, response_of, signs_of
 from mcp_proxy.link import NO_HEADERS, Event, Link, Outlet, Reply, Suspending, UpstreamError, UpstreamUnreachableError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.pinning import Pinning, is_pinned
 from mcp_proxy.server_requests import CANCELLED, Asking, answer
-from mcp_proxy.tasks.counter import Counter, RenamingOutlet
+from mcp_proxy.tasks.counter import Counter
 from mcp_proxy.tasks.runner import TaskAttendant
-from mcp_proxy.tasks.task import Task, renamed
+from mcp_proxy.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -101,10 +93,10 @@ class Relay:
         if LAST_EVENT_ID in headers:  # only a stream is resumed, and there it is judged
             headers = {name: text for name, text in headers.items() if name != LAST_EVENT_ID}
         task = await self.task_of(message, caller)
-        if task is not None and task.theirs:  # the server made a task of its own of the call
-            message, outlet = renamed(message, task.theirs), RenamingOutlet(outlet, task)
-            headers = headers if self.rules is None else self.rules.rewritten(caller.server, message, headers)
-            task.changed(self.clock.now())
+        if task is not None and self.counter is not None:
+            message, outlet = await self.counter.received(message, task, outlet)
+            if task.theirs and self.rules is not None:
+                headers = self.rules.rewritten(caller.server, message, headers)
         action = ACTIONS.get(message.method) if message.is_request else None
         route = Route(link, outlet, calls, headers)
         leg = Leg(message)
@@ -156,7 +148,7 @@ class Relay:
         Raises:
             MalformedMessageError: there is no such task for this client.
         """
-        if self.counter is None or not self.counter.book.is_ours(message):
+        if self.counter is None or not self.counter.looks(message, caller):
             return None
         return self.counter.task_of(message, caller, await self.place(signs_of(message, caller), caller.principal))
 
@@ -167,7 +159,8 @@ class Relay:
         message = call.message
         if message.is_response:
             await self._alive(message, caller, route.calls)
-            await answer(route.calls.questions, message, route.headers)
+            told = message if self.counter is None else self.counter.book.to_server(message)
+            await answer(route.calls.questions, told, route.headers)
             await route.outlet.begin(202, NO_HEADERS)
         elif action is None:
             await self._pass(call, caller, route)
@@ -194,7 +187,7 @@ class Relay:
             await route.outlet.begin(202, NO_HEADERS)
             return
         leg = leg.going_on(call.resumes)
-        asked = await self.delivery.answer(error, leg, caller, route.calls, route.headers) if self.delivery else None
+        asked = await self.delivery.answer(error, leg, caller, route) if self.delivery else None
         told = asked or errors.answer(error, call.message, caller.era)
         call.withheld = asked is None or call.resumes is None
         await route.outlet.begin(told.status, NO_HEADERS)
@@ -251,14 +244,15 @@ class Relay:
             if event is not None and event.message is not None:
                 passed = await response_to_client(self.gate, framed, event.message)
                 passed = await judged_inputs(self.gate, self.clock, framed, passed)
-                if message.method == "server/discover" and self.delivery is not None:
-                    passed = self.delivery.introduced(passed)
+                if self.delivery is not None:
+                    passed = self.delivery.introduced(message, passed, route.calls)
                 await call.answer(event if passed is event.message else replace(event, message=passed))
         cut.check()
 
     async def _came(self, event: Event, cause: Exchange, route: Route, call: Call | None = None) -> None:
         """Something came from the server that is not the answer to `call`."""
         put = route.outlet.put if call is None else call.put
+        event = event if self.counter is None else self.counter.book.to_client(event)
         message = event.message
         if message is not None and message.is_request:
             asking = Asking(self.gate, self.clock, self.patience, route.link, route.calls.questions, route.headers)
@@ -321,6 +315,7 @@ class Relay:
             await self.delivery.decide(leg, exchange)
         every = self.delivery.progress_seconds if self.delivery is not None else PROGRESS_SECONDS
         attendance = attendance or Attendant(call, route.outlet, leg.seconds, self.clock, every)
+        track = partial(self.kills.track, exchange.principal, exchange.session, server=exchange.resource.server)
         async with self.gate.passage(exchange, going_on(attendance, message, route.link)) as way:
             sent = message_of(way.exchange.request, message)
             route = self._refitted(route, exchange.resource.server, sent, message)
@@ -328,13 +323,14 @@ class Relay:
             try:
                 reply = await route.link.send(sent, route.headers)
                 message, event = await self._answer(reply, call, way.exchange, route)
+                if self.counter is not None:
+                    self.counter.book.theirs.heard(leg.message, message, exchange, route, track)
             except UpstreamError as error:
                 delivered = not isinstance(error, UpstreamUnreachableError)
                 await way.settle(Outcome("unknown" if delivered else "error", error=str(error)))
                 raise
             if isinstance(reply, Suspending):
-                server = exchange.resource.server
-                reply.ends_with(partial(self.kills.track, exchange.principal, exchange.session, server=server))
+                reply.ends_with(track)
             judged = await self._judged(way, call, message, attendance.for_questions())
             failed = "error" in judged.value or result_of(judged).get("isError") is True
             await way.settle(Outcome("error" if failed else "ok", upstream_status=reply.status))
@@ -364,6 +360,8 @@ class Relay:
         result = judged.value.get("result")
         if isinstance(result, dict):
             changed = seen_of(self.gate, self.catalog, exchange, result) if action is Action.TOOL_LIST else result
+            if call.message.method == "tasks/list" and self.counter is not None:
+                changed = self.counter.book.listed(call.message, exchange, result)
             said = [*(verdict.reason for verdict in way.warnings), *way.notices]
             if said and action is Action.TOOL_CALL:
                 changed = errors.with_warnings(changed, said)

@@ -10,11 +10,11 @@ from pipeline.runtime import Runtime
 from wicket.addresses import console_address
 from wicket.console_process import open_console
 from wicket.metrics import with_metrics
-from wicket.serve import Service, record_refused
+from wicket.serve import Ending, Service, record_refused
 
 
 @contextlib.asynccontextmanager
-async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
+async def open_front(runtime: Runtime, _: Ending) -> AsyncGenerator[AsgiApp]:
     """The application of this process."""
     async with (
         open_console(runtime) as mounts,

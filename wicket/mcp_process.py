@@ -32,16 +32,17 @@ from wicket.delivering import delivery_of
 from wicket.exits import CommandError
 from wicket.metrics import with_metrics
 from wicket.refusals import record_refused
-from wicket.serve import Service
+from wicket.serve import Ending, Service
 from wicket.wrapping import organs_for
 
 
 @contextlib.asynccontextmanager
-async def open_front(runtime: Runtime, *, terms: Terms) -> AsyncGenerator[AsgiApp]:
+async def open_front(runtime: Runtime, ending: Ending, *, terms: Terms) -> AsyncGenerator[AsgiApp]:
     """The application of this process, and the place where wrappers may hand over their agents.
 
     Args:
         runtime: everything that is open.
+        ending: returns once the process was asked to end; nobody is taken over from then on.
         terms: what wrappers must have in common with us; others serve by themselves.
     """
     config = runtime.config
@@ -67,7 +68,7 @@ async def open_front(runtime: Runtime, *, terms: Terms) -> AsyncGenerator[AsgiAp
         open_credentials(config, runtime.clock, runtime.vault, runtime.identity.tokens) as credentials,
         open_servers(config, runtime.clock, jitter, state_key, credentials) as servers,
         open_app(organs, servers) as app,
-        listening(Path(config.state) / SOCKET, terms, partial(serve_guest, runtime, state_key)),
+        listening(Path(config.state) / SOCKET, terms, partial(serve_guest, runtime, state_key), ending),
     ):
         health = SqlHealth(runtime.store, runtime.clock)
 

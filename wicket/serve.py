@@ -36,7 +36,9 @@ _COLLECT_AFTER = 10_000
 _UNREADABLE = 100
 """Most unreadable requests that wait to be written down; more are dropped, so that nobody can fill the memory."""
 
-OpenFront: TypeAlias = Callable[[Runtime], AbstractAsyncContextManager[AsgiApp]]
+Ending: TypeAlias = Callable[[], Awaitable[None]]
+"""Returns once the process was asked to end: requests under way are finished then, and nothing new should be begun."""
+OpenFront: TypeAlias = Callable[[Runtime, Ending], AbstractAsyncContextManager[AsgiApp]]
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ async def serve(
     Raises:
         SecretsError, StoreError, PolicyError, AuditError: nothing was served.
     """
-    secrets = open_secrets(config)
+    secrets, ending = open_secrets(config), anyio.Event()
     async with (
         open_runtime(config, secrets, clock=clock, process=service.name, console=service.console(config)) as runtime,
-        service.open(runtime) as app,
+        service.open(runtime, ending.wait) as app,
         anyio.create_task_group() as tasks,
     ):
         unreadable, waiting = anyio.create_memory_object_stream[BadRequestError](_UNREADABLE)
@@ -88,9 +90,14 @@ async def serve(
 
         tasks.start_soon(write_down)
         server = _Server(_settings(app, service.render, unreadable, config.limits))
-        tasks.start_soon(_end_on_signal, server)
+
+        def end() -> None:
+            server.should_exit = True
+            ending.set()
+
+        tasks.start_soon(_end_on_signal, end)
         if hand_up is not None:
-            tasks.start_soon(_end_with_parent, server)
+            tasks.start_soon(_end_with_parent, end)
             if line := await service.greet(runtime):
                 hand_up(line)
         _keep_for_good()
@@ -141,12 +148,12 @@ def _settings(
     )
 
 
-async def _end_on_signal(server: uvicorn.Server) -> None:
+async def _end_on_signal(end: Callable[[], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
-            server.should_exit = True
+            end()
 
 
-async def _end_with_parent(server: uvicorn.Server) -> None:
+async def _end_with_parent(end: Callable[[], None]) -> None:
     await wait_for_parent_to_leave()
-    server.should_exit = True
+    end()

@@ -292,7 +292,7 @@ class Approvals(Section):
     tasks: bool = Field(
         default=True,
         description="Give MCP clients of 2026-07-28 that declare the tasks extension a task for a held call, and say "
-        "in `server/discover` that they may be given one.",
+        "in `server/discover` that they may be given one; and those of 2025-11-25 whose call asks a server for one.",
     )
     in_band: tuple[str, ...] = Field(
         default=(),

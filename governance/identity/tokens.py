@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from weakref import WeakValueDictionary
 
@@ -36,6 +36,8 @@ MOST = 10_000
 
 _LONGEST_NAME = 256
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_GRANTING = ("aud", "authorization_details", "roles", "groups", "entitlements", "act")
+"""Claims that say, besides the scopes, what a token was granted for (RFC 9396, RFC 9068 section 2.2.3, RFC 8693)."""
 _VERIFIED: Mapping[str, str] = MappingProxyType(
     {"tenant": "verified", "team": "verified", "agent": "verified", "user": "verified"}
 )
@@ -80,7 +82,8 @@ class Tokens:
         rings: the keys of each issuer whose tokens are signed, by its identifier.
         clock: says what has expired.
         asked: the issuer that is asked about tokens, if one is.
-        keep: whether signed tokens themselves are kept, because an upstream exchanges them.
+        keep: whether signed tokens themselves are kept, and principals told apart by what theirs were granted for,
+            because an upstream exchanges them.
     """
 
     def __init__(
@@ -248,7 +251,7 @@ class Tokens:
         if missing := self._scopes - access_token.scopes(claims):
             told = ", ".join(f"`{scope}`" for scope in sorted(missing))
             raise InsufficientScopeError(f"the access token lacks the scope {told}")
-        return _principal(issuer, claims, models, servers)
+        return replace(_principal(issuer, claims, models, servers), rights=_rights(claims) if self._keep else "")
 
     def _reach(self, claims: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The models and servers that a token is meant for (RFC 8707, RFC 9068 section 4): its audience, always."""
@@ -280,7 +283,13 @@ async def open_tokens(settings: OAuth, clock: Clock, *, keep: bool = False) -> A
 
 def reach(principal: Principal) -> str:
     """Tells a principal's tokens apart by what they are for: one for everything must not stand in for a lesser one."""
-    return f"{principal.key_id} {' '.join(principal.servers)} {' '.join(principal.models)}"
+    return f"{principal.key_id} {' '.join(principal.servers)} {' '.join(principal.models)} {principal.rights}"
+
+
+def _rights(claims: JsonObject) -> str:
+    """Tells apart what tokens of one principal were granted for. A renewed one says the same."""
+    granted: list[Json] = [*sorted(access_token.scopes(claims))]
+    return jsontree.digest([granted, *(claims.get(name) for name in _GRANTING)])
 
 
 def _principal(issuer: Issuer, claims: JsonObject, models: tuple[str, ...], servers: tuple[str, ...]) -> Principal:

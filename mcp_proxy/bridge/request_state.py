@@ -33,12 +33,12 @@ class States:
         self._clock = clock
         self._lifetime = timedelta(seconds=lifetime)
 
-    def seal(self, handle: str, owner: tuple[str, str, str], asked: Message) -> str:
+    def seal(self, handle: str, owner: tuple[str, ...], asked: Message) -> str:
         """The state that lets `owner` go on with the call `handle` by making the request `asked` again."""
         until = (self._clock.now() + self._lifetime).timestamp()
         return self._seal.close(jsontree.dump({**self._bound(owner, asked), "handle": handle, "until": until}))
 
-    def open(self, state: Json, owner: tuple[str, str, str], asked: Message) -> str | None:
+    def open(self, state: Json, owner: tuple[str, ...], asked: Message) -> str | None:
         """The handle in a state; None if it is not ours, not for this request of this owner, or has expired."""
         try:
             claims = jsontree.parse(self._seal.open(jsontree.as_text(state)))
@@ -51,7 +51,7 @@ class States:
             return None
         return handle if isinstance(handle, str) and claims == self._bound(owner, asked) else None
 
-    def _bound(self, owner: tuple[str, str, str], asked: Message) -> JsonObject:
+    def _bound(self, owner: tuple[str, ...], asked: Message) -> JsonObject:
         """What a state holds for. Everything that is asked counts but the answers themselves."""
         params = {name: value for name, value in asked.params.items() if name not in _ROUND}
         return {

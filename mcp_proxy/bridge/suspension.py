@@ -28,7 +28,7 @@ MOST_OF_ONE = 32
 MOST = 1000
 """Suspended calls on one server."""
 
-Owner = tuple[str, str, str]
+Owner = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ _FRESH: JsonObject = {"ttlMs": 0, "cacheScope": "private"}
 class Guest:
     """A modern client as a legacy server sees it. Equal guests may share an upstream session."""
 
-    owner: tuple[str, str, str]
-    """Key, tenant and user: no session is ever shared between two of them."""
+    owner: tuple[str, str, str, str]
+    """Key, tenant, user, and what their token was granted for: no session is ever shared between two of them."""
     claims: str
     """Digest of what follows."""
     capabilities: JsonObject = field(compare=False)
@@ -57,7 +57,8 @@ class Guest:
                 f"a client may tell {LARGEST_CLAIMS} bytes of itself", code=INVALID_PARAMS, request_id=message.id
             )
         claims = jsontree.digest([capabilities, info])
-        return cls((principal.key_id, principal.tenant, principal.user), claims, capabilities, info)
+        owner = (principal.key_id, principal.tenant, principal.user, principal.rights)
+        return cls(owner, claims, capabilities, info)
 
 
 def level_of(message: Message) -> str:

@@ -91,8 +91,18 @@ class Terms:
 
 
 @contextlib.asynccontextmanager
-async def listening(place: Path, terms: Terms, serve: Serve) -> AsyncGenerator[None]:
-    """Serve wrappers while the block is open. Where that cannot be, they serve by themselves, and the log says so."""
+async def listening(
+    place: Path, terms: Terms, serve: Serve, ending: Callable[[], Awaitable[None]] = anyio.sleep_forever
+) -> AsyncGenerator[None]:
+    """Serve wrappers while the block is open. Where that cannot be, they serve by themselves, and the log says so.
+
+    Args:
+        place: the socket.
+        terms: what wrappers must have in common with us.
+        serve: serves one agent.
+        ending: returns once we were asked to end, which may be well before the block is left. From then on nobody is
+            taken, as whoever came would be sent away in the middle of its first words; those who are here finish.
+    """
     listener = _listener(place)
     if listener is None:
         yield
@@ -100,7 +110,7 @@ async def listening(place: Path, terms: Terms, serve: Serve) -> AsyncGenerator[N
     with listener, _removed_afterwards(place):
         async with anyio.create_task_group() as group:
             desk = _Desk(terms, serve, group)
-            group.start_soon(_accept, listener, desk)
+            group.start_soon(_receive, listener, desk, ending)
             yield
             await desk.close()
             group.cancel_scope.cancel()
@@ -156,6 +166,16 @@ def _clear(place: Path) -> None:
     raise FileExistsError("another process of this installation listens there")
 
 
+async def _receive(listener: socket.socket, desk: "_Desk", ending: Callable[[], Awaitable[None]]) -> None:
+    """Let wrappers in until we are asked to end. Those who come later find nobody, and serve by themselves."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_accept, listener, desk)
+        await ending()
+        group.cancel_scope.cancel()
+    listener.close()
+    desk.leave()
+
+
 async def _accept(listener: socket.socket, desk: "_Desk") -> None:
     while True:
         await anyio.wait_readable(listener)
@@ -181,9 +201,13 @@ class _Desk:
         self._leaving = anyio.Event()
         self._parted = anyio.Event()
 
+    def leave(self) -> None:
+        """Nobody is taken any more, and everybody who is here finishes."""
+        self._leaving.set()
+
     async def close(self) -> None:
         """Let everybody finish, within reason. Nobody is taken any more."""
-        self._leaving.set()
+        self.leave()
         with anyio.move_on_after(PARTING_SECONDS):
             while self._count:
                 self._parted = anyio.Event()

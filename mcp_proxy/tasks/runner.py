@@ -25,12 +25,16 @@ from mcp_proxy.calls import Call
 from mcp_proxy.link import Era, Event, Link, Reply, Server, Suspending, UpstreamError
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.tasks.book import TaskBook
-from mcp_proxy.tasks.task import POLL_SECONDS, TASK_ID, Task
+from mcp_proxy.tasks.ids import created
+from mcp_proxy.tasks.task import POLL_SECONDS, Task
+from mcp_proxy.tasks.theirs import Theirs
 
 log = logging.getLogger(__name__)
 
 MOST_ROUNDS = 10
 """How often a server may ask for input before it answers, as in any other call of this revision."""
+CANCEL_SECONDS = 10.0
+"""How long a server may take to be told that a task of its own is wanted no more."""
 CLIENT_LEFT = "client.left"
 """The rule by which a call is refused whose client is gone (`pipeline.passage`)."""
 
@@ -99,18 +103,24 @@ class TaskAttendant:
     async def waiting(self, ticket_id: str, link: str, *, detached: bool) -> AsyncGenerator[None]:
         """The ticket may be another than before, where the rules have changed or the server asked something.
 
-        What the client was asked is about one ticket only, and of no use once that was decided.
+        What the client was asked is about one ticket only, and of no use once that was decided. A task that is
+        cancelled waits no longer, although its ticket may stay open for another call.
         """
         task = self._task
         task.ticket, task.link, task.detached = ticket_id, link, detached
         task.waits[ticket_id] = link
         if task.asked_about != ticket_id:
             task.asks = {}
-        try:
-            yield
-        finally:
-            task.waits.pop(ticket_id, None)
-            task.asks = {}
+        with anyio.CancelScope() as scope:
+            if task.call is not None:
+                task.call.held = scope
+            try:
+                yield
+            finally:
+                task.waits.pop(ticket_id, None)
+                task.asks = {}
+                if task.call is not None:
+                    task.call.held = None
 
 
 class _ForQuestions(TaskAttendant):
@@ -146,10 +156,11 @@ class Runner:
         """Take tasks while the block is open; afterwards none of their calls is under way."""
         async with anyio.create_task_group() as group:
             self.book.spawn = lambda task: self._start(group, task)
+            self.book.theirs.cancel = lambda made: group.start_soon(self._call_off, made)
             try:
                 yield
             finally:
-                self.book.spawn = None
+                self.book.spawn = self.book.theirs.cancel = None
                 group.cancel_scope.cancel()
 
     def _start(self, group: TaskGroup, task: Task) -> None:
@@ -162,7 +173,7 @@ class Runner:
                 await self._play(task)
             except Exception as error:
                 log.exception("server %s: the call of a task could not be made", task.caller.server)
-                task.answer = errors.answer(error, task.message, Era.MODERN).message
+                task.answer = _told(error, task)
             task.asks = {}
             task.changed(self.clock.now())
         if task.unknown:
@@ -177,8 +188,8 @@ class Runner:
             if task.unknown:  # nobody can answer, or ask
                 await _give_up(reply)
                 return
-            if result.get("resultType") == "task":
-                task.theirs, task.call = jsontree.as_text(result.get(TASK_ID)), None
+            if made := created(task.message, answer):
+                task.theirs, task.call = made, None
                 return
             if result.get("resultType") != "input_required":
                 task.answer = answer
@@ -186,7 +197,7 @@ class Runner:
             await self._asked(task, turn, result, reply)
             if task.cancelled:
                 return
-        task.answer = errors.answer(_endless(), task.message, Era.MODERN).message
+        task.answer = _told(_endless(), task)
 
     async def _answer(self, task: Task) -> Message:
         """What the call is answered with, once its client was there when it could be made."""
@@ -195,14 +206,14 @@ class Runner:
                 return await self._made(task)
             except RefusedError as error:
                 if error.verdict.rule != CLIENT_LEFT or task.cancelled or task.unknown or task.sent:
-                    return errors.answer(error, task.message, Era.MODERN).message
+                    return _told(error, task)
             except UpstreamError as error:
-                return errors.answer(error, task.message, Era.MODERN).message
+                return _told(error, task)
             if task.silent(self.clock.monotonic()):
                 await task.stirred.wait()
             ticket = await self.tickets.get(task.ticket)
             if ticket is None or ticket.state not in OPEN or ticket.overdue(self.clock.now()):
-                return errors.answer(_late(), task.message, Era.MODERN).message
+                return _told(_late(), task)
 
     async def _made(self, task: Task) -> Message:
         if task.via is not None:
@@ -213,6 +224,23 @@ class Runner:
         finally:
             with anyio.CancelScope(shield=True):
                 await link.close()
+
+    async def _call_off(self, made: Theirs) -> None:
+        """Cancel a task that a server made. Nothing may come out of here: it is nobody's child."""
+        message, headers = made.cancelling()
+        link = made.link
+        try:
+            with anyio.move_on_after(CANCEL_SECONDS):
+                link = made.link or await self.servers[made.server].open(made.principal, Era.MODERN)
+                await (await link.send(message, headers)).aclose()
+        except UpstreamError as error:
+            log.info("server %s: a task of a run that was stopped is not cancelled: %s", made.server, error)
+        except Exception:
+            log.exception("server %s: a task of a run that was stopped could not be cancelled", made.server)
+        finally:
+            if link is not None and link is not made.link:
+                with anyio.CancelScope(shield=True):
+                    await link.close()
 
     async def _asked(self, task: Task, turn: int, result: JsonObject, reply: Reply | None) -> None:
         """Let the client answer what the server asks, and make of it the call that goes on.
@@ -238,6 +266,13 @@ class Runner:
         if (state := result.get("requestState")) is not None:
             params["requestState"] = state
         task.message = Message.build({**task.message.value, "params": params})
+
+
+def _told(error: Exception, task: Task) -> Message:
+    """What the client has instead of the call's own result: a tool result, as models read those."""
+    params = {name: one for name, one in task.message.params.items() if name != "task"}
+    call = Message.build({**task.message.value, "params": params})
+    return errors.answer(error, call, task.caller.era).message
 
 
 async def _give_up(reply: Reply | None) -> None:

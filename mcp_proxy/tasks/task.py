@@ -13,22 +13,26 @@ import anyio
 
 from governance import jsontree
 from governance.clock import rfc3339
-from governance.exchange import SessionRef
+from governance.exchange import Principal, SessionRef
 from governance.jsontree import Json, JsonObject
 from mcp_proxy.calls import Call
 from mcp_proxy.lens import Caller
-from mcp_proxy.link import Link
+from mcp_proxy.link import Era, Link
 from mcp_proxy.message import Message, result_of
 from mcp_proxy.sdk import CLIENT_CAPABILITIES_META_KEY
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 METHODS = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
 """What a client may ask of a task, in the extension of 2026-07-28."""
+OF_EITHER = METHODS | {"tasks/result"}
+"""And in 2025-11-25."""
 POLL_SECONDS = 5.0
 """How often clients are asked to poll."""
 GONE_AFTER_POLLS = 12
 """A client that missed so many polls in a row is gone: a minute, the time after which SDKs give a request up."""
 TASK_ID = "taskId"
+MOST_TOLD = 1000
+"""Characters of an error that stand in the status of a task that has failed."""
 
 
 class Status(StrEnum):
@@ -126,6 +130,12 @@ class Task:
         """Whether its client is gone: it missed too many polls."""
         return now - self.polled_at > GONE_AFTER_POLLS * POLL_SECONDS
 
+    def is_listed(self, server: str, principal: Principal) -> bool:
+        """Whether a client of 2025-11-25 that lists its tasks at a server sees it."""
+        mine = self.caller.principal
+        whose = (mine.key_id, mine.tenant, mine.user) == (principal.key_id, principal.tenant, principal.user)
+        return whose and not self.unknown and self.caller.server == server and self.caller.era is Era.LEGACY
+
     def changed(self, now: datetime) -> None:
         """Something about it is new."""
         self.updated_at = now
@@ -134,6 +144,19 @@ class Task:
         """Whether it need not be kept any longer. One that is under way is kept, it ends by itself."""
         age = (now - self.created_at).total_seconds() - self._more
         return age >= (2 * self.seconds if self.sent and not self.ended else self.seconds)
+
+    def told_legacy(self) -> JsonObject:
+        """What 2025-11-25 says of it: its result is fetched by a request of its own, and a failed call is `failed`."""
+        status, view = self.status, self.told()
+        result = result_of(self.answer) if self.answer is not None else {}
+        if not self.cancelled and result.get("isError") is True:
+            status = Status.FAILED
+            # The official client asks no more of a task that has failed, so it is told here why.
+            said = jsontree.as_object(next(iter(jsontree.as_list(result.get("content"))), None)).get("text")
+            view["statusMessage"] = jsontree.as_text(said)[:MOST_TOLD] or view["statusMessage"]
+        kept = (TASK_ID, "statusMessage", "createdAt", "lastUpdatedAt")
+        seconds: JsonObject = {"ttl": view["ttlMs"], "pollInterval": view["pollIntervalMs"]}
+        return {**{name: view[name] for name in kept}, "status": status.value, **seconds}
 
     @property
     def told_apart(self) -> tuple[Status, str, tuple[str, ...]]:
@@ -171,7 +194,8 @@ class Task:
         if self.cancelled:
             return "the client cancelled it"
         if self.ended:
-            return "the call was answered; the answer can be fetched once"
+            once = " once" if self.caller.era is Era.MODERN else ""
+            return f"the call was answered; the answer can be fetched{once}"
         pages = " and ".join(dict.fromkeys(self.waits.values()))
         if self.sent and not pages:
             return "the call is being made"

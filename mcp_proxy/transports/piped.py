@@ -6,6 +6,7 @@ whether they may pass, is not decided here.
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
@@ -15,6 +16,7 @@ from governance.jsontree import Json, JsonObject
 from mcp_proxy.link import NO_HEADERS, Era, Event, LinkLostError, Reply, UpstreamError
 from mcp_proxy.message import MalformedMessageError, Message, RequestId
 from mcp_proxy.sdk import PROTOCOL_VERSION_META_KEY
+from mcp_proxy.transports.in_order import InOrder
 from mcp_proxy.transports.mailbox import Mailbox
 from mcp_proxy.transports.switchboard import CANCELLED, Call, Switchboard
 from pipeline.reading import read_apart
@@ -80,6 +82,7 @@ class PipedLink:
         self._shared = shared
         self._on_close = on_close
         self._board = Switchboard(shared=shared, strangers=strangers, max_bytes=max_bytes, silence=silence, owner=name)
+        self._in_order = InOrder(_read, self._arrived)
         self._cancelled: list[RequestId] = []
         self._closed = False
         self._lost = ""
@@ -145,21 +148,20 @@ class PipedLink:
 
     def receive(self, raw: bytes) -> None:
         """The server sent this. What is no message is dropped, and the call that it should have answered fails."""
-        try:
-            self._arrived(Message.parse_upstream(raw))
-        except MalformedMessageError as error:
-            self._blame(raw, error)
+        self._in_order.feed(raw)
+
+    def pausing(self, pause: Callable[[bool], None]) -> None:
+        """Have the server's output paused while a large message is read; see `InOrder.pause`."""
+        self._in_order.pause = pause
 
     async def take(self, raw: bytes) -> None:
         """As `receive`, for a transport that can wait until a large message is read."""
-        try:
-            self._arrived(await read_apart(Message.parse_upstream, raw))
-        except MalformedMessageError as error:
-            self._blame(raw, error)
+        self._arrived(await read_apart(_read, raw))
 
-    def _arrived(self, message: Message) -> None:
-        told = self._board.arrive(message)
-        if told is not None:
+    def _arrived(self, message: "Message | _Unreadable") -> None:
+        if isinstance(message, _Unreadable):
+            self._blame(message)
+        elif (told := self._board.arrive(message)) is not None:
             self._post(told)
 
     def lost(self, how: str) -> None:
@@ -207,16 +209,35 @@ class PipedLink:
         if self.wire is not None and not self.is_lost:
             self.wire.post(jsontree.dump(value))
 
-    def _blame(self, raw: bytes, error: MalformedMessageError) -> None:
-        """Find the call that an unreadable message was meant to answer, so that nobody waits for it in vain."""
-        log.warning("server %s: something that is not a message was dropped: %s", self._name, error)
-        try:
-            value: Json = orjson.loads(raw)  # lenient on purpose: only to see who waits
-        except orjson.JSONDecodeError:
-            return
-        request_id = value.get("id") if isinstance(value, dict) and "method" not in value else None
-        if type(request_id) is str or type(request_id) is int:
-            self._board.fail(request_id, UpstreamError(f"server `{self._name}` sent a malformed message: {error}"))
+    def _blame(self, found: "_Unreadable") -> None:
+        """End the call that an unreadable message was meant to answer, so that nobody waits for it in vain."""
+        log.warning("server %s: something that is not a message was dropped: %s", self._name, found.why)
+        if found.answers is not None:
+            broken = UpstreamError(f"server `{self._name}` sent a malformed message: {found.why}")
+            self._board.fail(found.answers, broken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Something that is no message."""
+
+    why: str
+    answers: RequestId | None
+    """Id of the request that it was meant to answer, where that can be told."""
+
+
+def _read(raw: bytes) -> Message | _Unreadable:
+    """What a server sent."""
+    try:
+        return Message.parse_upstream(raw)
+    except MalformedMessageError as error:
+        why = str(error)
+    try:
+        value: Json = orjson.loads(raw)  # lenient on purpose: only to see who waits
+    except orjson.JSONDecodeError:
+        return _Unreadable(why, None)
+    found = value.get("id") if isinstance(value, dict) and "method" not in value else None
+    return _Unreadable(why, found if type(found) is str or type(found) is int else None)
 
 
 class CallReply:

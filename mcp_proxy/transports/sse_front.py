@@ -45,13 +45,15 @@ class Seat:
 
     key_id: str
     user: str
+    rights: str
     server: str
     client: PipedClient
 
     def is_for(self, incoming: Incoming) -> bool:
         """Whether whoever sent a request opened this session, on this server."""
         who = incoming.principal
-        return (self.key_id, self.user, self.server) == (who.key_id, who.user, incoming.server.name)
+        mine, theirs = (self.key_id, self.user, self.rights), (who.key_id, who.user, who.rights)
+        return (*mine, self.server) == (*theirs, incoming.server.name)
 
 
 class SseFront:
@@ -100,7 +102,7 @@ class SseFront:
 
         pipe = Pipe(incoming.principal, "sse", session, voice.write, record, headers=incoming.headers)
         async with open_client(self._relay, server, pipe, self._rules) as client:
-            self._seats[session] = Seat(key_id, incoming.principal.user, server.name, client)
+            self._seats[session] = Seat(key_id, incoming.principal.user, incoming.principal.rights, server.name, client)
             self._of_key[key_id] += 1
             try:
                 where = f"{quote(path.removesuffix('/sse'))}/messages?session={session}"

@@ -56,6 +56,7 @@ class Berth:
     def serve(self, link: PipedLink) -> None:
         """Be the child of this link from now on."""
         self.link = link
+        link.pausing(self.child.hold_output)
         for line in self._early:
             link.receive(line)
         self._early = []

@@ -130,6 +130,10 @@ class Child(asyncio.SubprocessProtocol):
         self._gone = asyncio.Event()
         self._how = ""
         self._stopping = False
+        self._is_held = False
+        """Whether nothing more of its output is taken for now."""
+        self._ended_early = False
+        """Whether it was found to have ended while its output was held."""
         self._is_known = False
         """Whether `start` has returned it. One that nobody got is ended without a word."""
 
@@ -228,6 +232,18 @@ class Child(asyncio.SubprocessProtocol):
         if self._transport is not None:  # group 0 would be our own
             self._program.signal(self._transport, number)
 
+    def hold_output(self, held: bool) -> None:
+        """Take nothing more of its output for now, or go on. It counts as running until its output was read."""
+        self._is_held = held
+        pipe = self._transport.get_pipe_transport(1) if self._transport is not None else None
+        if pipe is not None and not pipe.is_closing():
+            with contextlib.suppress(RuntimeError):  # it has closed meanwhile
+                reading = cast("asyncio.ReadTransport", pipe)
+                (reading.pause_reading if held else reading.resume_reading)()
+        if not held and self._ended_early:
+            self._ended_early = False
+            self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.connection_lost, None)
+
     def _tell(self) -> None:
         """Say how it ended, if whoever started it has it by now."""
         if not self._is_known:
@@ -296,6 +312,9 @@ class Child(asyncio.SubprocessProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ended, and everything was read."""
         if self._gone.is_set():
+            return
+        if self._is_held:
+            self._ended_early = True
             return
         if self._timer is not None:
             self._timer.cancel()

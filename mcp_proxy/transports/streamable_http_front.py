@@ -144,7 +144,14 @@ class HttpFront:
             spawn = self._group.start_soon if self._group is not None else None
             calls = Calls(spawn, self._sessions.kept.shelf(principal.key_id))
             session = Session(
-                incoming.server.name, principal.key_id, link, client, principal.user, declared, calls=calls
+                incoming.server.name,
+                principal.key_id,
+                link,
+                client,
+                principal.user,
+                principal.rights,
+                declared,
+                calls=calls,
             )
             outlet.opening = lambda first: self._admit(session, first)
             caller = _caller(incoming, Era.LEGACY, session)

@@ -36,6 +36,8 @@ class Session:
     client: str = ""
     user: str = ""
     """The person, where a proxy in front names several that come with one key."""
+    rights: str = ""
+    """What the token was granted for that the server is shown something for (`Principal.rights`)."""
     capabilities: Json = None
     """What the client declared in `initialize`."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
@@ -98,7 +100,11 @@ class Sessions:
             BadRequestError: this key has no such session on this server; status 404, which makes clients start again.
         """
         session = self._open.get(session_id)
-        if session is None or session.server != server or (session.key_id, session.user) != _holder(principal):
+        if (
+            session is None
+            or session.server != server
+            or (session.key_id, session.user, session.rights) != _holder(principal)
+        ):
             raise BadRequestError(404, "session", "no such session: start a new one")
         session.used_at = self._clock.monotonic()
         return session
@@ -129,5 +135,5 @@ class Sessions:
                 group.start_soon(self.close, session)
 
 
-def _holder(principal: Principal) -> tuple[str, str]:
-    return principal.key_id, principal.user
+def _holder(principal: Principal) -> tuple[str, str, str]:
+    return principal.key_id, principal.user, principal.rights

@@ -100,6 +100,7 @@ def test_the_tasks_extension_is_offered_to_the_modern_era_only() -> None:
     said: JsonObject = {"extensions": {TASKS: {}}, "tasks": {}}
     assert union([said, {}], modern=True) == {"extensions": {TASKS: {}}}
     assert union([said, {}]) == {"extensions": {}}
+    assert union([said, {}], tasks=True) == {"extensions": {}, "tasks": {}}
 
 
 def test_capabilities_are_those_of_any_server_but_tasks() -> None:

@@ -186,12 +186,13 @@ async def test_the_header_that_repeats_a_name_is_checked_and_rewritten() -> None
         assert (status, answer["error"]["code"]) == (400, -32020)
 
 
-async def test_tasks_and_unknown_methods_are_told_to_nobody() -> None:
+async def test_unknown_tasks_and_methods_are_told_to_nobody() -> None:
     async with raw() as stage:
-        assert (await stage.client.call("tasks/get", {"taskId": "1"}))["error"]["code"] == -32601
+        assert (await stage.client.call("tasks/get", {"taskId": "1"}))["error"]["code"] == -32602
+        assert (await stage.client.call("tasks/update", {"taskId": "1"}))["error"]["code"] == -32601
         assert (await stage.client.call("vendor/x"))["error"]["code"] == -32601
         task = await stage.client.tool("beta__echo", {}, task={"ttl": 1})
-        assert "tasks of 2025-11-25 are not offered here" in task["error"]["message"]
+        assert (task["error"]["code"], "makes no tasks" in task["error"]["message"]) == (-32601, True)
         assert not any(sent(one, method) for one in stage.both for method in ("tasks/get", "vendor/x", "tools/call"))
         assert (await stage.client.call("ping"))["result"] == {}
 

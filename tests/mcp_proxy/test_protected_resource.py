@@ -173,6 +173,34 @@ async def test_a_token_that_came_in_goes_out_as_another_one(tmp_path: Path, capl
         assert secret.encode() not in on_disk
 
 
+async def test_a_lesser_token_is_served_by_nothing_that_a_wider_one_was_exchanged_for(tmp_path: Path):
+    """Neither by what is remembered of the exchange, nor in a session that the wider one opened."""
+    async with housed(tmp_path, exchanges=True) as house, raw_client() as http:
+        wide, lesser = (
+            house.token(scope="mcp:use files:write"),
+            house.token(exp=int(SystemClock().now().timestamp()) + 30),
+        )
+        again = house.token(scope="files:write mcp:use", jti="renewed")
+        assert [(await asked(house, one))[0] for one in (wide, lesser, again)] == [200, 200, 200]
+        assert [form["subject_token"] for form in house.authority.forms] == [wide, lesser]
+        assert house.shown == [f"Bearer {house.authority.issued[number]}" for number in (0, 1, 0)]
+        client = RawClient(http, house.at())
+        http.headers["authorization"] = f"Bearer {wide}"
+        await client.initialize()
+        for token, status in ((lesser, 404), (again, 200)):
+            async with client.send(PING, authorization=f"Bearer {token}") as response:
+                assert response.status == status
+
+
+@pytest.mark.parametrize("lesser", [{"scope": "mcp:use"}, {"authorization_details": []}, {"roles": ["reader"]}])
+async def test_what_a_token_was_granted_for_is_told_by_more_than_its_scopes(tmp_path: Path, lesser: Any):
+    async with housed(tmp_path, exchanges=True) as house:
+        granted = {"scope": "mcp:use files:write", "authorization_details": [{"type": "x"}], "roles": ["writer"]}
+        for token in (house.token(**granted), house.token(**granted | lesser)):
+            assert (await asked(house, token))[0] == 200
+        assert len(house.authority.issued) == 2
+
+
 async def test_a_token_that_only_its_issuer_can_read_gets_in_until_it_is_revoked(tmp_path: Path, caplog: Any):
     async with housed(tmp_path, asks=True, exchanges=True) as house:
         said = {"sub": "ann", "client_id": "agent-7", "aud": house.at(), "scope": "mcp:use"}

@@ -11,6 +11,7 @@ from tests.mcp_proxy.approving import MODERN, PREFIX, approving, write
 from tests.mcp_proxy.raw_client import RawClient, Stream
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
 from tests.mcp_proxy.tasks.asking import DECLARED, ask, given, told
+from tests.mcp_proxy.tasks.making import Maker
 
 SUBSCRIPTION = PREFIX + "subscriptionId"
 
@@ -93,3 +94,47 @@ async def test_notices_of_a_task_end_when_its_run_is_killed(tmp_path: Path) -> N
             assert "result" in await stream.message()
         _, refused = await ask(client, "get", task_id)
         assert "error" in refused
+
+
+# -- at the endpoint of all servers -----------------------------------------------------------------------------------
+
+
+async def test_notices_reach_the_endpoint_of_all_servers_under_its_own_ids(tmp_path: Path) -> None:
+    """Those of a task of ours, and whatever the server tells of its own."""
+    maker = Maker(fixed="7")
+    maker.server.stateful = False
+
+    async def subscribe(call: Call) -> None:
+        meta = {"_meta": {SUBSCRIPTION: call.id}}
+        agreed: Any = {"notifications": call.params["notifications"], **meta}
+        changed: Any = {"taskId": "7", "status": "completed", **meta}
+        for method, params in (
+            ("notifications/subscriptions/acknowledged", agreed),
+            ("notifications/tasks", changed),
+        ):
+            await call.event(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode())
+        await call.end()
+
+    maker.server.handlers["subscriptions/listen"] = subscribe
+    async with approving(tmp_path, upstream=maker.server) as house, house.raw() as client, house.raw("bob") as bob:
+        joint = RawClient(client.http, house.url.removesuffix("/ledger"))
+        theirs = (await given(joint, {"name": "ledger__free", "arguments": {}}))["taskId"]
+        ours = (await given(joint, {"name": "ledger__write", "arguments": {"text": "a"}}))["taskId"]
+        async with listening(joint, taskIds=[theirs, ours, "7"]) as response:
+            stream = Stream(response)
+            agreed = (await stream.message())["params"]
+            assert (set(agreed["notifications"]["taskIds"]), agreed["_meta"]) == ({theirs, ours}, {SUBSCRIPTION: 5})
+            told_of = {
+                (one["params"]["taskId"], one["params"]["status"]) for one in [await stream.message() for _ in "ab"]
+            }
+            assert told_of == {(theirs, "completed"), (ours, "working")}
+            await house.decide(approve=False)
+            last = await stream.message()
+            assert (last["params"]["taskId"], last["params"]["status"]) == (ours, "completed")
+            assert (await stream.message())["result"]["_meta"] == {SUBSCRIPTION: 5}
+        (sent,) = [one.params for one in maker.server.calls if one.message.get("method") == "subscriptions/listen"]
+        assert sent["notifications"] == {"taskIds": ["7"]}
+        async with listening(RawClient(bob.http, joint.url), taskIds=[theirs, ours]) as response:
+            stream = Stream(response)
+            assert (await stream.message())["params"]["notifications"] == {}
+            assert "result" in await stream.message()

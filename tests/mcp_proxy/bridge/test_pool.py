@@ -6,7 +6,10 @@ from typing import Any
 import anyio
 import pytest
 
+from governance.exchange import Principal
 from mcp_proxy.bridge import pool
+from mcp_proxy.bridge.upward import Guest
+from mcp_proxy.message import Message
 from tests.mcp_proxy.bridge.modern_scene import ACCEPTED, elicits, envelope, scene
 from tests.mcp_proxy.raw_upstream import Call
 
@@ -93,3 +96,9 @@ async def test_a_stream_that_the_server_ended_is_gone_on_with() -> None:
         it.on("tools/call", polled)
         async with it.post("tools/call", {"name": "it", "arguments": {}}) as response:
             assert b'"late":true' in await response.read()
+
+
+def test_a_session_that_a_wider_token_opened_is_none_for_a_lesser_one() -> None:
+    asked = Message.build({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": envelope()}})
+    wide, lesser = (Guest.of(Principal("ann", rights=rights), asked) for rights in ("wide", "lesser"))
+    assert wide != lesser

@@ -17,6 +17,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mcp_proxy.handover import wire
 from mcp_proxy.handover.listener import Terms, listening
+from mcp_proxy.handover.sender import Hello, hand_over
 from tests.mcp_proxy.handover.host import serve_guest
 from tests.mcp_proxy.test_wrapper import PLAIN, ROOT, Agent
 
@@ -125,3 +126,21 @@ async def test_a_wrapper_without_its_proxy_ends_no_sooner_than_its_child_whateve
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
             assert b"has ended: start this server again in your agent" in await said.receive()
+
+
+async def test_nobody_is_taken_any_more_once_the_proxy_was_asked_to_end(place: Path) -> None:
+    """Although it goes on for as long as its requests under way take."""
+    asked = anyio.Event()
+    with anyio.fail_after(30):
+        async with listening(place, Terms("home", "digest"), serve_guest, asked.wait):
+            async with wrapped(place, PLAIN) as process:
+                assert process.stdout is not None
+                here = Agent(process, BufferedByteReceiveStream(process.stdout))
+                await here.call(1, "echo", text="before")
+                assert (await here.receive())["id"] == 1
+                asked.set()
+                assert await process.wait() == 1
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as late, pytest.raises(ConnectionRefusedError):
+                late.connect(str(place))
+            hello = Hello("home", "digest", {}, "files", None)
+            assert await anyio.to_thread.run_sync(hand_over, place, hello, ["true"], os.environ) is None

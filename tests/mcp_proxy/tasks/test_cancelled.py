@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from approvals.store import SqlTickets
 from approvals.ticket import State
 from tests.e2e.stack import eventually
-from tests.mcp_proxy.approving import approving, post, write
+from tests.mcp_proxy.approving import approving, post, result, retry, write
 from tests.mcp_proxy.bridge.modern_scene import ACCEPTED
 from tests.mcp_proxy.bridge.test_governed import Scene, scene
 from tests.mcp_proxy.raw_upstream import Call, RawUpstream
@@ -103,3 +104,36 @@ async def test_a_server_that_waits_for_answers_is_told_that_the_task_was_cancell
         await ask(it.client, "cancel", task_id)
         await cancelled.wait()
         assert it.answered == []
+
+
+async def test_a_ticket_stays_open_that_the_same_call_still_waits_for(tmp_path: Path) -> None:
+    """Made as another task, held, or told to come back: who cancels a task speaks for that task alone."""
+    async with approving(tmp_path, wait_seconds=20) as house, house.raw() as client:
+        cancelled, other = [(await given(client, write("a")))["taskId"] for _ in range(2)]
+        await ask(client, "cancel", cancelled)
+        assert (await told(client, cancelled))["status"] == "cancelled"
+        assert (await told(client, other))["status"] == "working"
+        answers: list[Any] = []
+
+        async def held() -> None:
+            answers.append(await post(client, write("a")))
+
+        desk, ticket = house.world.runtime.desk, await house.pending()
+        async with anyio.create_task_group() as group:
+            group.start_soon(held)
+            await eventually(lambda: desk.waiters(ticket.id) > 1)
+            await ask(client, "cancel", other)
+            await eventually(lambda: desk.waiters(ticket.id) == 1)
+            await house.decide()
+        assert answers[0][1]["result"]["content"][0]["text"] == "wrote a"
+        assert house.marks == ["a"]
+
+
+async def test_a_ticket_stays_open_for_which_a_client_was_told_to_come_back(tmp_path: Path) -> None:
+    async with approving(tmp_path) as house, house.raw() as client:
+        asked = await result(client, write("a"), "url")
+        task_id = (await given(client, write("a")))["taskId"]
+        await ask(client, "cancel", task_id)
+        await house.decide()
+        answer = await result(client, retry("a", asked, action="accept"), "url")
+        assert answer["content"][0]["text"] == "wrote a"

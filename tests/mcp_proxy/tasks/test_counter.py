@@ -24,6 +24,12 @@ class Nobody:
     async def withdraw(self, ticket_id: str, *, by: str, reason: str) -> bool:
         return False
 
+    def waiters(self, ticket_id: str) -> int:
+        return 0
+
+    def expects(self, ticket_id: str) -> bool:
+        return False
+
     async def chosen(self, ticket_id: str, answer: Any, exchange: Exchange) -> None:
         raise AssertionError(ticket_id)
 

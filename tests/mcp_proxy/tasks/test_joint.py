@@ -75,7 +75,7 @@ async def test_tasks_are_offered_where_a_server_offers_them_and_only_to_the_mode
             capabilities = (await discovered(client))["capabilities"]
             assert (DECLARED["extensions"] == capabilities.get("extensions")) is offered
         legacy = await stage.client.call("tasks/get", {"taskId": "1"})
-        assert legacy["error"]["code"] == -32601
+        assert legacy["error"]["code"] == -32602
 
 
 async def test_a_held_call_becomes_a_task_at_the_joint_endpoint_too(tmp_path: Path) -> None:

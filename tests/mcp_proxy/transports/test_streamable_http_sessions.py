@@ -52,7 +52,15 @@ async def test_a_session_that_comes_into_use_while_others_are_ended_is_kept(cloc
     assert len(sessions) == 2
 
 
-@pytest.mark.parametrize("other", [Principal("ben", user="ann"), Principal("key", user="ben"), Principal("key")])
+@pytest.mark.parametrize(
+    "other",
+    [
+        Principal("ben", user="ann"),
+        Principal("key", user="ben"),
+        Principal("key"),
+        Principal("key", user="ann", rights="more"),
+    ],
+)
 async def test_a_session_is_unknown_to_any_other_key_and_person(clock: ManualClock, other: Principal) -> None:
     sessions = Sessions(clock)
     session = Session("up", "key", SlowLink(anyio.Event()), user="ann")
