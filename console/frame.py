@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from approvals.desk import Desk
 from approvals.quorum import in_words
 from approvals.ticket import State
+from approvals.visible import lines, pieces, plainly
 from console.access import Access, ForbiddenError, Visitor
 from console.events import Events
-from console.visible import lines, pieces, plainly
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth

@@ -16,9 +16,8 @@ from wicket.exits import Exit
 from wicket.terminal import Terminal
 
 MODULES = (
-    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "pins", "sessions",
-    "audit",
-    "policy", "database",
+    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "channels", "pins",
+    "sessions", "audit", "policy", "database",
 )  # fmt: skip
 """The files in `commands/`, in the order in which help and manual show their commands."""
 
@@ -40,6 +39,7 @@ GROUPS = {
     "keys": "make, list, revoke and replace gateway keys",
     "servers": "sign in at upstream MCP servers, and out",
     "approvals": "see the calls that wait for a person, and decide",
+    "channels": "see where people are told of calls that wait, and try whether it arrives",
     "pins": "see what servers say of themselves, what of it changed, and decide",
     "sessions": "see the runs of agents",
     "audit": "read and verify the audit log",

@@ -14,10 +14,13 @@ from typing import TypeVar
 
 import anyio
 
+from approvals.channels.kinds import routes
 from approvals.desk import Desk, Manners
 from approvals.quorum import Approver, person_of
 from approvals.store import SqlTickets
-from approvals.webhook.courier import Announcer, endpoints
+from approvals.webhook.message import Announcer
+from approvals.webhook.route import Route
+from approvals.webhook.store import SqlDeliveries
 from governance.audit.event import AuditError
 from governance.audit.log import Journal
 from governance.clock import Clock
@@ -52,6 +55,9 @@ class Office:
     audit: Journal
     keys: SqlKeys
     desk: Desk
+    routes: list[Route]
+    """Every way by which somebody is told of what waits."""
+    deliveries: SqlDeliveries
     reviews: Reviews
     kills: KillSwitch
     witnesses: SqlWitnesses
@@ -71,8 +77,8 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
     secrets = open_secrets(config)
     async with open_store(config.database) as store:
         audit = Journal(store, secrets.master, clock, writer="cli")
-        approvals = config.approvals
-        announcer = Announcer(endpoints(approvals), console_address(config)) if approvals.webhooks else None
+        approvals, told = config.approvals, routes(config.approvals)
+        announcer = Announcer(told, console_address(config))
         yield Office(
             config=config,
             secrets=secrets,
@@ -85,6 +91,8 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
                 clock,
                 Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config)),
             ),
+            routes=told,
+            deliveries=SqlDeliveries(store),
             reviews=Reviews(SqlPins(store, audit, clock), clock),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock),
             witnesses=SqlWitnesses(store, clock),

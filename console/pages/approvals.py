@@ -10,8 +10,8 @@ from approvals.amendment import AmendmentError, arguments_of, changes
 from approvals.quorum import WORDS
 from approvals.shelf import Decided
 from approvals.ticket import ReliefError, State, Ticket
+from approvals.visible import Line, escapes, lines
 from console.frame import Frame, Visit
-from console.visible import Line, escapes, lines
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from governance.verdict import relief_of

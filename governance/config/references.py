@@ -27,6 +27,8 @@ FROM_FILE: tuple[Place, ...] = (
     ("mcpServers", "*", "auth", "client_secret"),
     ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
+    ("approvals", "channels", "*", "url"),
+    ("approvals", "channels", "*", "password"),
     ("metrics", "token"),
 )
 """Settings that may say `file:PATH`. Not the environment of a server: there `file:` begins ordinary values."""
@@ -39,6 +41,8 @@ NEVER_LITERAL: tuple[Place, ...] = (
     ("mcpServers", "*", "auth", "client_secret"),
     ("mcpServers", "*", "auth", "client_key"),
     ("approvals", "webhooks", "*", "secret"),
+    ("approvals", "channels", "*", "url"),
+    ("approvals", "channels", "*", "password"),
     ("metrics", "token"),
 )
 """Settings that must not stand in the file itself, because the file is shared and committed."""

@@ -36,6 +36,16 @@ class Forwarded:
 
 
 @dataclass
+class Approved:
+    """An approval that counted, of the call as somebody saw it, and who changed nothing."""
+
+    ticket: str
+    person: str
+    seen: str
+    """Digest; empty = of the call as it was asked for."""
+
+
+@dataclass
 class Journal:
     """Everything of one process."""
 
@@ -45,6 +55,7 @@ class Journal:
     """Tickets that were used up at the desk, without a call."""
     decided: list[Span] = field(default_factory=list[Span])
     """Approvals that counted; the value is the ticket."""
+    approved: list[Approved] = field(default_factory=list[Approved])
     policies: list[Span] = field(default_factory=list[Span])
     """Which version was in force in this process."""
     definitions: list[Span] = field(default_factory=list[Span])
@@ -66,6 +77,7 @@ def load(told: dict[str, Any]) -> Journal:
         [Forwarded(**one) for one in told["forwarded"]],
         told["redeemed"],
         _spans(told["decided"]),
+        [Approved(**one) for one in told["approved"]],
         _spans(told["policies"]),
         _spans(told["definitions"]),
         {name: _spans(found) for name, found in told["runs"].items()},

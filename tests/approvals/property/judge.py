@@ -60,6 +60,7 @@ def judge(evidence: Evidence) -> list[str]:
     _made_once(evidence, used_by)
     _in_time(evidence)
     _by_enough_people(evidence)
+    _as_seen(evidence)
     spans = _Spans.of(evidence)
     for journal, one in evidence.forwarded:
         row = evidence.tickets.get(used_by.get(one.exchange, ""))
@@ -140,11 +141,19 @@ def _by_enough_people(evidence: Evidence) -> None:
         if row.state not in ("approved", "consumed"):
             continue
         agreed = people.get((ticket, row.edited_digest or row.digest), set())
-        if len(agreed) < quorum(evidence.variants[row.policy_version], row.tool):
+        if len(agreed) < quorum(evidence.variants.get(row.policy_version, 0), row.tool):
             evidence.fault(f"only {len(agreed)} approved", ticket)
         own = evidence.users[row.key_id]
         if row.tool == "pay" and (not own or f"user:{own}" in agreed):
             evidence.fault("somebody approved their own call", ticket)
+
+
+def _as_seen(evidence: Evidence) -> None:
+    """Nobody approves another form of a call than the one that was on their screen."""
+    given = {(vote.ticket_id, vote.person, vote.digest) for vote in evidence.votes if vote.decision == "approve"}
+    for one in (one for journal in evidence.journals for one in journal.approved):
+        if (one.ticket, one.person, one.seen or evidence.tickets[one.ticket].digest) not in given:
+            evidence.fault("somebody approved what they had not seen", one.ticket)
 
 
 def _as_approved(evidence: Evidence, one: Forwarded, row: TicketRow) -> None:

@@ -22,12 +22,13 @@ from governance.verdict import Decision, Verdict
 from pipeline.runtime import Runtime
 from sessions.killswitch import Scope
 from tests.approvals.property.board import Board, SharedClock
-from tests.approvals.property.journal import Forwarded, Journal, Span
+from tests.approvals.property.journal import Approved, Forwarded, Journal, Span
 from tests.approvals.property.scene import (
     CALLS,
     DEFINITIONS,
     PEOPLE,
     SESSIONS,
+    TIMEOUT,
     TOOLS,
     VARIANTS,
     WORKERS,
@@ -38,6 +39,10 @@ from tests.approvals.property.scene import definition as definition_of
 
 ANSWER: JsonObject = {"jsonrpc": "2.0", "id": 1, "result": {"content": []}}
 SERVER = "files"
+
+
+PLANS = ((), ("approve", "approve", "call"), ("approve", "approve", "late", "redeem"), ("change", "approve", "call"))
+"""How actors go on at times after they were told that a call waits."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +85,17 @@ class Actor:
     place: Place
     random: Random
     focus: Call = CALLS[0]
+    plan: list[str] = field(default_factory=list[str])
+    """What it takes next, where one thing leads to another."""
 
     async def run(self, steps: int) -> None:
         """Take so many steps."""
         kinds = tuple(self.steps)
         weights = [self.steps[one][0] for one in kinds]
         for _ in range(steps):
-            if self.random.random() < 0.2:
+            if not self.plan and self.random.random() < 0.2:
                 self.focus = CALLS[min(self.random.randrange(len(CALLS)), self.random.randrange(len(CALLS)))]
-            kind = self.random.choices(kinds, weights)[0]
+            kind = self.plan.pop(0) if self.plan else self.random.choices(kinds, weights)[0]
             self.place.journal.steps[kind] = self.place.journal.steps.get(kind, 0) + 1
             await self.steps[kind][1]()
 
@@ -96,19 +103,20 @@ class Actor:
     def steps(self) -> dict[str, tuple[float, Callable[[], Awaitable[None]]]]:
         """Every kind of step, and how often it comes."""
         return {
-            "call": (32, self.call),
-            "approve": (24, self.approve),
+            "call": (30, self.call),
+            "approve": (20, self.approve),
             "change": (4, self.change),
             "deny": (1, self.deny),
             "withdraw": (0.7, self.withdraw),
             "redeem": (2.5, self.redeem),
             "time": (3, self.let_time_pass),
+            "late": (0.05, self.let_it_run_out),
             "sweep": (0.5, self.sweep),
-            "kill": (0.2, self.kill),
-            "revive": (5, self.revive),
+            "kill": (0.3, self.kill),
+            "revive": (1.5, self.revive),
             "policy": (0.3, self.change_policy),
             "pin": (0.3, self.change_pin),
-            "look": (14, self.look),
+            "look": (12, self.look),
         }
 
     # -- the agent ----------------------------------------------------------------------------------------------------
@@ -134,6 +142,7 @@ class Actor:
         except RefusedError as refused:
             if refused.ticket:
                 place.board.post(self.focus.slot, refused.ticket)
+                self.plan = list(self.random.choices(PLANS, (60, 28, 1.5, 10))[0])
             rule = refused.verdict.rule
             place.journal.refusals[rule] = place.journal.refusals.get(rule, 0) + 1
 
@@ -171,19 +180,25 @@ class Actor:
         if looks:
             found = await desk.get(ticket)
             digest = "" if found is None else found.current
-        start, _ = self._moment()
+        person, (start, _) = self.random.choice(PEOPLE), self._moment()
         try:
-            decided = await desk.approve(ticket, by=self.random.choice(PEOPLE), digest=digest, arguments=arguments)
+            decided = await desk.approve(ticket, by=person, digest=digest, arguments=arguments)
         except AmendmentError:
             return
         if decided is not None and decided.made:
             self.place.journal.decided.append(Span(start, self.place.clock.real(), ticket))
+            if arguments is None:
+                self.place.journal.approved.append(Approved(ticket, person.person, digest))
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
     async def let_time_pass(self) -> None:
         """A moment, or long enough for what waits to run out."""
         self.place.board.pass_time(self.place.worker, self.random.choices((1, 20, 150, 301), (70, 22, 6, 2))[0])
+
+    async def let_it_run_out(self) -> None:
+        """Whatever waits or was approved by now is too late, whether or not anybody has noticed."""
+        self.place.board.pass_time(self.place.worker, TIMEOUT + 1)
 
     async def sweep(self) -> None:
         """The watch comes round."""
