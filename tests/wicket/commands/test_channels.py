@@ -1,5 +1,6 @@
 """`channels list`, `channels test` and `doctor`: whether people hear of what waits, before anything does."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ approvals:
 
 
 @pytest.fixture
-def told(installed: Path, monkeypatch: pytest.MonkeyPatch) -> "pytest.Generator[Receiver]":
+def told(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with receiving() as receiver:
         monkeypatch.setenv("CHAT", f"http://localhost:{receiver.port}/secret-canary")
         monkeypatch.setenv("WEBHOOK", new_secret())
