@@ -85,13 +85,21 @@ def notice(event: Tag, ticket: Ticket, at: datetime, base_url: str, *, arguments
     shown, more = _arguments(ticket) if arguments else ((), 0)
     return Notice(
         event=event.value,
-        title=_TITLES.get(event.value, f"News of a held call: {event.value}"),
+        title=_title(event, ticket),
         link=link(base_url, ticket.id),
         ticket=ticket.id,
         facts=tuple(_facts(event, ticket, at)),
         arguments=shown,
         more=more,
     )
+
+
+def _title(event: Tag, ticket: Ticket) -> str:
+    if event is Tag.APPROVAL_DENIED and ticket.state is State.INVALIDATED:
+        return "A call is wanted no more"
+    if event is Tag.APPROVAL_EXPIRED and ticket.decided_by:
+        return "An approval was not used in time"
+    return _TITLES.get(event.value, f"News of a held call: {event.value}")
 
 
 def sample(base_url: str) -> Notice:

@@ -59,6 +59,13 @@ def test_a_channel_may_be_told_no_arguments() -> None:
     assert "/tmp/a" not in made.dump()
 
 
+def test_a_call_that_was_called_off_and_an_approval_that_ran_out_are_named_as_what_they_are() -> None:
+    withdrawn = replace(TICKET, state=State.INVALIDATED, decided_by="client", decision_reason="called off")
+    assert told(Tag.APPROVAL_DENIED, withdrawn).title == "A call is wanted no more"
+    unused = replace(TICKET, state=State.EXPIRED, decided_by="approver:bob")
+    assert told(Tag.APPROVAL_EXPIRED, unused).title == "An approval was not used in time"
+
+
 def test_an_event_that_nobody_thought_of_is_told_plainly() -> None:
     assert told(Tag.APPROVAL_PROLONGED).title == "News of a held call: approval.prolonged"
 
