@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from console.visible import pieces
 from playwright.sync_api import Dialog, Page, expect
 
+from approvals.visible import pieces
 from governance.audit.event import Draft, Tag
 from governance.jsontree import Json
 from sessions.roll import Run
