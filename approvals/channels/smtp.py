@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import socket
 import ssl
+from collections.abc import Sequence
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -20,6 +21,9 @@ from approvals.webhook.route import Answer, Outcome
 from governance.config.models_channels import Channel as Settings
 
 log = logging.getLogger(__name__)
+
+LONGEST_ANSWER = 300
+"""Characters of what a server said that are kept."""
 
 
 async def handed_over(settings: Settings, message: EmailMessage, seconds: float, resolver: Resolve) -> Answer:
@@ -32,9 +36,9 @@ async def handed_over(settings: Settings, message: EmailMessage, seconds: float,
         return Answer(Outcome.FAILED, 0, str(error))
     except aiosmtplib.SMTPRecipientsRefused as error:
         refused = error.recipients[0]
-        return Answer(Outcome.FAILED, refused.code, f"no recipient was taken: {refused.message}")
+        return Answer(Outcome.FAILED, refused.code, f"no recipient was taken: {refused.message[:LONGEST_ANSWER]}")
     except aiosmtplib.SMTPResponseException as error:
-        return Answer(Outcome.FAILED, error.code, error.message)
+        return Answer(Outcome.FAILED, error.code, error.message[:LONGEST_ANSWER])
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
         log.info("an attempt to send a message failed: %s", type(error).__name__)
         return Answer(Outcome.FAILED, 0, f"no answer came: {_why(error)}")
@@ -44,12 +48,12 @@ async def _handed_over(settings: Settings, message: EmailMessage, seconds: float
     host = settings.host.strip("[]")
     allowed = frozenset(normal(one) for one in settings.allow_private)
     addresses = await checked(host, settings.port, allowed, resolver)
-    if settings.security == "none" and not ipaddress.ip_address(addresses[0]).is_loopback:
+    if settings.security == "none" and not all(ipaddress.ip_address(one).is_loopback for one in addresses):
         raise BlockedError(f"`{host}` is not this machine, so `security` must not be `none`")
     client = aiosmtplib.SMTP(
         hostname=host,
         port=None,
-        sock=await _connected(addresses[0], settings.port),
+        sock=await _connected(addresses, settings.port),
         timeout=seconds,
         use_tls=settings.security == "tls",
         start_tls=settings.security == "starttls",
@@ -62,10 +66,25 @@ async def _handed_over(settings: Settings, message: EmailMessage, seconds: float
     if refused:
         log.warning("a message was not taken for %d of its recipients", len(refused))
         told = f"{told}; not for {', '.join(sorted(refused))}"
-    return Answer(Outcome.DELIVERED, aiosmtplib.SMTPStatus.completed, told)
+    return Answer(Outcome.DELIVERED, aiosmtplib.SMTPStatus.completed, told[:LONGEST_ANSWER])
 
 
-async def _connected(address: str, port: int) -> socket.socket:
+async def _connected(addresses: Sequence[str], port: int) -> socket.socket:
+    """A connection to the first of some addresses that takes one.
+
+    Raises:
+        OSError: none does.
+    """
+    failure = OSError()
+    for address in addresses:
+        try:
+            return await _connected_to(address, port)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _connected_to(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:

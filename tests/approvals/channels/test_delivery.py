@@ -244,6 +244,15 @@ async def test_what_reached_one_recipient_is_delivered_and_what_reached_none_is_
     assert (none.outcome, none.code) == (Outcome.FAILED, 550)
 
 
+async def test_a_server_is_reached_by_whichever_of_its_checked_addresses_takes_a_connection() -> None:
+    async def both(host: str, port: int) -> list[str]:
+        return ["::1", "127.0.0.1"]
+
+    async with mailbox() as box:
+        answer = await attempt(channel(**MAIL, host="localhost", port=box.port, security="none"), both)
+    assert answer.outcome is Outcome.DELIVERED
+
+
 async def test_a_receiver_that_is_not_there_has_failed_in_our_words() -> None:
     for absent in (
         channel(type="teams", url="http://receiver.test:9/secret-path"),
