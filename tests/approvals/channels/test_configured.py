@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from governance.jsontree import JsonObject
 from governance.stage import RefusedError
 from tests.approvals.webhook.receiver import receiving
 from tests.conftest import ManualClock
@@ -17,8 +18,8 @@ async def test_a_held_call_is_told_in_the_chat_as_it_stands_after_redaction(
 ) -> None:
     with receiving() as chat:
         url = f"http://localhost:{chat.port}/hook"
-        ops = {"type": "slack", "url": url, "allow_private": ["localhost"]}
-        approvals = {"wait_seconds": 0, "channels": {"ops": ops}}
+        ops: JsonObject = {"type": "slack", "url": url, "allow_private": ["localhost"]}
+        approvals: JsonObject = {"wait_seconds": 0, "channels": {"ops": ops}}
         async with open_world(sqlite_url, tmp_path, clock, policy(HOLD), approvals=approvals) as world:
             with pytest.raises(RefusedError) as refused:
                 await run(world, world.call(to="ssn 536-22-1234", n=1), [])
