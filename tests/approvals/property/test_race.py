@@ -108,11 +108,12 @@ def missing(evidence: Evidence, steps: int) -> list[str]:
     made = [one for _, one in evidence.forwarded]
     changed = [one for one in evidence.tickets.values() if one.state == "consumed" and one.edited_digest]
     log.info("%d calls made, %d of them changed by a person; %s; refused: %s", len(made), len(changed), kinds, refusals)
-    wanted = ["approval.requested", "approval.granted", "approval.voted", "approval.consumed", "approval.denied"]
-    wanted += ["approval.expired", "session.killed", "session.revived", "policy.loaded"]
+    wanted = ["approval.requested", "approval.granted", "approval.consumed", "approval.expired", "exchange.admitted"]
+    if steps >= OFTEN:
+        wanted += ["approval.voted", "approval.denied", "approval.prolonged", "session.killed", "session.revived"]
     lacking = [kind for kind in wanted if not kinds[kind]]
     if steps >= OFTEN:
         rare = ["kill.session", "approval.used", "approval.pending", "pin.drift", "approval.stale", "client.left"]
         lacking += [rule for rule in (*rare, "approval.denied", "approval.expired") if not refusals[rule]]
-        lacking += ["approval.prolonged"] * (not kinds["approval.prolonged"]) + ["changed calls"] * (not changed)
-    return lacking + ["calls"] * (len(made) < steps // 100)
+        lacking += ["changed calls"] * (not changed)
+    return lacking + ["calls"] * (len(made) < steps // 400)
