@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults slow-approval kill-switch live-agents bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults approvals-property slow-approval kill-switch live-agents bench demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -61,6 +61,11 @@ fidelity: .venv/.developing .fidelity/installed ## compare direct with proxied t
 
 faults: .venv/.developing ## kill both processes under load, 200 times or WICKET_KILLS times, and hold the log to what happened
 	@WICKET_KILLS=$${WICKET_KILLS:-200} $(BIN)/pytest tests/e2e/test_faults.py --durations=1 \
+	  -o log_cli=true --log-cli-level=INFO $(ARGS)
+
+approvals-property: .venv/.developing ## take 100,000 random steps with approvals in two racing processes, on each database; WICKET_APPROVAL_SEED=N again
+	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
+	WICKET_APPROVAL_STEPS=$${WICKET_APPROVAL_STEPS:-100000} $(BIN)/pytest -n 0 tests/approvals/property --durations=2 \
 	  -o log_cli=true --log-cli-level=INFO $(ARGS)
 
 slow-approval: .venv/.developing ## let the person decide after 90 seconds (WICKET_PERSON_SECONDS), with official clients in their default settings

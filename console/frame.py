@@ -19,11 +19,11 @@ from approvals.desk import Desk
 from approvals.grants.store import SqlGrants
 from approvals.quorum import in_words
 from approvals.ticket import State
+from approvals.visible import lines, pieces, plainly
 from console.access import Access, Visitor
 from console.events import Events
 from console.roles import NEEDS, ForbiddenError, Permission, check, place_of
 from console.sso import SingleSignOn
-from console.visible import lines, pieces, plainly
 from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config

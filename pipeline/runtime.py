@@ -15,12 +15,13 @@ from pathlib import Path
 
 import anyio
 
+from approvals.channels.kinds import routes
 from approvals.desk import Desk, Manners
 from approvals.grants.store import SqlGrants
 from approvals.grants.watch import watch as watch_grants
 from approvals.store import SqlTickets
 from approvals.webhook.courier import Courier
-from approvals.webhook.message import Announcer, endpoints
+from approvals.webhook.message import Announcer
 from approvals.webhook.store import SqlDeliveries
 from governance import jsontree
 from governance.audit.event import AuditError, Draft, Tag
@@ -140,7 +141,7 @@ async def open_runtime(
         witness = Witness(randomness.token_hex(8), process, SqlWitnesses(store, clock), clock)
         runtime = _assemble(config, secrets, clock, store, audit, policies, identity, vault, console, witness)
         await runtime.catalog.restore()
-        courier = Courier(SqlDeliveries(store), endpoints(config.approvals), clock)
+        courier = Courier(SqlDeliveries(store), routes(config.approvals), clock)
         async with anyio.create_task_group() as tasks:
             watches = (runtime.desk.watch, runtime.kills.watch, runtime.strangers.watch, courier.watch)
             granting = partial(watch_grants, runtime.grants, lambda: policies.current.holding, clock)
@@ -267,7 +268,7 @@ def _tokens(config: Config, clock: Clock) -> AbstractAsyncContextManager[AccessT
 
 def _desk(config: Config, clock: Clock, store: Store, audit: Journal, console: str) -> Desk:
     approvals = config.approvals
-    announcer = Announcer(endpoints(approvals), console) if approvals.webhooks else None
+    announcer = Announcer(routes(approvals), console)
     manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console, approvals.most_pending)
     return Desk(SqlTickets(store, audit, announcer), clock, manners)
 

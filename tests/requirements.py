@@ -82,6 +82,8 @@ REQUIREMENTS: dict[str, Shown] = {
         (
             APPROVAL + "test_a_denied_call_is_not_executed_and_the_agent_is_told_why",
             "tests/approvals/webhook/test_courier.py::test_a_receiver_with_the_reference_library_believes_a_message",
+            "tests/approvals/channels/test_delivery.py::test_a_chat_hears_of_questions_reminders_decisions_and_ends",
+            "tests/approvals/channels/test_delivery.py::test_a_mailbox_hears_of_the_same",
         ),
     ),
     "K8": Shown(

@@ -16,8 +16,8 @@ from wicket.exits import Exit
 from wicket.terminal import Terminal
 
 MODULES = (
-    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "grants", "pins",
-    "sessions", "audit",
+    "up", "gateway", "mcp", "stdio", "setup", "connect", "imports", "keys", "servers", "approvals", "grants",
+    "channels", "pins", "sessions", "audit",
     "policy", "database", "people", "console",
 )  # fmt: skip
 """The files in `commands/`, in the order in which help and manual show their commands."""
@@ -42,6 +42,7 @@ GROUPS = {
     "servers": "sign in at upstream MCP servers, and out",
     "approvals": "see the calls that wait for a person, and decide",
     "grants": "see what people allowed beyond one call, and end it",
+    "channels": "see where people are told of calls that wait, and try whether it arrives",
     "pins": "see what servers say of themselves, what of it changed, and decide",
     "sessions": "see the runs of agents",
     "audit": "read and verify the audit log",

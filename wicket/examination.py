@@ -11,6 +11,8 @@ from pathlib import Path
 
 import anyio
 
+from approvals.webhook.standing import FAILING as UNHEARD
+from approvals.webhook.standing import GONE, Standing, standings
 from governance.clock import Clock
 from governance.config.addresses import shown
 from governance.config.load import ConfigError, Reading, inspect
@@ -62,7 +64,7 @@ async def examine(config_file: Path, clock: Clock) -> list[Finding]:
     findings += [*_configuration(reading), *_policies(config), _secrets(config), await _database(config, clock)]
     findings += [_listen("gateway", config.gateway), _listen("mcp", config.mcp)]
     findings += [*_providers(config), *_servers(config), *await _standing(config, clock)]
-    findings += [*await _signs(config, clock), _engine(config)]
+    findings += [*await _signs(config, clock), *await _channels(config, clock), _engine(config)]
     return findings
 
 
@@ -178,6 +180,31 @@ async def _signs(config: Config, clock: Clock) -> list[Finding]:
         else Finding(f"server {name}", Health.BAD, f"needs a person to sign in: run `wicket servers login {name}`")
         for name, sign in await signs_of(config, clock)
     ]
+
+
+async def _channels(config: Config, clock: Clock) -> list[Finding]:
+    """Whether people hear of what waits for them."""
+    if not (config.approvals.webhooks or config.approvals.channels) or not await _has_database(config):
+        return []
+    try:
+        async with open_office(config, clock) as office:
+            found = standings(office.routes, await office.deliveries.counted())
+    except (StoreError, SecretsError, ValueError):
+        return []  # said already, of the database, or by whoever opens it
+    return [_heard(one) for one in found]
+
+
+def _heard(one: Standing) -> Finding:
+    subject, facts = f"channel {one.name}", JsonObject(channel=one.as_json())
+    last = f", the last message that arrived is of {one.delivered_at}" if one.delivered_at else ""
+    if one.state == GONE:
+        text = "its receiver said that it is gone, so nothing is sent there: give it another `url`"
+        return Finding(subject, Health.BAD, text, facts)
+    if one.state == UNHEARD:
+        text = f"failing: {one.waiting} messages wait, {one.given_up} were given up{last}"
+        text += f": try `wicket channels test {one.name}`"
+        return Finding(subject, Health.BAD, text, facts)
+    return Finding(subject, Health.WELL, f"{one.kind}: {one.state}, {one.waiting} messages wait{last}", facts)
 
 
 def _engine(config: Config) -> Finding:

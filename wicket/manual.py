@@ -49,9 +49,9 @@ mistake by file, line and key, and `wicket doctor` looks at what a configuration
   that is a warning, and the provider is refused when it is used.
 - `file:PATH` reads a value from a file, relative to this one. It is understood in `database`, `secrets`, the keys and
   headers of providers, the address and the headers of MCP servers, the secrets and keys of OAuth clients, and the
-  secrets of webhooks.
-- Keys of providers, client secrets and keys, secrets of webhooks and everything under `secrets` must be one of the two:
-  they never stand in the file itself, and no message ever repeats them.
+  secrets of webhooks and channels.
+- Keys of providers, client secrets and keys, secrets of webhooks, addresses and passwords of channels, and everything
+  under `secrets` must be one of the two: they never stand in the file itself, and no message ever repeats them.
 - Paths are relative to the file. `mcpServers` may be called `servers`; the `url` of a server may be called `serverUrl`
   or `httpUrl`, as in the files of agents.
 

@@ -14,12 +14,15 @@ from typing import TypeVar
 
 import anyio
 
+from approvals.channels.kinds import routes
 from approvals.delegation.store import SqlDelegations
 from approvals.desk import Desk, Manners
 from approvals.grants.store import SqlGrants
 from approvals.quorum import Approver, person_of
 from approvals.store import SqlTickets
-from approvals.webhook.courier import Announcer, endpoints
+from approvals.webhook.message import Announcer
+from approvals.webhook.route import Route
+from approvals.webhook.store import SqlDeliveries
 from console.store import SqlPeople
 from governance.audit.event import AuditError
 from governance.audit.log import Journal
@@ -58,6 +61,9 @@ class Office:
     desk: Desk
     grants: SqlGrants
     delegations: SqlDelegations
+    routes: list[Route]
+    """Every way by which somebody is told of what waits."""
+    deliveries: SqlDeliveries
     reviews: Reviews
     kills: KillSwitch
     witnesses: SqlWitnesses
@@ -78,8 +84,8 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
     secrets = open_secrets(config)
     async with open_store(config.database) as store:
         audit = Journal(store, secrets.master, clock, writer="cli")
-        approvals = config.approvals
-        announcer = Announcer(endpoints(approvals), console_address(config)) if approvals.webhooks else None
+        approvals, told = config.approvals, routes(config.approvals)
+        announcer = Announcer(told, console_address(config))
         manners = Manners(approvals.timeout_seconds, approvals.wait_seconds, console_address(config))
         desk = Desk(SqlTickets(store, audit, announcer), clock, manners)
         yield Office(
@@ -92,6 +98,8 @@ async def open_office(config: Config, clock: Clock) -> AsyncGenerator[Office]:
             desk=desk,
             grants=SqlGrants(store, audit),
             delegations=SqlDelegations(store, audit),
+            routes=told,
+            deliveries=SqlDeliveries(store),
             reviews=Reviews(SqlPins(store, audit, clock), clock),
             kills=KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=closing(desk)),
             witnesses=SqlWitnesses(store, clock),

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from console.visible import pieces
+from approvals.visible import pieces
 from governance.jsontree import Json
 
 

@@ -1,1 +1,1 @@
-"""Telling other systems that a ticket waits or was decided, by the Standard Webhooks scheme."""
+"""Telling other systems that a ticket waits or was decided: the outbox, its courier, and Standard Webhooks."""

@@ -1,10 +1,9 @@
-"""Sending webhook messages from the table, on the schedule of Standard Webhooks.
+"""Sending messages from the table, by whatever route, on the schedule of Standard Webhooks.
 
 Messages are written in the transaction that changes the ticket (`approvals/store.py`), so none is lost and none is sent
-for a change that never happened. What they say is `message.py`; where they may go is `transport.py`.
+for a change that never happened. What they say and how they travel is the business of each route (`route.py`).
 """
 
-import importlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,11 +11,9 @@ from typing import Protocol
 
 import anyio
 
-from approvals.webhook.message import Announcer, Delivery, Endpoint, endpoints, headers
 from approvals.webhook.resolving import Resolve, resolve
+from approvals.webhook.route import Answer, Delivery, Outcome, Route
 from governance.clock import Clock
-
-__all__ = ["Announcer", "Courier", "DeliveryStore", "endpoints"]
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +23,6 @@ LEASE_SECONDS = 60
 """How long one process has a message for itself. Longer than an attempt may take."""
 ATTEMPT_SECONDS = 15
 POLL_SECONDS = 1.0
-GONE = 410
 
 
 class DeliveryStore(Protocol):
@@ -57,11 +53,11 @@ class Courier:
     """Sends what is in the table. Any number of processes may run one: each message is claimed by one at a time."""
 
     def __init__(
-        self, store: DeliveryStore, endpoints: Sequence[Endpoint], clock: Clock, *, resolver: Resolve = resolve
+        self, store: DeliveryStore, routes: Sequence[Route], clock: Clock, *, resolver: Resolve = resolve
     ) -> None:
         self._store = store
         self._clock = clock
-        self._endpoints = {one.id: one for one in endpoints}
+        self._routes = {one.id: one for one in routes}
         self._resolver = resolver
 
     async def watch(self) -> None:
@@ -70,7 +66,7 @@ class Courier:
             try:
                 await self.send_due()
             except Exception as error:  # noqa: BLE001 - a broken table must not end the sending for good
-                log.warning("webhooks cannot be sent for now: %s", type(error).__name__)
+                log.warning("messages cannot be sent for now: %s", type(error).__name__)
             await anyio.sleep(POLL_SECONDS)
 
     async def send_due(self, limit: int = 16) -> int:
@@ -83,27 +79,30 @@ class Courier:
         return len(claimed)
 
     async def _attempt(self, delivery: Delivery) -> None:
-        endpoint = self._endpoints.get(delivery.endpoint)
-        if endpoint is None or await self._store.disabled(delivery.endpoint):
+        route = self._routes.get(delivery.endpoint)
+        if route is None or await self._store.disabled(delivery.endpoint):
             await self._store.failed(delivery.id, next_at=None)
             return
-        status = await self._post(endpoint, delivery)
+        answer = await self._sent(route, delivery)
         now = self._clock.now()
-        if 200 <= status < 300:
+        if answer.outcome is Outcome.DELIVERED:
             await self._store.delivered(delivery.id)
-        elif status == GONE:
-            log.warning("a webhook endpoint answered 410 and is switched off: change its `url` to switch it on again")
+        elif answer.outcome is Outcome.GONE:
+            log.warning(
+                "`%s` answered %d and is switched off: change its `url` to switch it on again", route.name, answer.code
+            )
             await self._store.disable(delivery.endpoint, now=now)
         else:
             await self._store.failed(delivery.id, next_at=self._next(delivery, now))
 
+    async def _sent(self, route: Route, delivery: Delivery) -> Answer:
+        """One attempt. A route that breaks has failed, and takes no other message with it."""
+        try:
+            return await route.send(delivery, now=self._clock.now(), seconds=ATTEMPT_SECONDS, resolver=self._resolver)
+        except Exception as error:  # noqa: BLE001 - whatever broke; its words may hold the address, which is a secret
+            log.error("a message could not be sent to `%s`: %s", route.name, type(error).__name__)  # noqa: TRY400
+            return Answer(Outcome.FAILED, 0, "")
+
     def _next(self, delivery: Delivery, now: datetime) -> datetime | None:
         made = delivery.attempt + 1
         return None if made >= len(SCHEDULE) else now + timedelta(seconds=SCHEDULE[made])
-
-    async def _post(self, endpoint: Endpoint, delivery: Delivery) -> int:
-        # Not at the top of the file: most installations have no webhook, and whoever sends none needs no HTTP client.
-        post = importlib.import_module("approvals.webhook.transport").post
-        body = delivery.body.encode()
-        signed = headers(endpoint.key, delivery.id, self._clock.now(), body)
-        return int(await post(endpoint.url, body, signed, endpoint.allow_private, ATTEMPT_SECONDS, self._resolver))

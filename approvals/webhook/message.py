@@ -6,20 +6,19 @@ nothing is ever decided by a webhook. Specification: Standard Webhooks (https://
 
 import base64
 import binascii
-import fnmatch
 import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from approvals.desk import link
 from approvals.ticket import Ticket, elapsed
+from approvals.webhook.route import Delivery, Route
 from governance import jsontree
 from governance.audit.event import Tag
 from governance.clock import rfc3339
-from governance.config.models import Approvals
 from governance.jsontree import JsonObject
 
 EVENTS = frozenset(
@@ -32,39 +31,6 @@ EVENTS = frozenset(
         Tag.APPROVAL_ESCALATED,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message on its way to one endpoint."""
-
-    id: str
-    """The `webhook-id`: the same for every attempt, so that a receiver can drop what it has seen."""
-    endpoint: str
-    """Which endpoint, as `Endpoint.id` names it: the address itself may hold a secret and is not stored."""
-    body: str
-    attempt: int
-    """Attempts made so far."""
-    next_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where messages go, with the key that signs them."""
-
-    url: str = field(repr=False)
-    key: bytes = field(repr=False)
-    events: tuple[str, ...] = ("approval.*",)
-    allow_private: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> str:
-        """The endpoint's name in the table."""
-        return hashlib.sha256(self.url.encode()).hexdigest()[:32]
-
-    def wants(self, event: str) -> bool:
-        """Whether events of this kind are sent there."""
-        return any(fnmatch.fnmatchcase(event, pattern) for pattern in self.events)
 
 
 def secret_key(secret: str) -> bytes:
@@ -84,15 +50,6 @@ def secret_key(secret: str) -> bytes:
     if not 24 <= len(key) <= 64:
         raise ValueError("a webhook secret holds 24 to 64 bytes: put it before the output of `openssl rand -base64 32`")
     return key
-
-
-def endpoints(settings: Approvals) -> list[Endpoint]:
-    """The endpoints of a configuration whose secrets were read.
-
-    Raises:
-        ValueError: a secret is none.
-    """
-    return [Endpoint(one.url, secret_key(one.secret), one.events, one.allow_private) for one in settings.webhooks]
 
 
 def new_secret() -> str:
@@ -149,24 +106,32 @@ def message(event: Tag, ticket: Ticket, at: datetime, base_url: str) -> JsonObje
     }
 
 
+def trial(at: datetime, base_url: str) -> JsonObject:
+    """What is sent to see whether messages arrive. It is about no ticket."""
+    data: JsonObject = {"link": f"{base_url.rstrip('/')}/console/approvals"}
+    return {"type": "test", "timestamp": rfc3339(at), "data": data}
+
+
+def mint_message() -> str:
+    """A fresh id of a message."""
+    return "msg_" + secrets.token_hex(12)
+
+
 @dataclass(frozen=True)
 class Announcer:
-    """Writes the messages of an event: one for each endpoint that wants it."""
+    """Writes the messages of an event: one for each route that wants it."""
 
-    endpoints: Sequence[Endpoint]
+    routes: Sequence[Route]
     base_url: str = ""
-    mint: Callable[[], str] = lambda: "msg_" + secrets.token_hex(12)
+    mint: Callable[[], str] = mint_message
 
     def wanted(self, event: Tag) -> bool:
         """Whether anybody wants messages of an event."""
-        return event in EVENTS and any(one.wants(event.value) for one in self.endpoints)
+        return event in EVENTS and any(one.wants(event.value) for one in self.routes)
 
     def messages(self, event: Tag, ticket: Ticket, at: datetime) -> list[Delivery]:
         """The messages to keep together with the change they speak of."""
         if event not in EVENTS:
             return []
-        wanting = [one for one in self.endpoints if one.wants(event.value)]
-        if not wanting:
-            return []
-        body = jsontree.dump(message(event, ticket, at, self.base_url)).decode()
-        return [Delivery(self.mint(), one.id, body, 0, at) for one in wanting]
+        wanting = [one for one in self.routes if one.wants(event.value)]
+        return [Delivery(self.mint(), one.id, one.body(event, ticket, at, self.base_url), 0, at) for one in wanting]

@@ -1,13 +1,24 @@
 """The tables of webhook messages, and of endpoints that are gone."""
 
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
+from sqlalchemy import text
 from sqlmodel import Session, col, select, update
 
-from approvals.webhook.message import Delivery
+from approvals.webhook.route import Delivery
+from approvals.webhook.standing import Counted
 from governance.clock import rfc3339
 from governance.store import Store
 from governance.store.tables import DeliveryRow, EndpointRow
+
+_COUNTED = text(
+    """
+    SELECT url_digest, state, count(*), sum(CASE WHEN attempt > 0 THEN 1 ELSE 0 END), min(next_at), max(created_at)
+    FROM deliveries GROUP BY url_digest, state
+    """
+)
 
 
 def keep(session: Session, delivery: Delivery, *, about: str) -> None:
@@ -75,6 +86,18 @@ class SqlDeliveries:
         """Whether the endpoint said that it is gone."""
         return await self._store.read(lambda session: session.get(EndpointRow, endpoint) is not None)
 
+    async def counted(self) -> dict[str, Counted]:
+        """What the table holds of each route, by the route's id."""
+
+        def work(session: Session) -> dict[str, Counted]:
+            found = {row.url_digest: Counted(disabled_at=row.disabled_at) for row in session.exec(select(EndpointRow))}
+            for row in session.connection().execute(_COUNTED):
+                route, group = str(row[0]), _Group(str(row[1]), int(row[2]), int(row[3]), str(row[4]), str(row[5]))
+                found[route] = group.added(found.get(route, Counted()))
+            return found
+
+        return await self._store.read(work)
+
     def _take(self, session: Session, delivery: Delivery, until: datetime) -> bool:
         take = update(DeliveryRow).where(
             col(DeliveryRow.id) == delivery.id,
@@ -89,6 +112,30 @@ class SqlDeliveries:
         if next_at is not None:
             change = change.values(next_at=rfc3339(next_at))
         await self._store.write(lambda session: session.exec(change).rowcount)
+
+
+class _Group(NamedTuple):
+    """Messages of one route in one state."""
+
+    state: str
+    messages: int
+    retried: int
+    next_at: str
+    newest: str
+
+    def added(self, before: Counted) -> Counted:
+        """What is counted with these."""
+        if self.state == "delivered":
+            return replace(before, delivered_at=max(before.delivered_at, self.newest))
+        if self.state == "failed":
+            given_up = before.given_up + self.messages
+            return replace(before, given_up=given_up, given_up_at=max(before.given_up_at, self.newest))
+        return replace(
+            before,
+            waiting=before.waiting + self.messages,
+            retried=before.retried + self.retried,
+            next_at=min(filter(None, (before.next_at, self.next_at))),
+        )
 
 
 def _delivery(row: DeliveryRow) -> Delivery:

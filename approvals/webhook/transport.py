@@ -14,16 +14,17 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import anyio
 import httpx
 
-from approvals.webhook.addresses import is_public
-from approvals.webhook.resolving import Resolve, resolve
+from approvals.webhook.resolving import BlockedError, Resolve, checked, normal, resolve
+from approvals.webhook.route import Answer, Outcome
 
 log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 
 
-class BlockedError(Exception):
-    """The address must not be called. The message is ours and names the host, not what it resolved to."""
+GONE = 410
+LONGEST_ANSWER = 300
+"""Bytes of an answer that are read."""
 
 
 def check_url(url: httpx.URL, allow_private: frozenset[str]) -> None:
@@ -41,11 +42,6 @@ def check_url(url: httpx.URL, allow_private: frozenset[str]) -> None:
         raise BlockedError(f"`{host}` must be called by https; http is for hosts named in `allow_private`")
     if _NUMBER.fullmatch(host.rpartition(".")[2]) and not _is_plain_ipv4(host):
         raise BlockedError(f"`{host}` is an address in disguise: write a name, or four plain decimal numbers")
-
-
-def normal(host: str) -> str:
-    """A host as it is compared: lower case, without the root's dot or brackets."""
-    return host.lower().rstrip(".").strip("[]")
 
 
 def _is_plain_ipv4(host: str) -> bool:
@@ -73,16 +69,11 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         """
         check_url(request.url, self._allow_private)
         host = request.url.host
+        port = request.url.port or (443 if request.url.scheme == "https" else 80)
         try:
-            addresses = await self._resolve(host, request.url.port or (443 if request.url.scheme == "https" else 80))
+            addresses = await checked(host, port, self._allow_private, self._resolve)
         except OSError:
             raise httpx.ConnectError(f"`{host}` does not resolve", request=request) from None
-        if not addresses:
-            raise httpx.ConnectError(f"`{host}` does not resolve", request=request)
-        if normal(host) not in self._allow_private and not all(map(is_public, addresses)):
-            raise BlockedError(
-                f"`{host}` resolves to an address that is not public; name it in `allow_private` if meant"
-            )
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=addresses[0])
         return await self._inner.handle_async_request(request)
@@ -112,15 +103,42 @@ async def post(
     allow_private: tuple[str, ...],
     seconds: float,
     resolver: Resolve,
-) -> int:
-    """The status of one attempt; 0 where no answer came. A redirect is an answer like any other: a failure."""
+) -> Answer:
+    """The answer to one attempt. A redirect is an answer like any other: a failure."""
     try:
         async with client(allow_private, seconds=seconds, resolver=resolver) as http:
             with anyio.fail_after(seconds):
-                async with http.stream("POST", url, content=body, headers=headers) as response:
-                    return response.status_code
+                plain = {"accept-encoding": "identity", **headers}
+                async with http.stream("POST", url, content=body, headers=plain) as response:
+                    return Answer(_outcome(response.status_code), response.status_code, await _beginning(response))
     except BlockedError as error:
-        log.warning("a webhook was not sent: %s", error)
+        log.warning("a message was not sent: %s", error)
+        return Answer(Outcome.FAILED, 0, str(error))
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        log.info("a webhook attempt failed: %s", type(error).__name__)
-    return 0
+        log.info("an attempt to send a message failed: %s", type(error).__name__)
+        return Answer(Outcome.FAILED, 0, f"no answer came: {_why(error)}")
+
+
+def _outcome(status: int) -> Outcome:
+    if status == GONE:
+        return Outcome.GONE
+    return Outcome.DELIVERED if 200 <= status < 300 else Outcome.FAILED
+
+
+async def _beginning(response: httpx.Response) -> str:
+    """The first bytes of what the receiver said. Only somebody who tests a route reads them."""
+    told = b""
+    async for chunk in response.aiter_raw():
+        told += chunk
+        if len(told) >= LONGEST_ANSWER:
+            break
+    return told[:LONGEST_ANSWER].decode("utf-8", "replace")
+
+
+def _why(error: Exception) -> str:
+    """In our own words: what a library says may quote the address, which is a secret."""
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return "it took too long"
+    if isinstance(error, httpx.ConnectError):
+        return "no connection could be made"
+    return "the connection broke"

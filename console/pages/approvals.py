@@ -11,9 +11,9 @@ from approvals.quorum import WORDS
 from approvals.shelf import Decided
 from approvals.terms import GrantError, Wish
 from approvals.ticket import ReliefError, State, Ticket
+from approvals.visible import Line, escapes, lines
 from console.frame import Frame, Visit
 from console.pages import granting
-from console.visible import Line, escapes, lines
 from governance import jsontree
 from governance.jsontree import Json, JsonObject
 from governance.verdict import relief_of

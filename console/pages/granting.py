@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from approvals.grants.grant import Limits, barred, limits
 from approvals.terms import GrantError, Wish, leaves, place_of
 from approvals.ticket import Ticket
+from approvals.visible import escapes
 from console.frame import span
-from console.visible import escapes
 from governance.jsontree import Json
 from governance.verdict import Reach
 

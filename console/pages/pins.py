@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
+from approvals.visible import escapes
 from console.frame import Frame, Visit
-from console.visible import escapes
 from governance.pins.pin import Pin, State
 from governance.pins.reviews import differences
 

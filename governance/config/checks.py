@@ -6,7 +6,7 @@ Pure: it looks at a `Config` and speaks. Whether a server answers or a port is f
 import re
 from collections.abc import Iterator
 
-from governance.config import oauth_checks, oidc
+from governance.config import channel_checks, oauth_checks, oidc
 from governance.config.addresses import bad_address, is_loopback
 from governance.config.document import Document, Problem
 from governance.config.models import Config
@@ -92,3 +92,5 @@ def _rest(config: Config) -> Iterator[Complaint]:
     for index, webhook in enumerate(config.approvals.webhooks):
         if what := bad_address(webhook.url):
             yield ("approvals", "webhooks", index, "url"), what, _ADDRESS_MEND
+    for name, channel in config.approvals.channels.items():
+        yield from channel_checks.channel(name, channel)

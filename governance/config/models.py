@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, StrictStr
 
 from governance.config.authorization import OAuth, UpstreamAuth
+from governance.config.models_channels import Channel
 from governance.config.oidc import Oidc
 from governance.config.section import Section
 from governance.labels import LABEL, MOST_LABELS
@@ -305,6 +306,9 @@ class Approvals(Section):
         "is to be opened, instead of holding the call. Only for clients known to show it.",
     )
     webhooks: tuple[Webhook, ...] = ()
+    channels: dict[str, Channel] = Field(
+        default_factory=dict, description="Chats and mailboxes where people are told, by name."
+    )
 
     @property
     def whole_seconds(self) -> float:

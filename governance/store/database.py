@@ -8,7 +8,7 @@ many callers share the price of one sync.
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -220,7 +220,7 @@ def _commit(place: Backend, connection: Connection, batch: Sequence[_Write]) -> 
 def _read(connection: Connection, batch: Sequence[_Read]) -> None:
     for job in batch:
         with connection.begin() as transaction:
-            _run(connection, job, job.work)
+            _run(connection, job, job.work)  # alone in its transaction, so it needs no savepoint
             transaction.rollback()
 
 
@@ -233,10 +233,10 @@ def _look(connection: Connection, batch: Sequence[_Look]) -> None:
 
 
 def _run(connection: Connection, job: _Write | _Read, work: Work[Any]) -> None:
-    """Run a work in a savepoint of its own, so that what it raises undoes only what it did."""
+    """Run a work; a write in a savepoint of its own, so that what it raises undoes only what it did."""
     try:
         session = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
-        with connection.begin_nested(), session:
+        with connection.begin_nested() if isinstance(job, _Write) else nullcontext(), session:
             job.result = work(session)
             session.flush()
     except BaseException as error:  # noqa: BLE001 - whatever a work raises belongs to the one who awaits it

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from playwright.sync_api import Dialog, Page, expect
 
-from console.visible import pieces
+from approvals.visible import pieces
 from governance.audit.event import Draft, Tag
 from governance.jsontree import Json
 from sessions.roll import Run

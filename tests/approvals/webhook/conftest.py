@@ -7,7 +7,8 @@ import pytest
 from approvals.desk import Desk, Manners
 from approvals.store import SqlTickets
 from approvals.webhook.courier import Courier
-from approvals.webhook.message import Announcer, Endpoint, new_secret, secret_key
+from approvals.webhook.endpoint import Endpoint
+from approvals.webhook.message import Announcer, new_secret, secret_key
 from approvals.webhook.store import SqlDeliveries
 from governance.store import Store
 from tests.approvals.ledger import Ledger

@@ -9,7 +9,8 @@ from standardwebhooks import Webhook
 from approvals.desk import Desk, Manners
 from approvals.store import SqlTickets
 from approvals.webhook.courier import SCHEDULE, Courier
-from approvals.webhook.message import Announcer, Endpoint
+from approvals.webhook.endpoint import Endpoint
+from approvals.webhook.message import Announcer
 from approvals.webhook.store import SqlDeliveries
 from governance.audit.event import Tag
 from governance.clock import SystemClock

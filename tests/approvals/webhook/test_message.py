@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from approvals.webhook.message import Announcer, Endpoint, headers, new_secret, secret_key, sign
+from approvals.webhook.endpoint import Endpoint
+from approvals.webhook.message import Announcer, headers, new_secret, secret_key, sign
 from governance.audit.event import Tag
 from tests.approvals.calls import AT, ticket_of, tool_call
 

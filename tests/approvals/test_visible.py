@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.visible import escapes, lines, pieces
+from approvals.visible import escapes, lines, pieces
 from governance.jsontree import Json
 
 
