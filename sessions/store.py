@@ -5,6 +5,7 @@ Only this file of the room speaks SQL.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session, col, delete, func, select
@@ -254,7 +255,7 @@ class SqlRuns:
 
         def work(session: Session) -> Run | None:
             row = session.get(SessionRow, run_id)
-            return None if row is None else _run(row)
+            return None if row is None else run_of(row)
 
         return await self._store.read(work)
 
@@ -282,7 +283,7 @@ class SqlRuns:
             wanted = (col(SessionRow.id) == name) | (col(SessionRow.external_id) == name)
             rows = session.exec(select(SessionRow).where(wanted)).all()
             joined = [session.get(SessionRow, row.joined_id) or row if row.joined_id else row for row in rows]
-            return [_run(row) for row in {row.id: row for row in joined}.values()]
+            return [run_of(row) for row in {row.id: row for row in joined}.values()]
 
         return await self._store.read(work)
 
@@ -296,7 +297,7 @@ class SqlRuns:
 
         def work(session: Session) -> list[Run]:
             wanted = select(SessionRow).where(col(SessionRow.parent_id) == run_id).order_by(SessionRow.first_seen)
-            return [_run(row) for row in session.exec(wanted).all()]
+            return [run_of(row) for row in session.exec(wanted).all()]
 
         return await self._store.read(work)
 
@@ -306,7 +307,7 @@ class SqlRuns:
         def work(session: Session) -> list[Run]:
             alone = select(SessionRow).where(col(SessionRow.joined_id) == "")
             rows = session.exec(alone.order_by(col(SessionRow.last_seen).desc()).limit(limit)).all()
-            return [_run(row) for row in rows]
+            return [run_of(row) for row in rows]
 
         return await self._store.read(work)
 
@@ -354,7 +355,8 @@ class SqlProposals:
         return work
 
 
-def _run(row: SessionRow) -> Run:
+def run_of(row: Any) -> Run:
+    """The run of a row of `sessions`: an object of its class, or what a query of its columns returned."""
     return Run(
         id=row.id,
         key_id=row.key_id,
@@ -366,7 +368,7 @@ def _run(row: SessionRow) -> Run:
         plane=row.plane,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
-        verified=row.verified,
+        verified=bool(row.verified),
         parent_id=row.parent_id,
         joined_id=row.joined_id,
     )
