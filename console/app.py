@@ -18,12 +18,19 @@ from starlette.staticfiles import StaticFiles
 
 from console import api, kills_api, live, pins_api
 from console.access import Access
+from console.checkup import Checkup
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
 from console.pages import approvals, audit, batch, entry, kills, overview, pins, servers, sessions
 from console.store import SqlLogins
+from governance.audit import keys
 from governance.health.store import SqlHealth
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
+from sessions.index.counts.store import SqlCounts
+from sessions.index.follow import Follower
+from sessions.index.lists.store import SqlLists
+from sessions.index.search.store import SqlSearch
+from sessions.index.store import SqlIndex
 from sessions.store import SqlWitnesses
 
 PREFIX = "/console"
@@ -54,6 +61,11 @@ def build(runtime: Core) -> AsgiApp:
         events=Events(runtime.store),
         health=SqlHealth(runtime.store, runtime.clock),
         witnesses=SqlWitnesses(runtime.store, runtime.clock),
+        lists=SqlLists(runtime.store),
+        search=SqlSearch(runtime.store),
+        counts=SqlCounts(runtime.store),
+        follower=Follower(SqlIndex(runtime.store), runtime.clock),
+        checkup=Checkup(runtime.config.database, runtime.key_for(keys.AUDIT_MAC), runtime.audit, runtime.clock),
         drawings=open_drawings(),
     )
     return _Shell(Starlette(routes=routes(frame), exception_handlers={HTTPException: _missing(frame)}))
@@ -78,6 +90,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/kills", page(partial(kills.index, frame))),
         *_both("/kills", ("kill", "revive"), page(partial(kills.switch, frame))),
         Route("/audit", page(partial(audit.index, frame))),
+        Route("/audit/verify", page(partial(audit.verify, frame)), methods=["POST"]),
         Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
         Route("/logout", page(partial(entry.logout, frame)), methods=["POST"]),
         Route("/api/tickets", answer(api.list_tickets)),
@@ -92,6 +105,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/api/servers/live", answer(live.servers)),
         Route("/api/sessions", answer(api.list_sessions)),
         Route("/api/sessions/{session}", answer(api.show_session)),
+        Route("/api/sessions/{session}/live", answer(live.session)),
         *_both("/api/sessions/{session}", ("kill", "revive"), answer(api.switch_session)),
         Route("/api/kills", answer(kills_api.list_kills)),
         Route("/api/kills/live", answer(live.kills)),

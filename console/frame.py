@@ -18,8 +18,10 @@ from approvals.desk import Desk
 from approvals.quorum import in_words
 from approvals.ticket import State
 from console.access import Access, ForbiddenError, Visitor
+from console.checkup import Checkup
 from console.events import Events
 from console.visible import lines, pieces, plainly
+from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
@@ -27,6 +29,10 @@ from governance.identity.directory import Identity, IdentityStaleError
 from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
+from sessions.index.counts.store import SqlCounts
+from sessions.index.follow import Follower
+from sessions.index.lists.store import SqlLists
+from sessions.index.search.store import SqlSearch
 from sessions.killswitch import KillSwitch
 from sessions.labels.book import Labels
 from sessions.store import SqlRuns, SqlWitnesses
@@ -57,6 +63,10 @@ class Core(Protocol):
     def runs(self) -> SqlRuns: ...  # noqa: D102
     @property
     def labels(self) -> Labels: ...  # noqa: D102
+    @property
+    def audit(self) -> AuditLog: ...  # noqa: D102
+    @property
+    def key_for(self) -> Callable[[str], bytes]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,12 @@ class Frame:
     events: Events
     health: SqlHealth
     witnesses: SqlWitnesses
+    lists: SqlLists
+    search: SqlSearch
+    counts: SqlCounts
+    follower: Follower
+    """Brings the index over the log up to date, before a page shows what is in it."""
+    checkup: Checkup
     drawings: Environment
 
     def page(self, handler: Page) -> Endpoint:

@@ -55,6 +55,8 @@ _ADD_PROPOSAL = text(
 _FORGET_PROPOSALS = text("DELETE FROM proposals WHERE at < :before AND seq < (SELECT max(seq) FROM proposals)")
 
 
+MOST_KIN = 200
+"""Parts of a run, and runs that one started, that are looked at."""
 KEPT = timedelta(days=1)
 """How long a process that ended without a farewell is remembered."""
 FRESH_SECONDS = 0.005
@@ -289,15 +291,18 @@ class SqlRuns:
 
     async def parts(self, run_id: str) -> list[str]:
         """The ids of the runs that turned out to be part of one."""
-        query = select(SessionRow.id).where(col(SessionRow.joined_id) == run_id).order_by(SessionRow.first_seen)
+        # That it is not empty tells SQLite that the index of those that are not will do; so does it below.
+        wanted = select(SessionRow.id).where(col(SessionRow.joined_id) == run_id, col(SessionRow.joined_id) != "")
+        query = wanted.order_by(SessionRow.first_seen).limit(MOST_KIN)
         return await self._store.read(lambda session: list(session.exec(query).all()))
 
     async def children(self, run_id: str) -> list[Run]:
         """The runs that a run started, the oldest first."""
 
         def work(session: Session) -> list[Run]:
-            wanted = select(SessionRow).where(col(SessionRow.parent_id) == run_id).order_by(SessionRow.first_seen)
-            return [run_of(row) for row in session.exec(wanted).all()]
+            wanted = select(SessionRow).where(col(SessionRow.parent_id) == run_id, col(SessionRow.parent_id) != "")
+            rows = session.exec(wanted.order_by(SessionRow.first_seen).limit(MOST_KIN)).all()
+            return [run_of(row) for row in rows]
 
         return await self._store.read(work)
 

@@ -46,6 +46,7 @@ class Tag(StrEnum):
     PIN_REJECTED = "pin.rejected"
     POLICY_LOADED = "policy.loaded"
     POLICY_REJECTED = "policy.rejected"
+    AUDIT_VERIFIED = "audit.verified"
     PROCESS_STARTED = "process.started"
     PROCESS_STOPPED = "process.stopped"
 

@@ -1,12 +1,14 @@
 """The organs that the console needs, all real, on a database of their own."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from approvals.desk import Desk, Manners
 from approvals.store import SqlTickets
 from governance.audit.event import Draft, Tag, Value
+from governance.audit.keys import derive
 from governance.audit.log import Journal
 from governance.config.models import Config, McpServer, Provider
 from governance.exchange import Exchange
@@ -48,6 +50,7 @@ class Core:
     kills: KillSwitch
     runs: SqlRuns
     labels: Labels
+    key_for: Callable[[str], bytes]
 
     async def hold(self, exchange: Exchange) -> str:
         """Ask about a call; returns the id of its ticket."""
@@ -90,6 +93,7 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
     """The organs, open."""
     config = Config.model_validate(
         {
+            "database": url,
             "mcpServers": {"files": McpServer(command="true")},
             "providers": {"openai": Provider(wire="openai-chat", base_url="https://api.openai.test/v1")},
         }
@@ -108,4 +112,17 @@ async def open_core(url: str, clock: ManualClock) -> AsyncGenerator[Core]:
 
         labels = Labels(SqlLabels(store), Sources.of(config))
         kills = KillSwitch(SqlKills(store, audit, clock), audit, clock, on_kill=close_tickets)
-        yield Core(config, clock, store, audit, identity, keys, desk, reviews, kills, SqlRuns(store), labels)
+        yield Core(
+            config,
+            clock,
+            store,
+            audit,
+            identity,
+            keys,
+            desk,
+            reviews,
+            kills,
+            SqlRuns(store),
+            labels,
+            partial(derive, bytes(32)),
+        )
