@@ -38,7 +38,7 @@ class Period(StrEnum):
     @property
     def span(self) -> str:
         """Which counts it is made of."""
-        return "minute" if self is Period.HOUR else "hour"
+        return {Period.HOUR: "minute", Period.MONTH: "day"}.get(self, "hour")
 
     @property
     def form(self) -> str:

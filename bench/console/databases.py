@@ -3,10 +3,14 @@
 Indices are taken off while rows come in and put on again, which is what makes it a matter of a minute or two.
 """
 
+import contextlib
 import hashlib
 import json
+import pickle
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -20,6 +24,8 @@ from bench.console.load import Gathered, Say, events, others
 from bench.console.story import Story
 from governance.clock import rfc3339
 from governance.store.schema import MIGRATIONS, upgrade
+from sessions.index import reading
+from sessions.index import store as filling
 from sessions.index.follow import KEPT_MINUTES
 
 _EVENTS = (
@@ -27,89 +33,130 @@ _EVENTS = (
     "tool",
 )  # fmt: skip
 DATABASE = "wicket_bench_console"
+_HEAD = "SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1"
 
 
-def stamp(sessions: int, wanted: int) -> str:
+def stamp(size: tuple[int, int], key: bytes) -> str:
     """Changes with all that a made database depends on."""
-    texts = [Path(one.__file__).read_bytes() for one in (story, load)]
+    texts = [Path(one.__file__).read_bytes() for one in (story, load, reading, filling)]
     texts += [path.read_bytes() for path in sorted((MIGRATIONS / "versions").glob("v*.py"))]
-    return hashlib.sha256(b"\0".join([*texts, f"{sessions} {wanted}".encode()])).hexdigest()
+    return hashlib.sha256(b"\0".join([*texts, key, f"{size}".encode()])).hexdigest()
 
 
-def sqlite(folder: Path, size: tuple[int, int], key: bytes, now: datetime, say: Say) -> tuple[str, Story]:
-    """The file, made where it is not there already; its address and its story."""
-    path, note = folder / "wicket.db", folder / "sqlite.json"
-    made = _noted(note, stamp(*size))
-    url = f"sqlite:///{path}"
-    if made is not None and path.exists():
-        return url, Story(*size, made)
-    for one in folder.glob("wicket.db*"):
-        one.unlink()
-    note.unlink(missing_ok=True)
-    upgrade(url)
-    told = Story(*size, now)
-    with sqlite3.connect(path, isolation_level=None) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA cache_size = -400000")
-        indices = connection.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''"
-        ).fetchall()
-        for name, _ in indices:
-            connection.execute(f'DROP INDEX "{name}"')
-        connection.execute("BEGIN")
-        gathered = Gathered(minutes_since=rfc3339(now - KEPT_MINUTES))
-        _into_sqlite(connection, "audit_events", _EVENTS, events(told, key, gathered, say))
-        for table, columns, rows in others(told, gathered):
-            _into_sqlite(connection, table, columns, rows)
-        connection.execute("UPDATE audit_head SET seq = ?, hash = ?", gathered.end)
-        connection.execute("UPDATE index_place SET seq = ?", gathered.end[:1])
-        connection.execute("COMMIT")
-        for _, statement in indices:
-            connection.execute(statement)
-    connection.close()
-    note.write_text(json.dumps({"stamp": stamp(*size), "end": now.isoformat()}))
-    return url, told
+@dataclass
+class Workshop:
+    """Where the databases are made: one story for both, and what is read out of it kept for the second.
+
+    Args:
+        folder: where files are kept.
+        size: how many sessions, and about how many events.
+        key: seals the events.
+        now: when the story ends, if it is told anew.
+        say: tells how far it is.
+    """
+
+    folder: Path
+    size: tuple[int, int]
+    key: bytes
+    now: datetime
+    say: Say
+
+    def story(self) -> Story:
+        """The story that is kept, or a new one, for which every database is made anew."""
+        note, wanted = self.folder / "story.json", stamp(self.size, self.key)
+        with contextlib.suppress(FileNotFoundError):
+            found = json.loads(note.read_text())
+            if found["stamp"] == wanted:
+                return Story(*self.size, datetime.fromisoformat(found["end"]))
+        for one in self.folder.glob("*.made"):
+            one.unlink()
+        (self.folder / "gathered.pickle").unlink(missing_ok=True)
+        note.write_text(json.dumps({"stamp": wanted, "end": self.now.isoformat()}))
+        return Story(*self.size, self.now)
+
+    @contextlib.contextmanager
+    def gathering(self, told: Story) -> Iterator[Callable[[], Gathered]]:
+        """What goes into other tables, read out of the story by a process of its own meanwhile."""
+        kept = self.folder / "gathered.pickle"
+        if kept.exists():
+            yield lambda: pickle.loads(kept.read_bytes())
+            return
+        since = rfc3339(told.end - KEPT_MINUTES)
+        with ProcessPoolExecutor(1) as pool:
+            coming = pool.submit(load.gathered, told, since)
+            yield coming.result
+            kept.write_bytes(pickle.dumps(coming.result()))
+
+    def sqlite(self) -> tuple[str, Story]:
+        """The file, made where it is not there already; its address and its story."""
+        told, path, made = self.story(), self.folder / "wicket.db", self.folder / "sqlite.made"
+        url = f"sqlite:///{path}"
+        if made.exists() and path.exists():
+            return url, told
+        for one in self.folder.glob("wicket.db*"):
+            one.unlink()
+        upgrade(url)
+        with self.gathering(told) as gathered:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA cache_size = -400000")
+            again = connection.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''"
+            ).fetchall()
+            for name, _ in again:
+                connection.execute(f'DROP INDEX "{name}"')
+            connection.execute("BEGIN")
+            _into_sqlite(connection, "audit_events", _EVENTS, events(told, self.key, self.say))
+            for table, columns, rows in others(told, gathered()):
+                self.say(f"filling {table}")
+                _into_sqlite(connection, table, columns, rows)
+            end = connection.execute(_HEAD).fetchone()
+            connection.execute("UPDATE audit_head SET seq = ?, hash = ?", end)
+            connection.execute("UPDATE index_place SET seq = ?", end[:1])
+            connection.execute("COMMIT")
+            self.say("putting the indices on")
+            for _, statement in again:
+                connection.execute(statement)
+            connection.close()
+        made.touch()
+        return url, told
+
+    def postgres(self, server: str) -> tuple[str, Story]:
+        """The database on a server, made where it is not there already; its address and its story."""
+        told, made = self.story(), self.folder / "postgres.made"
+        url = f"{server.rpartition('/')[0]}/{DATABASE}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+            if made.exists() and there:
+                return url, told
+            name = sql.Identifier(DATABASE)
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        upgrade(url)
+        with psycopg.connect(url) as connection, self.gathering(told) as gathered:
+            connection.execute("SET synchronous_commit = off")
+            connection.execute("SET maintenance_work_mem = '512MB'")
+            again = _take_indices_off(connection)
+            _into_postgres(connection, "audit_events", _EVENTS, events(told, self.key, self.say))
+            for table, columns, rows in others(told, gathered()):
+                self.say(f"filling {table}")
+                _into_postgres(connection, table, columns, rows)
+            end = connection.execute(_HEAD).fetchone() or (-1, "")
+            connection.execute("UPDATE audit_head SET seq = %s, hash = %s", end)
+            connection.execute("UPDATE index_place SET seq = %s", end[:1])
+            self.say("putting the indices on")
+            for statement in again:
+                connection.execute(statement)
+            connection.commit()
+            connection.autocommit = True
+            connection.execute("VACUUM (ANALYZE)")
+        made.touch()
+        return url, told
 
 
 def _into_sqlite(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[Any]) -> None:
     names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
     connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
-
-
-def postgres(
-    server: str, folder: Path, size: tuple[int, int], key: bytes, now: datetime, say: Say
-) -> tuple[str, Story]:
-    """The database on a server, made where it is not there already; its address and its story."""
-    url, note = f"{server.rpartition('/')[0]}/{DATABASE}", folder / "postgres.json"
-    made = _noted(note, stamp(*size))
-    with psycopg.connect(server, autocommit=True) as connection:
-        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
-        if made is not None and there:
-            return url, Story(*size, made)
-        note.unlink(missing_ok=True)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-    upgrade(url)
-    told = Story(*size, now)
-    with psycopg.connect(url) as connection:
-        connection.execute("SET synchronous_commit = off")
-        connection.execute("SET maintenance_work_mem = '512MB'")
-        again = _take_indices_off(connection)
-        gathered = Gathered(minutes_since=rfc3339(now - KEPT_MINUTES))
-        _into_postgres(connection, "audit_events", _EVENTS, events(told, key, gathered, say))
-        for table, columns, rows in others(told, gathered):
-            _into_postgres(connection, table, columns, rows)
-        connection.execute("UPDATE audit_head SET seq = %s, hash = %s", gathered.end)
-        connection.execute("UPDATE index_place SET seq = %s", gathered.end[:1])
-        say("putting the indices on")
-        for statement in again:
-            connection.execute(statement)
-        connection.commit()
-        connection.autocommit = True
-        say("vacuum")
-        connection.execute("VACUUM (ANALYZE)")
-    note.write_text(json.dumps({"stamp": stamp(*size), "end": now.isoformat()}))
-    return url, told
 
 
 def _take_indices_off(connection: psycopg.Connection[Any]) -> list[bytes]:
@@ -147,12 +194,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") if "\\" in value else value
     return "\\N" if value is None else str(value)
-
-
-def _noted(note: Path, wanted: str) -> datetime | None:
-    """When the story ends that a database was made of, if it is the wanted one."""
-    try:
-        found = json.loads(note.read_text())
-    except FileNotFoundError:
-        return None
-    return datetime.fromisoformat(found["end"]) if found["stamp"] == wanted else None

@@ -37,7 +37,6 @@ class Gathered:
     tickets: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     asked: dict[str, str] = field(default_factory=dict[str, str])
     labels: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict[tuple[str, str], tuple[Any, ...]])
-    end: tuple[int, str] = (-1, GENESIS.hex())
     minutes_since: str = ""
     """Counts by the minute are kept for some days only."""
 
@@ -69,25 +68,34 @@ class Gathered:
                 amounts[place] += row[name]
 
 
-def events(story: Story, seal_key: bytes, gathered: Gathered, say: Say) -> Iterator[tuple[Any, ...]]:
-    """The rows of `audit_events` in order; on the way all that goes into other tables is gathered."""
-    keys = sorted((at << 40) | (number << 20) | (exchange << 4) | part for at, number, exchange, part in moments(story))
-    previous, sums = GENESIS, Sums()
-    for seq, key in enumerate(keys):
-        number, exchange, part = key >> 20 & 0xFFFFF, key >> 4 & 0xFFFF, key & 15
-        session = story.session(number)
-        at = story.at(key >> 40)
-        fields = told(session, exchange, part, at)
-        _keep(gathered, fields)
+def gathered(story: Story, minutes_since: str) -> Gathered:
+    """All that goes into other tables than the log."""
+    found, sums = Gathered(minutes_since=minutes_since), Sums()
+    for seq, fields in _told(story):
+        _keep(found, fields)
         sums.add(seq, fields)
+        if seq % CHUNK == 0:
+            found.take(sums)
+            sums = Sums()
+    found.take(sums)
+    return found
+
+
+def events(story: Story, seal_key: bytes, say: Say) -> Iterator[tuple[Any, ...]]:
+    """The rows of `audit_events` in order."""
+    previous = GENESIS
+    for seq, fields in _told(story):
         body = encode(fields)
         previous = link(previous, seq, body)
         yield (seq, body.decode(), previous.hex(), seal(seal_key, previous).hex(), *columns(fields))
-        if (seq + 1) % CHUNK == 0 or seq + 1 == len(keys):
-            gathered.take(sums)
-            gathered.end, sums = (seq, previous.hex()), Sums()
-            if (seq + 1) % (10 * CHUNK) == 0:
-                say(f"{seq + 1:,} of {len(keys):,} events")
+        if seq and seq % (10 * CHUNK) == 0:
+            say(f"{seq:,} of about {story.events:,} events")
+
+
+def _told(story: Story) -> Iterator[tuple[int, dict[str, Value]]]:
+    keys = sorted((at << 40) | (number << 20) | (exchange << 4) | part for at, number, exchange, part in moments(story))
+    for seq, key in enumerate(keys):
+        yield seq, told(story.session(key >> 20 & 0xFFFFF), key >> 4 & 0xFFFF, key & 15, story.at(key >> 40))
 
 
 def _keep(gathered: Gathered, fields: dict[str, Value]) -> None:

@@ -84,13 +84,13 @@ class SessionTotalRow(SQLModel, table=True):
 
 
 class TallyRow(SQLModel, table=True):
-    """How much of something there was in a minute or an hour: what the plots are made of."""
+    """How much of something there was in a minute, an hour or a day: what the plots are made of."""
 
     __tablename__ = _named("tallies")
 
     tenant: str = Field(primary_key=True, sa_type=Text, description="Tenant; empty = all of them together.")
     kind: str = Field(primary_key=True, sa_type=Text, description="What is counted: `sessions.index.reading.Count`.")
-    span: str = Field(primary_key=True, sa_type=Text, description="`minute` (kept for days) or `hour`.")
+    span: str = Field(primary_key=True, sa_type=Text, description="`minute` (kept for days), `hour` or `day`.")
     at: str = Field(primary_key=True, sa_type=Text, description="Start of the span: `2026-11-21T12:00`, UTC.")
     name: str = Field(primary_key=True, sa_type=Text, description="Of what: a decision, a model, a tool.")
     count: int = Field(default=0, sa_type=BigInteger, description="How many.")

@@ -61,6 +61,9 @@ class Follower:
             except StoreError as error:
                 log.warning("the index over the log cannot be brought up to date: %s", error)
                 read = 0
+            except Exception:  # what reads for people must never take the proxy with it
+                log.exception("the index over the log cannot be brought up to date")
+                read = 0
             took = self._clock.monotonic() - began
             await anyio.sleep(took / SHARE if read == AT_ONCE else LOOK_SECONDS)
 

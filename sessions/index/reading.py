@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 
 from governance.audit.event import Tag, Value
@@ -16,6 +16,8 @@ from governance.verdict import Decision
 
 LONGEST = 200
 """Characters of a name that are kept."""
+MOST = 10**12
+"""Most tokens, or millionths of a dollar, that one event adds: a provider says what it likes, and sums must fit."""
 JUDGED = frozenset({Tag.EXCHANGE_ADMITTED.value, Tag.EXCHANGE_REFUSED.value})
 ENDED = frozenset({Tag.EXCHANGE_COMPLETED.value, Tag.EXCHANGE_WITHHELD.value})
 _ALLOW = Decision.ALLOW.value
@@ -74,7 +76,7 @@ _NOT_OF_SESSIONS = frozenset({Kind.EVENT.value, Kind.REASON.value, Kind.ACTOR.va
 
 
 class Count(StrEnum):
-    """What is counted by the minute and by the hour."""
+    """What is counted by the minute, the hour and the day."""
 
     VERDICT = "verdict"
     MODEL = "model"
@@ -115,8 +117,8 @@ class Amount:
 
 Facet = tuple[str, str]
 """A kind and a name."""
-FIRST = "first"
-"""Names the count of a session in the first minute of an hour that it is active in."""
+OF_HOUR, OF_DAY = "hour", "day"
+"""Name the count of a session in the first minute of an hour, or of a day, that it is active in."""
 
 
 @dataclass(slots=True)
@@ -195,7 +197,8 @@ class Sums:
         """Count a session in each minute that it was active in, after what it was counted in before."""
         for minute in strand.minutes:
             if minute > last_at[:16]:
-                self.count(strand.tenant, Count.SESSION, minute, "" if minute[:13] == last_at[:13] else FIRST)
+                first = "" if minute[:13] == last_at[:13] else OF_HOUR if minute[:10] == last_at[:10] else OF_DAY
+                self.count(strand.tenant, Count.SESSION, minute, first)
                 last_at = minute
 
     def _tally(self, tag: str, tenant: str, minute: str, fields: Mapping[str, Value]) -> None:
@@ -270,8 +273,8 @@ def decision_of(tag: str, fields: Mapping[str, Value]) -> str:
 def micro_usd(text: str) -> int | None:
     """Decimal text in US dollars as whole millionths; None where there is no price."""
     try:
-        return int((Decimal(text) * 1_000_000).to_integral_value()) if text else None
-    except (InvalidOperation, ValueError, OverflowError):
+        return min(MOST, max(0, int((Decimal(text) * 1_000_000).to_integral_value()))) if text else None
+    except (ArithmeticError, ValueError):
         return None
 
 
@@ -323,4 +326,4 @@ def _texts(fields: Mapping[str, Value], name: str) -> list[str]:
 
 def _number(fields: Mapping[str, Value], name: str) -> int:
     value = fields.get(name)
-    return value if isinstance(value, int) else 0
+    return min(MOST, max(0, value)) if isinstance(value, int) else 0

@@ -15,7 +15,7 @@ from sqlmodel import Session, select
 from governance.audit.query import head
 from governance.store import Store
 from governance.store.index_tables import IndexPlaceRow
-from sessions.index.reading import FIRST, Amount, Count, Facet, Strand, Sums
+from sessions.index.reading import OF_DAY, Amount, Count, Facet, Strand, Sums
 
 _TOTALS = (
     "events", "model_calls", "tool_calls", "calls", "input_tokens", "output_tokens", "micro_usd", "unpriced",
@@ -148,7 +148,8 @@ def _summed(session: Session, most: int) -> _Batch | None:
         return None
     sums = Sums()
     for seq, body in rows:
-        sums.add(int(seq), orjson.loads(body))
+        # Postgres keeps no NUL in a text, and no name that is looked for has one.
+        sums.add(int(seq), orjson.loads(str(body).replace("\\u0000", "\\ufffd")))
     sums.waited(_asked_at(connection, [ticket for ticket, _, _ in sums.settled]))
     known, numbers = _known(connection, sums.sessions), _numbers(connection, sums.seen)
     for session_id, strand in sums.sessions.items():
@@ -197,17 +198,20 @@ def total_row(session_id: str, strand: Strand) -> dict[str, Any]:
 
 
 def tally_rows(tallies: Mapping[tuple[str, str, str, str], Amount]) -> list[dict[str, Any]]:
-    """Rows of `tallies`: each amount in its minute and in its hour.
+    """Rows of `tallies`: each amount in its minute, its hour and its day.
 
-    A session counts once in a span: in an hour it is counted by the first of its minutes there, which is `FIRST`.
+    A session counts once in a span: in an hour, or a day, it is counted by the first of its minutes there.
     """
     summed: dict[tuple[str, str, str, str, str], Amount] = {}
     for (tenant, kind, minute, name), one in tallies.items():
         active = kind == Count.SESSION
-        called = "" if active else name
-        spans = [("minute", minute)] + ([("hour", f"{minute[:13]}:00")] if not active or name == FIRST else [])
+        spans = [("minute", minute)]
+        if not active or name:
+            spans.append(("hour", f"{minute[:13]}:00"))
+        if not active or name == OF_DAY:
+            spans.append(("day", f"{minute[:10]}T00:00"))
         for span, at in spans:
-            whole = summed.setdefault((tenant, kind, span, at, called), Amount())
+            whole = summed.setdefault((tenant, kind, span, at, "" if active else name), Amount())
             whole.add(one.count, one.tokens, one.micro_usd, one.flawed)
     names = ("tenant", "kind", "span", "at", "name")
     return [

@@ -27,7 +27,7 @@ _LAST_OF = text("SELECT kind, name, last_at FROM facets WHERE kind = :kind AND n
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How much there was of something in a minute or an hour."""
+    """How much there was of something in a span of time."""
 
     at: str
     """Start of the span: `2026-11-21T12:00`, UTC."""
@@ -49,7 +49,7 @@ class SqlCounts:
 
         Args:
             kind: what is counted.
-            span: `minute` or `hour`.
+            span: `minute`, `hour` or `day`.
             since: RFC 3339 in UTC; cut to the minute.
             tenant: whose; None = everybody's.
         """

@@ -66,7 +66,7 @@ async def test_tokens_and_money_and_verdicts_add_up(database_url: str, clock: Ma
         assert await counts.by_name(Count.MODEL, "hour", "2026", "globex") == []
 
 
-async def test_a_session_counts_once_in_an_hour_and_once_in_each_minute(database_url: str, clock: ManualClock) -> None:
+async def test_a_session_counts_once_in_each_day_hour_and_minute(database_url: str, clock: ManualClock) -> None:
     async with scene(database_url, clock) as here:
         for _ in range(3):
             await here.call("ses_1", tool="search")
@@ -74,9 +74,12 @@ async def test_a_session_counts_once_in_an_hour_and_once_in_each_minute(database
             clock.advance(60)
             await here.follower.catch_up()
         counts = SqlCounts(here.store)
-        (hour,) = await counts.by_time(Count.SESSION, "hour", "2026", None)
-        assert hour.count == 2
-        assert [one.count for one in await counts.by_time(Count.SESSION, "minute", "2026", None)] == [2, 2, 2]
+        clock.advance(3600)
+        await here.call("ses_1", tool="search")
+        await here.follower.catch_up()
+        assert [one.count for one in await counts.by_time(Count.SESSION, "hour", "2026", None)] == [2, 1]
+        assert [one.count for one in await counts.by_time(Count.SESSION, "day", "2026", None)] == [2]
+        assert [one.count for one in await counts.by_time(Count.SESSION, "minute", "2026", None)] == [2, 2, 2, 1]
 
 
 async def test_what_became_of_questions_is_told_apart(database_url: str, clock: ManualClock) -> None:
