@@ -33,7 +33,7 @@ def states(wicket: Wicket) -> dict[str, str]:
 
 
 def test_runs_are_listed_and_shown(wicket: Wicket):
-    assert states(wicket) == {"s1": "running", "s2": "running"}
+    assert states(wicket) == {"s1": "ended", "s2": "ended"}
     assert "coder" in wicket("sessions", "list").out
     assert "acme" in wicket("sessions", "show", "s1").out
 
@@ -73,11 +73,11 @@ def test_a_run_is_shown_with_how_it_is_known_and_with_its_kin(wicket: Wicket):
 def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
     ran = wicket("kill", "s1", "--reason", "it loops")
     assert (ran.code, ran.out) == (0, "stopped session `s1`\n")
-    assert states(wicket) == {"s1": "killed", "s2": "running"}
+    assert states(wicket) == {"s1": "killed", "s2": "ended"}
     assert wicket("sessions", "show", "s1", "--json").json["killed_because"] == "it loops"
     assert wicket("kill", "s1", "--reason", "again", "--json").json["changed"] is False
     assert wicket("revive", "s1").code == 0
-    assert states(wicket) == {"s1": "running", "s2": "running"}
+    assert states(wicket) == {"s1": "ended", "s2": "ended"}
     types = [event["event_type"] for event in wicket("audit", "show", "--session", "s1", "--json").json]
     assert types[0] == "session.revived"
     assert "session.killed" in types
@@ -132,4 +132,4 @@ def test_a_run_is_let_go_on_by_half_and_then_wholly(wicket: Wicket):
     assert wicket("revive", "s1", "--probation").code == 4
     assert wicket("kills", "--json").json[0]["probation"] is True
     assert wicket("revive", "s1").code == 0
-    assert states(wicket)["s1"] == "running"
+    assert states(wicket)["s1"] == "ended"
