@@ -99,6 +99,7 @@ class Workshop:
         with self.gathering(told) as gathered:
             connection = sqlite3.connect(path, isolation_level=None)
             connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = OFF")  # opening it puts it back
             connection.execute("PRAGMA cache_size = -400000")
             again = connection.execute(
                 "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''"

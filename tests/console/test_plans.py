@@ -17,10 +17,10 @@ from tests.sessions.index.story import Scene
 LARGE = ("audit_events", "event_facets", "sessions", "session_totals", "session_facets", "session_labels", "tallies")
 """Tables that grow without end."""
 PAGES = (
-    "/console/", "/console/?period=month", "/console/approvals", "/console/pins", "/console/servers",
-    "/console/kills",
+    "/console/", "/console/?period=month", "/console/approvals", "/console/pins", "/console/servers", "/console/kills",
     "/console/sessions", "/console/sessions?before=2026~x", "/console/sessions?text=search",
-    "/console/sessions?text=s1", "/console/sessions?state=active", "/console/sessions?state=waiting", "/console/sessions?state=killed",
+    "/console/sessions?text=s1", "/console/sessions?state=active", "/console/sessions?state=waiting",
+    "/console/sessions?state=killed",
     "/console/sessions?state=ended&agent=claude&tool=search&label=mine&finding=any&verdict=deny&approvals=1",
     "/console/sessions?principal=key_1&since=2026-01-01", "/console/sessions/s1", "/console/sessions/s1?after=-1",
     "/console/sessions/s1?before=3", "/console/audit", "/console/audit?session=s1", "/console/audit?exchange=exc_0.0",
