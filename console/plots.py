@@ -6,6 +6,7 @@ from datetime import datetime
 
 from console.events import Event
 from console.figures import Column, Spend, decision_of
+from console.visible import revealed
 from governance.audit.event import Tag
 
 
@@ -156,13 +157,13 @@ def timeline(events: Sequence[Event], *, width: float = 760) -> Timeline:
         x = left + room * (event.at - start).total_seconds() / span
         if labels := event.texts("labels_set"):
             y, named = top + lane_height * (_LABELS + 0.5), f"{event.at:%H:%M:%S} labelled {', '.join(labels)}"
-            points.append(Point(x, y, "warn", named, event.seq, lane=LANES[_LABELS]))
+            points.append(Point(x, y, "warn", revealed(named), event.seq, lane=LANES[_LABELS]))
         if (lane := _lane(event)) is None:
             continue
         took = room * event.number("duration_ms") / 1000 / span
         kind, label = _meaning(event)
         y = top + lane_height * (lane + 0.5)
-        points.append(Point(x, y, kind, label, event.seq, min(took, x - left), LANES[lane]))
+        points.append(Point(x, y, kind, revealed(label), event.seq, min(took, x - left), LANES[lane]))
     ticks = [Mark(left + room * part / 4, height - 4, _clock(start, span * part / 4)) for part in range(5)]
     return Timeline(width, height, points, lanes, ticks)
 

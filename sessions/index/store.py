@@ -266,7 +266,7 @@ def _there(connection: Connection, sessions: Iterable[str]) -> set[tuple[int, st
     """The facets that sessions have."""
     given = orjson.dumps(list(sessions)).decode()
     asked = text(
-        f"SELECT facet, session_id FROM session_facets WHERE session_id IN ({_listed(connection)})"  # noqa: S608
+        f"SELECT facet, session_id FROM session_facets WHERE {_given(connection, 'session_id')}"  # noqa: S608
     )
     return {(int(row[0]), str(row[1])) for row in connection.execute(asked, {"given": given})}
 
@@ -275,19 +275,20 @@ def _known(connection: Connection, sessions: Iterable[str]) -> dict[str, tuple[s
     """When sessions that are known began, and their last events."""
     given = orjson.dumps(list(sessions)).decode()
     asked = text(
-        f"SELECT session_id, began, last_at FROM session_totals WHERE session_id IN ({_listed(connection)})"  # noqa: S608
+        f"SELECT session_id, began, last_at FROM session_totals WHERE {_given(connection, 'session_id')}"  # noqa: S608
     )
     return {str(row[0]): (str(row[1]), str(row[2])) for row in connection.execute(asked, {"given": given})}
 
 
 def _asked_at(connection: Connection, tickets: Iterable[str]) -> dict[str, str]:
     given = orjson.dumps(list(tickets)).decode()
-    asked = text(f"SELECT id, created_at FROM tickets WHERE id IN ({_listed(connection)})")  # noqa: S608 - our own names
+    asked = text(f"SELECT id, created_at FROM tickets WHERE {_given(connection, 'id')}")  # noqa: S608 - our own names
     return {str(row[0]): str(row[1]) for row in connection.execute(asked, {"given": given})}
 
 
-def _listed(connection: Connection) -> str:
-    """The texts of the JSON list `given`, as a query."""
+def _given(connection: Connection, column: str) -> str:
+    """The condition that a column is one of the texts of the JSON list `given`."""
     if connection.dialect.name == "postgresql":
-        return "SELECT json_array_elements_text(CAST(:given AS json))"
-    return "SELECT value FROM json_each(:given)"
+        # An array is there before the rows are looked for; of a query inside it would be guessed how many it yields.
+        return f"{column} = ANY(ARRAY(SELECT json_array_elements_text(CAST(:given AS json))))"
+    return f"{column} IN (SELECT value FROM json_each(:given))"  # noqa: S608 - our own names

@@ -23,7 +23,7 @@ from sessions.store import run_of
 LIMIT = 50
 CHUNK = 200
 """Candidates read at a time."""
-MOST_LOOKED_AT = 4_000
+MOST_LOOKED_AT = 2_500
 """Candidates looked at for one page."""
 MOST_OF_STATE = 5_000
 """Sessions of a state that are looked among: those seen last."""
