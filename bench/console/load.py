@@ -137,7 +137,7 @@ TICKETS = (
 WAITING = 60
 """Tickets that still wait: the newest."""
 KILLED = 400
-"""Sessions that are stopped."""
+"""Most sessions that are stopped."""
 PINS = 300
 _SESSIONS = (
     "id", "external_id", "key_id", "tenant", "agent", "evidence", "rank", "source", "plane", "parent_id", "joined_id",
@@ -197,9 +197,15 @@ def _tickets(gathered: Gathered, later: str) -> Rows:
         yield (*row[:13], expires, state, *decided, "", later, *tail)
 
 
+def killed(story: Story) -> list[int]:
+    """The sessions that are stopped."""
+    number = min(KILLED, story.sessions // 4)
+    return [(place + 1) * (story.sessions // (number + 1)) for place in range(number)]
+
+
 def _kills(story: Story) -> Rows:
-    for epoch in range(1, KILLED + 1):
-        session = story.session(epoch * (story.sessions // (KILLED + 1)))
+    for epoch, number in enumerate(killed(story), 1):
+        session = story.session(number)
         yield "session", session.id, "it repeats itself", "loop:loop.repeat", rfc3339(story.end), "", epoch, 0
 
 

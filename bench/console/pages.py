@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from bench.console.load import KILLED
+from bench.console.load import killed
 from bench.console.story import Story, ticket_id
 
 BOUND = 300
@@ -49,7 +49,7 @@ class Measured:
 
 def pages(story: Story, ticket: str) -> Iterator[Page]:
     """Every page that there is, and what people do with the large ones."""
-    large, killed = story.session(0).id, story.session(story.sessions // (KILLED + 1)).id
+    large, stopped = story.session(0).id, story.session(killed(story)[0]).id
     middle = story.at(15 * 86_400_000_000)[:16]
     later = story.at(22 * 86_400_000_000)[:16]
     yield from (Page(f"overview, last {one}", f"/console/?period={one}") for one in ("hour", "day", "week", "month"))
@@ -74,7 +74,7 @@ def pages(story: Story, ticket: str) -> Iterator[Page]:
     yield from (Page(f"sessions: {name}", f"/console/sessions?{urlencode(one)}") for name, one in some.items())
     yield Page("a session of ten thousand events", f"/console/sessions/{large}")
     yield Page("the same, first events", f"/console/sessions/{large}?after=-1")
-    yield Page("a stopped session", f"/console/sessions/{killed}")
+    yield Page("a stopped session", f"/console/sessions/{stopped}")
     yield Page("a session with lineage", f"/console/sessions/{story.session(0 if story.sessions < 50 else 50).id}")
     yield Page("audit", "/console/audit")
     log = {
