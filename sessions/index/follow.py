@@ -70,11 +70,16 @@ class Follower:
     async def catch_up(self, most: int = 2 * AT_ONCE) -> int:
         """Take in what is missing, at most so much; returns how many events are missing still.
 
+        Where nothing can be written, what is in the index is shown all the same.
+
         Raises:
-            StoreError: the database cannot be used.
+            StoreError: the database cannot be read.
         """
-        while most > 0 and (read := await self._step(min(most, AT_ONCE))):
-            most -= read
+        try:
+            while most > 0 and (read := await self._step(min(most, AT_ONCE))):
+                most -= read
+        except StoreError as error:
+            log.warning("the index over the log cannot be brought up to date: %s", error)
         return (await self._pages.behind())[1]
 
     async def catch_up_wholly(self, told: Callable[[int, int], None]) -> None:
