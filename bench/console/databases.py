@@ -8,7 +8,7 @@ import hashlib
 import json
 import pickle
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,7 +38,7 @@ _HEAD = "SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1"
 
 def stamp(size: tuple[int, int], key: bytes) -> str:
     """Changes with all that a made database depends on."""
-    texts = [Path(one.__file__).read_bytes() for one in (story, load, reading, filling)]
+    texts = [Path(str(one.__file__)).read_bytes() for one in (story, load, reading, filling)]
     texts += [path.read_bytes() for path in sorted((MIGRATIONS / "versions").glob("v*.py"))]
     return hashlib.sha256(b"\0".join([*texts, key, f"{size}".encode()])).hexdigest()
 
@@ -75,7 +75,7 @@ class Workshop:
         return Story(*self.size, self.now)
 
     @contextlib.contextmanager
-    def gathering(self, told: Story) -> Iterator[Callable[[], Gathered]]:
+    def gathering(self, told: Story) -> Generator[Callable[[], Gathered]]:
         """What goes into other tables, read out of the story by a process of its own meanwhile."""
         kept = self.folder / "gathered.pickle"
         if kept.exists():

@@ -100,8 +100,9 @@ def _told(story: Story) -> Iterator[tuple[int, dict[str, Value]]]:
 
 def _keep(gathered: Gathered, fields: dict[str, Value]) -> None:
     at, session = str(fields["at"]), str(fields["session_id"])
-    for one in fields.get("labels_set") or ():  # type: ignore[union-attr]
-        label, _, source = str(one).partition(": ")
+    labels = fields.get("labels_set")
+    for one in labels if isinstance(labels, list) else []:
+        label, _, source = one.partition(": ")
         row = (session, label, source, fields["exchange_id"], at)
         gathered.labels.setdefault((session, label), row)
     if fields["event_type"] == Tag.APPROVAL_REQUESTED.value:

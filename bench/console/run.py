@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def ask(name: str, url: str, story: Story, times: int, say: Callable[[str], None]) -> list[Measured]:
     """Start the gateway with its console over a database, and measure."""
     port = free_port()
-    settings = {
+    settings: dict[str, object] = {
         "gateway": {"port": port},
         "database": url,
         "state": str(HOME / "state"),

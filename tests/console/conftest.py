@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -51,7 +51,7 @@ def served(sqlite_url: str) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def serving(url: str) -> Iterator[Served]:
+def serving(url: str) -> Generator[Served]:
     """A console over a database. Browsers live by the machine's clock, so its organs start at the present."""
     clock = ManualClock(SystemClock().now())
     with contextlib.ExitStack() as stack:
