@@ -38,6 +38,12 @@ def rarest(groups: Iterable[Group]) -> Group | None:
     return min(groups, key=lambda group: sum(one.weight for one in group), default=None)
 
 
+def besides(groups: Iterable[Group], along: Group) -> list[Group]:
+    """What is still to be asked of whatever `along` yields, the rarest first: it leaves the least for the others."""
+    others = [group for group in groups if group is not along]
+    return sorted(others, key=lambda group: sum(one.weight for one in group))
+
+
 def pattern(text: str) -> str:
     """A text as a pattern for `LIKE ... ESCAPE '!'`, in lower case."""
     escaped = text.strip().lower().replace("\0", "\ufffd")

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from governance.clock import rfc3339
 from governance.store import Store
-from sessions.index.facets import MOST_ALIKE, SHORTEST, Group, Known, pattern, rarest
+from sessions.index.facets import MOST_ALIKE, SHORTEST, Group, Known, besides, pattern, rarest
 from sessions.index.lists.wanted import IDLE, TOTALS, Listed, Page, State, Totals, Wanted, state_of
 from sessions.index.reading import Facet, Kind
 from sessions.killswitch import InForce, Scope
@@ -21,8 +21,8 @@ from sessions.roll import Run
 from sessions.store import run_of
 
 LIMIT = 50
-CHUNK = 200
-"""Candidates read at a time."""
+CHUNK = 100
+"""Candidates read first, and twice as many each further time."""
 MOST_LOOKED_AT = 2_500
 """Candidates looked at for one page."""
 MOST_OF_STATE = 5_000
@@ -165,15 +165,16 @@ class _Search:
         until = self._wanted.until or "9"
         key = min(before, (until, "")) if before else (until, "")
         found: list[tuple[Run, State]] = []
-        looked, whole = 0, False
+        looked, whole, size = 0, False, CHUNK
         while len(found) <= self._limit and looked < MOST_LOOKED_AT and not whole:
-            keys = _merged(connection, sources, key, CHUNK)
-            whole = len(keys) < CHUNK
+            keys = _merged(connection, sources, key, size)
+            whole = len(keys) < size
             inside = [one for one in keys if one[0] >= self._wanted.since]
             whole = whole or len(inside) < len(keys)
             found += self._fitting(connection, inside, needed)
             looked += len(keys)
             key = keys[-1] if keys else key
+            size = min(2 * size, 8 * CHUNK)
         shown = _dressed(connection, found[: self._limit])
         if len(found) > self._limit:
             last = found[self._limit - 1][0]
@@ -194,7 +195,10 @@ class _Search:
         if wanted.state == State.ACTIVE:
             return [_of_active(rfc3339(self._now - IDLE))]
         along = rarest(needed)
-        return [_of_all] if along is None else [_of_facet(one.id) for one in along]
+        if along is None:
+            return [_of_all]
+        needed[:] = besides(needed, along)
+        return [_of_facet(one.id) for one in along]
 
     def _of_kills(self, connection: Connection) -> list[Source]:
         kinds = {Scope.KEY: Kind.KEY, Scope.AGENT: Kind.AGENT, Scope.TENANT: Kind.TENANT}

@@ -12,17 +12,19 @@ from sqlmodel import Session
 
 from governance.audit.query import Record
 from governance.store import Store
-from sessions.index.facets import MOST_ALIKE, SHORTEST, Group, Known, pattern, rarest
+from sessions.index.facets import MOST_ALIKE, SHORTEST, Group, Known, besides, pattern, rarest
 from sessions.index.reading import Kind
 from sessions.index.search.wanted import Page, Sought
 
-LIMIT = 100
-CHUNK = 400
-"""Candidates read at a time."""
+LIMIT = 50
+CHUNK = 100
+"""Candidates read first, and twice as many each further time."""
 MOST_LOOKED_AT = 12_000
 """Candidates looked at for one page."""
 SLACK = 2_000
 """Places by which events may stand out of the order of their times: processes write at the same moment."""
+
+_MOST_OF_EXCHANGE = 4_000
 
 Source = Callable[[Connection, int, int], Sequence[int]]
 """Places before one, newest first, at most so many."""
@@ -97,13 +99,14 @@ class _Search:
         sources = self._sources()
         place = end if before is None else min(before, end)
         found: list[Record] = []
-        looked, whole = 0, False
+        looked, whole, size = 0, False, CHUNK
         while len(found) <= self._limit and looked < MOST_LOOKED_AT and not whole:
-            places = self._merged(sources, place)
-            whole = len(places) < CHUNK or places[-1] < first
+            places = self._merged(sources, place, size)
+            whole = len(places) < size or places[-1] < first
             found += self._fitting([one for one in places if one >= first])
             looked += len(places)
             place = places[-1] if places else place
+            size = min(2 * size, 20 * CHUNK)
         shown = tuple(found[: self._limit])
         if len(found) > self._limit:
             return Page(shown, shown[-1].seq)
@@ -140,11 +143,14 @@ class _Search:
         if sought.session:
             return [_of_session(sought.session)]
         along = rarest(self._needed)
-        return [_of_log] if along is None else [_of_facet(one.id) for one in along]
+        if along is None:
+            return [_of_log]
+        self._needed = besides(self._needed, along)
+        return [_of_facet(one.id) for one in along]
 
-    def _merged(self, sources: Sequence[Source], before: int) -> list[int]:
-        found = {place for source in sources for place in source(self._connection, before, CHUNK)}
-        return sorted(found, reverse=True)[:CHUNK]
+    def _merged(self, sources: Sequence[Source], before: int, most: int) -> list[int]:
+        found = {place for source in sources for place in source(self._connection, before, most)}
+        return sorted(found, reverse=True)[:most]
 
     def _fitting(self, places: Sequence[int]) -> list[Record]:
         """Those that are all that is asked for, newest first."""
@@ -201,7 +207,7 @@ def _of_exchange(name: str) -> Source:
     """An exchange has a handful of events."""
 
     def source(connection: Connection, before: int, most: int) -> Sequence[int]:
-        found = connection.execute(_FROM_EXCHANGE, {"name": name, "bound": 10 * CHUNK}).scalars()
+        found = connection.execute(_FROM_EXCHANGE, {"name": name, "bound": _MOST_OF_EXCHANGE}).scalars()
         return [place for place in found if place < before][:most]
 
     return source
