@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults approvals-property slow-approval kill-switch live-agents bench demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults approvals-property slow-approval kill-switch live-agents bench bench-console demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -81,6 +81,10 @@ live-agents: tests/live/node_modules/.installed ## run real agents from npm (1 G
 bench: .compiled/.installed ## measure, and write docs/benchmarks.md
 	@.ci/prepare tools wrk:wrk nginx:nginx-light
 	.compiled/venv/bin/python -m bench $(ARGS)
+
+bench-console: .venv/.developing ## ask every page of the console over 100,000 sessions and two million events; write docs/console.md
+	@WICKET_TEST_POSTGRES=$$(.ci/prepare) && export WICKET_TEST_POSTGRES && \
+	$(BIN)/python -m bench.console --out docs/console.md $(ARGS)
 
 demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual waits for you to click
 	$(BIN)/python -m demo $(ARGS)

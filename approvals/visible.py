@@ -47,6 +47,11 @@ def pieces(text: str) -> list[Piece]:
     return found
 
 
+def revealed(text: str) -> str:
+    """`text` with escapes in the place of what cannot be seen, for where nothing can be marked."""
+    return "".join(piece.text for piece in pieces(text))
+
+
 def escapes(text: str) -> int:
     """How many characters of `text` are shown as escapes."""
     return sum(1 for piece in pieces(text) if piece.note)

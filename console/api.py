@@ -3,7 +3,7 @@
 A browser's session may be used too, with the token of its page in `x-csrf-token`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
 from starlette.requests import Request
@@ -22,7 +22,11 @@ from governance.clock import rfc3339
 from governance.identity.directory import IdentityStaleError
 from governance.jsontree import Json, JsonObject
 from pipeline.border import BadRequestError, read_body
+from sessions.index.lists.told import told
+from sessions.index.lists.wanted import FilterError, Listed, wanted_of
+from sessions.index.lists.wanted import State as Standing
 from sessions.killswitch import Kill
+from sessions.labels.book import Label
 
 Answer = Callable[[Frame, Visit], Awaitable[Response]]
 LIMIT = 200
@@ -130,18 +134,20 @@ async def list_servers(frame: Frame, _: Visit) -> Response:
 
 
 async def list_sessions(frame: Frame, visit: Visit) -> Response:
-    """The runs that were seen last."""
-    stopped = await sessions.killed(frame)
-    runs = [run for run in await frame.core.runs.newest(LIMIT) if visit.visitor.sees(run.tenant)]
-    labels = await frame.core.labels.store.listed(run.id for run in runs)
-    return json(
-        {
-            "sessions": [
-                {**asdict(run), **_switch(stopped.get(run.id)), "labels": [one.label for one in labels.get(run.id, [])]}
-                for run in runs
-            ]
-        }
-    )
+    """Runs, the newest first, filtered as the page of sessions is; `next` is the `before` of the next page."""
+    await frame.follower.catch_up()
+    try:
+        page = await sessions.listed_page(frame, visit, wanted_of(visit.request.query_params))
+    except FilterError as error:
+        raise BadRequestError(400, "malformed", str(error)) from None
+    labels = await frame.core.labels.store.listed(one.run.id for one in page.sessions)
+    listed: list[Json] = [_session(one, labels.get(one.run.id, [])) for one in page.sessions]
+    return json({"sessions": listed, **({"next": page.next} if page.next else {})})
+
+
+def _session(one: Listed, labels: Sequence[Label]) -> JsonObject:
+    stopped = {"killed": one.state is Standing.KILLED, "probation": one.state is Standing.PROBATION}
+    return {**told(one), **stopped, "labels": [label.label for label in labels]}
 
 
 async def show_session(frame: Frame, visit: Visit) -> Response:

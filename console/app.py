@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from approvals.delegation.store import SqlDelegations
 from console import api, delegations_api, grants_api, kills_api, live, pins_api
 from console.access import Access
+from console.checkup import Checkup
 from console.events import Events
 from console.frame import Core, Endpoint, Frame, open_drawings
 from console.pages import (
@@ -39,10 +40,16 @@ from console.pages import (
 from console.roles import Route
 from console.sso import PURPOSE, Provider, SingleSignOn
 from console.store import SqlLogins, SqlPeople
+from governance.audit.keys import AUDIT_MAC
 from governance.health.store import SqlHealth
 from governance.identity.admission import terms
 from governance.seal import Seal
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
+from sessions.index.counts.store import SqlCounts
+from sessions.index.follow import Follower
+from sessions.index.lists.store import SqlLists
+from sessions.index.search.store import SqlSearch
+from sessions.index.store import SqlIndex
 from sessions.store import SqlWitnesses
 
 PREFIX = "/console"
@@ -92,6 +99,11 @@ def framed(runtime: Core, provider: Provider | None = None) -> Frame:
         health=SqlHealth(runtime.store, runtime.clock),
         witnesses=SqlWitnesses(runtime.store, runtime.clock),
         delegations=SqlDelegations(runtime.store, runtime.audit),
+        lists=SqlLists(runtime.store),
+        search=SqlSearch(runtime.store),
+        counts=SqlCounts(runtime.store),
+        follower=Follower(SqlIndex(runtime.store), clock),
+        checkup=Checkup(config.database, runtime.key_for(AUDIT_MAC), runtime.audit, clock),
         drawings=open_drawings(),
     )
 
@@ -122,6 +134,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/keys", page(partial(keys.index, frame))),
         *_both("/keys/{key}", ("revoke",), page(partial(keys.revoke, frame))),
         Route("/audit", page(partial(audit.index, frame))),
+        Route("/audit/verify", page(partial(audit.verify, frame)), methods=["POST"]),
         Route("/login", partial(entry.login, frame), methods=["GET", "POST"]),
         Route("/login/sso", partial(sign_in.start, frame)),
         Route("/login/callback", partial(sign_in.back, frame)),
@@ -144,6 +157,7 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/api/servers/live", answer(live.servers)),
         Route("/api/sessions", answer(api.list_sessions)),
         Route("/api/sessions/{session}", answer(api.show_session)),
+        Route("/api/sessions/{session}/live", answer(live.session)),
         *_both("/api/sessions/{session}", ("kill", "revive"), answer(api.switch_session)),
         Route("/api/kills", answer(kills_api.list_kills)),
         Route("/api/kills/live", answer(live.kills)),

@@ -7,13 +7,10 @@ from datetime import datetime
 
 from governance.audit import query
 from governance.audit.chain import link
-from governance.audit.event import Tag, Value
+from governance.audit.event import Value
 from governance.audit.query import Record, Wanted
-from governance.clock import rfc3339
 from governance.store import Store
 
-MOST_EVENTS = 20_000
-"""Most events one drawing is made of."""
 CHECKED = 1_000
 
 
@@ -63,30 +60,36 @@ class Events:
 
     async def page(self, wanted: Wanted) -> list[Event]:
         """The events that are wanted."""
-        return [_event(record) for record in await query.find(self._store, wanted)]
+        return [event_of(record) for record in await query.find(self._store, wanted)]
 
-    async def since(self, moment: datetime, tags: Collection[Tag], tenant: str | None = None) -> list[Event]:
-        """Events of some kinds since a moment, newest first and at most `MOST_EVENTS`."""
-        kinds = tuple(tag.value for tag in tags)
-        wanted = Wanted(
-            event_types=kinds, tenant_id=tenant or "", since=rfc3339(moment), newest_first=True, limit=MOST_EVENTS
-        )
-        return await self.page(wanted)
-
-    async def of_session(self, session_id: str, parts: Collection[str] = (), limit: int = 2_000) -> list[Event]:
-        """What happened in a run, oldest first: the newest `limit` events of it.
+    async def of_session(
+        self,
+        session_id: str,
+        parts: Collection[str] = (),
+        limit: int = 2_000,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> list[Event]:
+        """What happened in a run, oldest first: the newest `limit` events of it, or of those between two places.
 
         Args:
             session_id: the run.
             parts: sessions that turned out to be part of it.
             limit: most events.
+            before: only events before this place.
+            after: the first events after this place, instead of the newest.
         """
+        newest = after is None
         found = [
             event
             for one in (session_id, *parts)
-            for event in await self.page(Wanted(session_id=one, newest_first=True, limit=limit))
+            for event in await self.page(
+                Wanted(session_id=one, newest_first=newest, limit=limit, before=before, after=after)
+            )
         ]
-        return sorted(found, key=lambda event: event.seq)[-limit:]
+        ordered = sorted(found, key=lambda event: event.seq)
+        return ordered[-limit:] if newest else ordered[:limit]
 
     async def chain(self) -> Chain:
         """The end of the chain, with a look at its newest `CHECKED` events."""
@@ -109,7 +112,8 @@ def _follows(above: Record, below: Record) -> bool:
     return above.seq == below.seq + 1 and linked.hex() == above.hash
 
 
-def _event(record: Record) -> Event:
+def event_of(record: Record) -> Event:
+    """A record, read."""
     fields = record.fields
     at, tag = fields.get("at"), fields.get("event_type")
     return Event(record.seq, datetime.fromisoformat(str(at)), str(tag), fields, record.hash)

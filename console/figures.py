@@ -1,52 +1,90 @@
-"""What the overview counts: pure sums over audit events."""
+"""What the overview shows: counts of the index put into columns, shares and lists. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from statistics import median
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
 
 from console.events import Event
-from governance.audit.event import Tag
 from governance.verdict import Decision
+from sessions.index.counts.store import Counted
+from sessions.index.reading import DURATIONS, WAITS
+from sessions.index.reading import decision_of as _decision_of
 
 DECISIONS = tuple(decision.value for decision in Decision)
-JUDGED = (Tag.EXCHANGE_ADMITTED, Tag.EXCHANGE_REFUSED)
-ENDED = (Tag.EXCHANGE_COMPLETED, Tag.EXCHANGE_WITHHELD)
-APPROVALS = (Tag.APPROVAL_REQUESTED, Tag.APPROVAL_GRANTED, Tag.APPROVAL_DENIED, Tag.APPROVAL_EXPIRED)
+MILLION = Decimal(1_000_000)
+
+
+class Period(StrEnum):
+    """How far back the overview looks."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    @property
+    def columns(self) -> tuple[int, timedelta]:
+        """How many columns a plot has, and how much time each holds."""
+        return {
+            Period.HOUR: (60, timedelta(minutes=1)),
+            Period.DAY: (24, timedelta(hours=1)),
+            Period.WEEK: (56, timedelta(hours=3)),
+            Period.MONTH: (30, timedelta(days=1)),
+        }[self]
+
+    @property
+    def span(self) -> str:
+        """Which counts it is made of."""
+        return {Period.HOUR: "minute", Period.MONTH: "day"}.get(self, "hour")
+
+    @property
+    def form(self) -> str:
+        """How a column is called."""
+        return "%H:%M" if self in (Period.HOUR, Period.DAY) else "%a %H:%M" if self is Period.WEEK else "%d %b"
+
+    def since(self, now: datetime) -> datetime:
+        """When its first column begins."""
+        columns, width = self.columns
+        whole = now.replace(second=0, microsecond=0)
+        if width >= timedelta(hours=1):
+            whole = whole.replace(minute=0)
+        if width > timedelta(hours=1):
+            whole = whole.replace(hour=0) if width >= timedelta(days=1) else whole - timedelta(hours=whole.hour % 3)
+        return whole - (columns - 1) * width
 
 
 @dataclass(frozen=True, slots=True)
-class Minute:
-    """The exchanges that were judged in one minute, by decision."""
+class Column:
+    """One column of a plot: how much of what."""
 
     at: datetime
     counts: Counter[str]
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """All of it."""
         return self.counts.total()
 
 
-def per_minute(events: Iterable[Event], now: datetime, minutes: int = 60) -> list[Minute]:
-    """The last `minutes` whole minutes and the running one, oldest first, empty ones included."""
-    first = now.replace(second=0, microsecond=0) - timedelta(minutes=minutes - 1)
-    found = [Minute(first + timedelta(minutes=index), Counter()) for index in range(minutes)]
-    for event in events:
-        index = int((event.at - first).total_seconds() // 60)
-        if event.tag in JUDGED and 0 <= index < minutes:
-            found[index].counts[decision_of(event)] += 1
-    return found
+def columns(found: Iterable[Counted], period: Period, now: datetime, of: str = "count") -> list[Column]:
+    """Counts sorted into the columns of a period, oldest first, empty ones included; `of` is the amount to sum."""
+    number, width = period.columns
+    first = period.since(now)
+    made = [Column(first + index * width, Counter[str]()) for index in range(number)]
+    for one in found:
+        at = datetime.fromisoformat(one.at).replace(tzinfo=UTC)
+        index = (at - first) // width
+        if 0 <= index < number:
+            made[index].counts[one.name] += int(getattr(one, of))
+    return made
 
 
 def decision_of(event: Event) -> str:
     """What was decided about an exchange, by the event that says so."""
-    said = event.text("policy_decision")
-    if event.tag == Tag.EXCHANGE_REFUSED and said not in (Decision.DENY, Decision.HOLD, Decision.KILL):
-        return Decision.DENY.value
-    return said or Decision.ALLOW.value
+    return _decision_of(event.tag, event.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +94,40 @@ class Outcomes:
     granted: int
     denied: int
     expired: int
-    seconds: float | None
-    """Median time to a decision of a person; None where nobody decided."""
+    withdrawn: int
+    seconds: int | None
+    """Half of the decisions took no longer than this; None where nobody decided."""
 
     @property
     def total(self) -> int:
         """All that were settled."""
-        return self.granted + self.denied + self.expired
+        return self.granted + self.denied + self.expired + self.withdrawn
 
     def share(self, count: int) -> int:
         """`count` as whole percent of all."""
         return round(100 * count / self.total) if self.total else 0
 
 
-def outcomes(events: Iterable[Event]) -> Outcomes:
+def outcomes(asked: Iterable[Counted], waits: Iterable[Counted]) -> Outcomes:
     """How approvals went."""
-    counts: Counter[str] = Counter()
-    asked: dict[str, datetime] = {}
-    settled: set[str] = set()
-    waited: list[float] = []
-    for event in sorted(events, key=lambda one: one.seq):
-        ticket = event.text("approval_id")
-        if event.tag == Tag.APPROVAL_REQUESTED:
-            asked[ticket] = event.at
-        elif ticket not in settled:
-            # An approval that later runs out unused was granted all the same: the first answer counts.
-            settled.add(ticket)
-            counts[event.tag] += 1
-            if event.tag != Tag.APPROVAL_EXPIRED and ticket in asked:
-                waited.append((event.at - asked[ticket]).total_seconds())
+    counts = Counter({one.name: one.count for one in asked})
     return Outcomes(
-        counts[Tag.APPROVAL_GRANTED],
-        counts[Tag.APPROVAL_DENIED],
-        counts[Tag.APPROVAL_EXPIRED],
-        median(waited) if waited else None,
+        counts["granted"],
+        counts["denied"],
+        counts["expired"],
+        counts["withdrawn"],
+        middle(WAITS, {int(one.name): one.count for one in waits}),
     )
+
+
+def middle(steps: Sequence[int], counts: Mapping[int, int]) -> int | None:
+    """The step that half of what was sorted into steps does not exceed; None where there was nothing."""
+    left = (sum(counts.values()) + 1) // 2
+    for index in sorted(counts):
+        left -= counts[index]
+        if left <= 0:
+            return steps[index]
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +142,10 @@ class Spend:
     """Calls whose price is not known: never counted as free."""
 
 
-def spend(events: Iterable[Event]) -> list[Spend]:
+def spend(found: Iterable[Counted]) -> list[Spend]:
     """Cost by model, the dearest first."""
-    usd: dict[str, Decimal] = {}
-    tokens: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
-    unpriced: Counter[str] = Counter()
-    for event in events:
-        model = event.text("model")
-        if event.tag not in ENDED or not model:
-            continue
-        calls[model] += 1
-        tokens[model] += event.number("input_tokens") + event.number("output_tokens")
-        cost = _decimal(event.text("cost_usd"))
-        unpriced[model] += cost is None
-        usd[model] = usd.get(model, Decimal(0)) + (cost or Decimal(0))
-    found = [Spend(model, usd[model], tokens[model], calls[model], unpriced[model]) for model in usd]
-    return sorted(found, key=lambda one: (-one.usd, -one.tokens, one.model))
-
-
-def _decimal(text: str) -> Decimal | None:
-    try:
-        return Decimal(text) if text else None
-    except InvalidOperation:
-        return None
+    made = [Spend(one.name, one.micro_usd / MILLION, one.tokens, one.count, one.flawed) for one in found]
+    return sorted(made, key=lambda one: (-one.usd, -one.tokens, one.model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +158,9 @@ class Health:
     calls: int
     failures: int
     milliseconds: int | None
-    """Median duration."""
-    last: datetime | None
+    """Half of its answers took no longer than this."""
+    last: str
+    """When it was called last, at all; empty = never."""
 
     @property
     def state(self) -> str:
@@ -154,25 +172,27 @@ class Health:
         return "failing" if 2 * self.failures >= self.calls else "shaky"
 
 
-def health(events: Iterable[Event], servers: Iterable[str], providers: Iterable[str]) -> list[Health]:
-    """How the configured upstreams answered, judged by how exchanges with them ended."""
-    ended: dict[tuple[str, str], list[Event]] = {}
-    for event in events:
-        if event.tag in ENDED:
-            kind, name = ("mcp", event.text("server")) if event.text("server") else ("llm", event.text("provider"))
-            ended.setdefault((kind, name), []).append(event)
-    named = [("mcp", name) for name in servers] + [("llm", name) for name in providers]
-    return [_health(kind, name, ended.get((kind, name), [])) for kind, name in named]
+def health(
+    ended: Iterable[Counted], took: Iterable[Counted], last: Mapping[str, str], names: Iterable[tuple[str, str]]
+) -> list[Health]:
+    """How the configured upstreams answered, judged by how exchanges with them ended.
 
-
-def _health(kind: str, name: str, events: list[Event]) -> Health:
-    failures = sum(1 for event in events if event.text("status") in ("error", "unknown"))
-    durations = [event.number("duration_ms") for event in events]
-    return Health(
-        name,
-        kind,
-        len(events),
-        failures,
-        round(median(durations)) if durations else None,
-        max((event.at for event in events), default=None),
-    )
+    Args:
+        ended: exchanges by upstream: `mcp:NAME`, `llm:NAME`.
+        took: the same with a step of `DURATIONS` behind.
+        last: when each was called last, by the same names.
+        names: kind and name of each that is configured.
+    """
+    counts = {one.name: one for one in ended}
+    steps: dict[str, dict[int, int]] = {}
+    for one in took:
+        name, _, number = one.name.rpartition(" ")
+        steps.setdefault(name, {})[int(number)] = one.count
+    made: list[Health] = []
+    for kind, name in names:
+        called = f"{kind}:{name}"
+        one = counts.get(called, Counted("", called, 0))
+        made.append(
+            Health(name, kind, one.count, one.flawed, middle(DURATIONS, steps.get(called, {})), last.get(called, ""))
+        )
+    return made

@@ -21,6 +21,7 @@ from approvals.quorum import in_words
 from approvals.ticket import State
 from approvals.visible import lines, pieces, plainly
 from console.access import Access, Visitor
+from console.checkup import Checkup
 from console.events import Events
 from console.roles import NEEDS, ForbiddenError, Permission, check, place_of
 from console.sso import SingleSignOn
@@ -33,6 +34,10 @@ from governance.identity.store import SqlKeys
 from governance.pins.reviews import Reviews
 from governance.store import Store
 from pipeline.border import BadRequestError, read_body
+from sessions.index.counts.store import SqlCounts
+from sessions.index.follow import Follower
+from sessions.index.lists.store import SqlLists
+from sessions.index.search.store import SqlSearch
 from sessions.killswitch import KillSwitch
 from sessions.labels.book import Labels
 from sessions.store import SqlRuns, SqlWitnesses
@@ -104,6 +109,12 @@ class Frame:
     health: SqlHealth
     witnesses: SqlWitnesses
     delegations: SqlDelegations
+    lists: SqlLists
+    search: SqlSearch
+    counts: SqlCounts
+    follower: Follower
+    """Brings the index over the log up to date, before a page shows what is in it."""
+    checkup: Checkup
     drawings: Environment
     sso: SingleSignOn | None = None
     """Signing in by an identity provider, where one is configured."""

@@ -11,8 +11,10 @@ from console.pages import approvals
 from console.pages import kills as kill_page
 from console.pages import pins as pin_page
 from console.pages import servers as server_page
+from console.pages import sessions as session_page
 from governance import jsontree
 from governance.jsontree import JsonObject
+from pipeline.border import BadRequestError
 
 LOOK_SECONDS = 0.5
 LONGEST_SECONDS = 300
@@ -62,6 +64,23 @@ async def kills(frame: Frame, visit: Visit) -> Response:
 
     async def listed() -> JsonObject:
         html = await kill_page.listed(frame, visit.visitor.csrf)
+        return {"html": html, "waiting": await _waiting(frame, visit)}
+
+    return _stream(pulse, listed)
+
+
+async def session(frame: Frame, visit: Visit) -> Response:
+    """The stream of the page of a session, as long as it shows the newest events. Its first event is all of them."""
+    run = await session_page.find(frame, visit)
+    if run is None:
+        raise BadRequestError(404, "unknown", "there is no session with this id, or it is not for you to see")
+
+    async def pulse() -> str:
+        newest = await frame.events.of_session(run.id, await session_page.parts_of(frame, run), 1)
+        return str([one.seq for one in newest])
+
+    async def listed() -> JsonObject:
+        html = await session_page.listed(frame, run)
         return {"html": html, "waiting": await _waiting(frame, visit)}
 
     return _stream(pulse, listed)

@@ -34,6 +34,8 @@ class Permission(StrEnum):
     PINS_DECIDE = "pins:decide"
     AUDIT = "audit:read"
     """The log, with its exports and what is known of its chain."""
+    AUDIT_VERIFY = "audit:verify"
+    """Have the whole log read and its chain verified."""
     KILLS = "kills:read"
     SWITCH = "kills:switch"
     KEYS = "keys:read"
@@ -47,7 +49,7 @@ ROLES: Mapping[KeyRole, frozenset[Permission]] = MappingProxyType(
         KeyRole.AGENT: frozenset(),
         KeyRole.VIEWER: _LOOKS,
         KeyRole.APPROVER: _LOOKS | {Permission.TICKETS, Permission.DECIDE, Permission.PINS},
-        KeyRole.AUDITOR: _LOOKS | {Permission.AUDIT},
+        KeyRole.AUDITOR: _LOOKS | {Permission.AUDIT, Permission.AUDIT_VERIFY},
         KeyRole.ADMIN: frozenset(Permission),
     }
 )
@@ -85,6 +87,7 @@ NEEDS: Mapping[str, Permission] = MappingProxyType(
         "POST /kills/kill": Permission.SWITCH,
         "POST /kills/revive": Permission.SWITCH,
         "GET /audit": Permission.AUDIT,
+        "POST /audit/verify": Permission.AUDIT_VERIFY,
         "GET /keys": Permission.KEYS,
         "POST /keys/{key}/revoke": Permission.KEYS_REVOKE,
         "GET /api/live": Permission.TICKETS,
@@ -109,6 +112,7 @@ NEEDS: Mapping[str, Permission] = MappingProxyType(
         "GET /api/servers/live": Permission.SERVERS,
         "GET /api/sessions": Permission.SESSIONS,
         "GET /api/sessions/{session}": Permission.SESSIONS,
+        "GET /api/sessions/{session}/live": Permission.SESSIONS,
         "POST /api/sessions/{session}/kill": Permission.SWITCH,
         "POST /api/sessions/{session}/revive": Permission.SWITCH,
         "GET /api/kills": Permission.KILLS,

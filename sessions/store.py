@@ -5,6 +5,7 @@ Only this file of the room speaks SQL.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session, col, delete, func, select
@@ -54,6 +55,8 @@ _ADD_PROPOSAL = text(
 _FORGET_PROPOSALS = text("DELETE FROM proposals WHERE at < :before AND seq < (SELECT max(seq) FROM proposals)")
 
 
+MOST_KIN = 200
+"""Parts of a run, and runs that one started, that are looked at."""
 KEPT = timedelta(days=1)
 """How long a process that ended without a farewell is remembered."""
 FRESH_SECONDS = 0.005
@@ -254,7 +257,7 @@ class SqlRuns:
 
         def work(session: Session) -> Run | None:
             row = session.get(SessionRow, run_id)
-            return None if row is None else _run(row)
+            return None if row is None else run_of(row)
 
         return await self._store.read(work)
 
@@ -282,21 +285,24 @@ class SqlRuns:
             wanted = (col(SessionRow.id) == name) | (col(SessionRow.external_id) == name)
             rows = session.exec(select(SessionRow).where(wanted)).all()
             joined = [session.get(SessionRow, row.joined_id) or row if row.joined_id else row for row in rows]
-            return [_run(row) for row in {row.id: row for row in joined}.values()]
+            return [run_of(row) for row in {row.id: row for row in joined}.values()]
 
         return await self._store.read(work)
 
     async def parts(self, run_id: str) -> list[str]:
         """The ids of the runs that turned out to be part of one."""
-        query = select(SessionRow.id).where(col(SessionRow.joined_id) == run_id).order_by(SessionRow.first_seen)
+        # That it is not empty tells SQLite that the index of those that are not will do; so does it below.
+        wanted = select(SessionRow.id).where(col(SessionRow.joined_id) == run_id, col(SessionRow.joined_id) != "")
+        query = wanted.order_by(SessionRow.first_seen).limit(MOST_KIN)
         return await self._store.read(lambda session: list(session.exec(query).all()))
 
     async def children(self, run_id: str) -> list[Run]:
         """The runs that a run started, the oldest first."""
 
         def work(session: Session) -> list[Run]:
-            wanted = select(SessionRow).where(col(SessionRow.parent_id) == run_id).order_by(SessionRow.first_seen)
-            return [_run(row) for row in session.exec(wanted).all()]
+            wanted = select(SessionRow).where(col(SessionRow.parent_id) == run_id, col(SessionRow.parent_id) != "")
+            rows = session.exec(wanted.order_by(SessionRow.first_seen).limit(MOST_KIN)).all()
+            return [run_of(row) for row in rows]
 
         return await self._store.read(work)
 
@@ -306,7 +312,7 @@ class SqlRuns:
         def work(session: Session) -> list[Run]:
             alone = select(SessionRow).where(col(SessionRow.joined_id) == "")
             rows = session.exec(alone.order_by(col(SessionRow.last_seen).desc()).limit(limit)).all()
-            return [_run(row) for row in rows]
+            return [run_of(row) for row in rows]
 
         return await self._store.read(work)
 
@@ -354,7 +360,8 @@ class SqlProposals:
         return work
 
 
-def _run(row: SessionRow) -> Run:
+def run_of(row: Any) -> Run:
+    """The run of a row of `sessions`: an object of its class, or what a query of its columns returned."""
     return Run(
         id=row.id,
         key_id=row.key_id,
@@ -366,7 +373,7 @@ def _run(row: SessionRow) -> Run:
         plane=row.plane,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
-        verified=row.verified,
+        verified=bool(row.verified),
         parent_id=row.parent_id,
         joined_id=row.joined_id,
     )

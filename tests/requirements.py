@@ -200,6 +200,15 @@ REQUIREMENTS: dict[str, Shown] = {
             TAMPER + "test_an_empty_log_is_not_a_verified_one",
         ),
     ),
+    "G5": Shown(
+        "what was sent, by whom, to which model, when: by page, command line and SQL",
+        (
+            "tests/sessions/index/test_search.py::test_events_are_found_by_what_they_carry",
+            "tests/console/test_audit.py::test_the_log_is_searched_on_the_page",
+            "tests/console/test_plans.py::test_no_page_walks_over_what_grows_without_end",
+            "tests/wicket/commands/test_sessions.py::test_runs_are_filtered_like_on_the_console",
+        ),
+    ),
     "G7": Shown(
         "Prometheus metrics of both processes: decisions, endings, errors, tokens, time added, health of servers",
         (
@@ -215,6 +224,18 @@ REQUIREMENTS: dict[str, Shown] = {
     "H2": Shown(
         "the same rules hide tools in lists",
         (STORY + "test_a_tool_call_goes_through_and_a_denied_tool_is_not_even_listed",),
+    ),
+    "H10": Shown(
+        "model calls, tool calls and approvals of a session on one timeline",
+        (
+            STORY + "test_model_calls_and_tool_calls_of_one_run_stand_on_one_timeline",
+            "tests/console/test_session_page.py::test_the_timeline_is_walked_by_keyboard",
+            "tests/console/test_session_page.py::test_what_happens_meanwhile_shows_by_itself_and_the_focus_stays",
+        ),
+    ),
+    "H12": Shown(
+        "sub-agents' lineage as a tree",
+        ("tests/console/test_session_page.py::test_kin_and_sub_agents_are_drawn_as_trees",),
     ),
     "H13": Shown(
         "kill: calls and streams in flight cut in both processes in a measured bound; requested and confirmed apart",

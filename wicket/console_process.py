@@ -9,6 +9,8 @@ import importlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+import anyio
+
 from console.app import build
 from console.sso import Provider
 from console.v1.app import build as build_api
@@ -17,10 +19,12 @@ from governance.config.models import Config
 from governance.identity.directory import IdentityStaleError, UnknownKeyError
 from pipeline.border import AsgiApp, AsgiScope, BadRequestError, Border, Receive, Send, answer
 from pipeline.runtime import Runtime
+from sessions.index.follow import Follower
+from sessions.index.store import SqlIndex
 from wicket.addresses import address
 from wicket.metrics import with_metrics
 from wicket.refusals import record_refused
-from wicket.serve import Service
+from wicket.serve import Ending, Service
 
 _ABSENT = BadRequestError(404, "unknown", "there is nothing at this address: the console is at `/console/`")
 
@@ -28,8 +32,10 @@ _ABSENT = BadRequestError(404, "unknown", "there is nothing at this address: the
 @contextlib.asynccontextmanager
 async def open_console(runtime: Runtime) -> AsyncGenerator[Mapping[str, AsgiApp]]:
     """The console and its API, by the first step of their paths."""
-    async with open_provider(runtime) as provider:
+    async with open_provider(runtime) as provider, anyio.create_task_group() as tasks:
+        tasks.start_soon(Follower(SqlIndex(runtime.store), runtime.clock).run)
         yield {"/console": build(runtime, provider), "/api": build_api(runtime)}
+        tasks.cancel_scope.cancel()
 
 
 def open_provider(runtime: Runtime) -> AbstractAsyncContextManager[Provider | None]:
@@ -43,7 +49,7 @@ def open_provider(runtime: Runtime) -> AbstractAsyncContextManager[Provider | No
 
 
 @contextlib.asynccontextmanager
-async def open_front(runtime: Runtime) -> AsyncGenerator[AsgiApp]:
+async def open_front(runtime: Runtime, _: Ending) -> AsyncGenerator[AsgiApp]:
     """The application of the process that serves the console alone."""
     config, record = runtime.config, record_refused(runtime, "console")
     async with open_console(runtime) as mounts:

@@ -45,10 +45,12 @@ function showList() {
   source.addEventListener("error", () => { state.textContent = "connecting"; state.classList.add("lost"); });
   source.addEventListener("list", (event) => {
     const change = JSON.parse(event.data);
+    const focused = list.contains(document.activeElement) ? document.activeElement.id : "";
     const picked = [...list.querySelectorAll("input:checked")].map((box) => box.name + box.value);
     list.innerHTML = change.html; // a piece of our own page, escaped by the server like the page itself
     // What was picked stays so while it is the same call: its value is the digest that was shown.
     for (const box of list.querySelectorAll("input[type=checkbox]")) box.checked = picked.includes(box.name + box.value);
+    if (focused) document.getElementById(focused)?.focus(); // where somebody was with the keyboard, there they stay
     showWaiting(change.waiting);
     countDown();
   });
@@ -65,7 +67,45 @@ function followTicket() {
   setInterval(() => look().catch(() => {}), 2000);
 }
 
+// The marks of a timeline are links, one tab stop for all: arrow keys go from mark to mark, and what has the focus, or is
+// under the pointer, is told below the drawing. Enter follows the link to the row of the event.
+function walkTimeline() {
+  const points = (drawing) => [...drawing.querySelectorAll("[data-point]")];
+  const tell = (point) => { one("[data-detail]").textContent = point.getAttribute("aria-label"); };
+  document.addEventListener("focusin", (event) => {
+    const point = event.target.closest?.("[data-point]");
+    if (!point) return;
+    for (const other of points(point.closest("[data-timeline]"))) other.setAttribute("tabindex", other === point ? 0 : -1);
+    tell(point);
+  });
+  document.addEventListener("pointerover", (event) => {
+    const point = event.target.closest?.("[data-point]");
+    if (point) tell(point);
+  });
+  document.addEventListener("keydown", (event) => {
+    const point = event.target.closest?.("[data-point]");
+    const next = point && neighbour(points(point.closest("[data-timeline]")), point, event.key);
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+}
+
+function neighbour(points, point, key) {
+  const place = points.indexOf(point);
+  const ends = { ArrowRight: points[place + 1], ArrowLeft: points[place - 1], Home: points[0], End: points.at(-1) };
+  if (key in ends) return ends[key];
+  if (key !== "ArrowUp" && key !== "ArrowDown") return undefined;
+  const circle = (one) => one.querySelector("circle");
+  const at = (one, name) => Number(circle(one).getAttribute(name));
+  const further = (one) => (at(one, "cy") - at(point, "cy")) * (key === "ArrowDown" ? 1 : -1);
+  const near = points.filter((one) => further(one) > 0);
+  const closest = (one) => further(one) * 1000 + Math.abs(at(one, "cx") - at(point, "cx"));
+  return near.sort((a, b) => closest(a) - closest(b))[0];
+}
+
 signIn();
+walkTimeline();
 addEventListener("hashchange", signIn); // the link was opened in a tab that shows the sign-in page already
 goOn();
 showList();

@@ -14,7 +14,7 @@ This page is made from the code (`make docs`), as is the description that progra
 
 - **Who asks** is known from the key of a person (`wicket keys create --role ROLE`), sent as
   `Authorization: Bearer wk_...`. A browser's session opens nothing here. What each role may do is
-  [one table](console.md#roles); of the affairs of other tenants a person is told that they are not there.
+  [one table](access.md#roles); of the affairs of other tenants a person is told that they are not there.
 - **Lists** have `items` and `next`. Send `next` as `cursor` for the page after it; null = there is none. A list that
   grows meanwhile repeats nothing and leaves nothing out. An unknown parameter is refused.
 - **Refusals** are `application/problem+json` (RFC 9457) with a stable `code`, and `errors` that say where. Nothing that

@@ -56,6 +56,7 @@ class Tag(StrEnum):
     POLICY_LOADED = "policy.loaded"
     POLICY_REJECTED = "policy.rejected"
     POLICY_ROLLED_BACK = "policy.rolled_back"
+    AUDIT_VERIFIED = "audit.verified"
     PROCESS_STARTED = "process.started"
     PROCESS_STOPPED = "process.stopped"
 

@@ -163,6 +163,10 @@ def _conditions(wanted: Wanted) -> list[Any]:
         for name in ("tenant_id", "session_id", "exchange_id", "key_id", "model", "tool")
         if (value := getattr(wanted, name))
     ]
+    # Their indices leave out what is empty, and SQLite takes them only where the query says the same.
+    conditions += [
+        col(getattr(EventRow, name)) != "" for name in ("session_id", "exchange_id") if getattr(wanted, name)
+    ]
     if wanted.event_types:
         conditions.append(col(EventRow.event_type).in_(wanted.event_types))
     if wanted.since:

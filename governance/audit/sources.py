@@ -1,6 +1,6 @@
 """Where `verify.py` gets a log from: the database itself, or a file exported from it. Nothing here judges."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from governance.store.failure import DATABASE_ERRORS, reason
 from governance.store.work import StoreError
 
 _PAGE = 2_000
+_PART = 250
 _EVENTS = f"""
     SELECT seq, body, hash, mac, {", ".join(FIELDS)} FROM audit_events
     WHERE seq > {{after}} ORDER BY seq LIMIT {_PAGE}
@@ -38,6 +39,41 @@ def verify_database(url: str, *, key: bytes | None = None, known: Receipt | None
         raise StoreError(f"`{place.name}` cannot be read: {reason(error)}") from error
     finally:
         place.close()
+
+
+def verify_slowly(url: str, *, key: bytes, rest: Callable[[int, int], None]) -> Report:
+    """The same for a process that has better things to do: up to where the log ends now, page by page. Blocks.
+
+    Args:
+        url: address of the database.
+        key: the key of the seals.
+        rest: called after every few hundred events, with how many were checked of how many; it may wait, or raise to
+            break off.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    place = backend(url)
+    try:
+        with place.looker() as connection:
+            head = connection.exec_driver_sql("SELECT seq, hash FROM audit_head WHERE id = 1").first()
+            if head is None:
+                return Report(0, fault=Fault.UNREADABLE, seq=0, why="the table `audit_head` is empty")
+            end = Receipt(int(head[0]), str(head[1]))
+            return verify(_up_to(end, stored(connection), rest), key=key, head=end)
+    except DATABASE_ERRORS as error:
+        raise StoreError(f"`{place.name}` cannot be read: {reason(error)}") from error
+    finally:
+        place.close()
+
+
+def _up_to(end: Receipt, entries: Iterator[Entry], rest: Callable[[int, int], None]) -> Iterator[Entry]:
+    for count, entry in enumerate(entries, 1):
+        if entry.seq > end.seq:
+            return
+        yield entry
+        if count % _PART == 0:
+            rest(count, end.seq + 1)
 
 
 def stored(connection: Connection) -> Iterator[Entry]:

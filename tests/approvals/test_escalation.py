@@ -9,7 +9,8 @@ from approvals.desk import Desk, Manners
 from approvals.quorum import Approver, charters_in, form_of
 from approvals.store import SqlTickets
 from approvals.ticket import State
-from approvals.webhook.message import Announcer, Endpoint
+from approvals.webhook.endpoint import Endpoint
+from approvals.webhook.message import Announcer
 from governance.audit.event import Tag
 from governance.policy.load import PolicyError, compile_sources
 from governance.store import Store

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -45,21 +45,28 @@ class Served:
 
 @pytest.fixture
 def served(sqlite_url: str) -> Iterator[Served]:
-    """The console on loopback. Browsers live by the machine's clock, so its organs start at the present."""
+    """The console on loopback."""
+    with serving(sqlite_url) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def serving(url: str) -> Generator[Served]:
+    """A console over a database. Browsers live by the machine's clock, so its organs start at the present."""
     clock = ManualClock(SystemClock().now())
     with contextlib.ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
-        core = stack.enter_context(portal.wrap_async_context_manager(open_core(sqlite_url, clock)))
+        core = stack.enter_context(portal.wrap_async_context_manager(open_core(url, clock)))
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         server = AnnouncedServer(
             uvicorn.Config(build(core), log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1)
         )
-        serving = portal.start_task_soon(server.serve, [listener])
+        served = portal.start_task_soon(server.serve, [listener])
         assert server.ready.wait(20)
         yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", core, portal)
         server.should_exit = True
-        serving.result(20)
+        served.result(20)
 
 
 @pytest.fixture

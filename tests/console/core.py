@@ -102,6 +102,7 @@ async def open_core(
     config = Config.model_validate(
         {
             **settings,
+            "database": url,
             "mcpServers": {"files": McpServer(command="true")},
             "providers": {"openai": Provider(wire="openai-chat", base_url="https://api.openai.test/v1")},
         }

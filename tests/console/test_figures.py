@@ -1,12 +1,15 @@
-"""What the overview counts."""
+"""What the overview counts, and where the marks of its drawings stand."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from console.events import Event
-from console.figures import health, outcomes, per_minute, spend
-from console.plots import minutes, timeline
+from console.figures import Period, columns, health, middle, outcomes, spend
+from console.plots import stacks, timeline
 from governance.audit.event import Tag, Value
+from sessions.index.counts.store import Counted
 
 NOW = datetime(2026, 11, 21, 12, 30, 30, tzinfo=UTC)
 
@@ -15,75 +18,78 @@ def event(tag: Tag, seconds_ago: float = 0, seq: int = 0, **fields: Value) -> Ev
     return Event(seq, NOW - timedelta(seconds=seconds_ago), tag.value, fields)
 
 
-def test_calls_are_counted_in_their_minute_by_decision() -> None:
-    found = per_minute(
-        [
-            event(Tag.EXCHANGE_ADMITTED, 10, policy_decision="allow"),
-            event(Tag.EXCHANGE_ADMITTED, 40, policy_decision="redact"),
-            event(Tag.EXCHANGE_REFUSED, 40, policy_decision="deny"),
-            event(Tag.EXCHANGE_COMPLETED, 40, policy_decision="allow"),
-            event(Tag.EXCHANGE_ADMITTED, 4000, policy_decision="allow"),
-        ],
-        NOW,
-        minutes=3,
-    )
-    assert [dict(one.counts) for one in found] == [{}, {"redact": 1, "deny": 1}, {"allow": 1}]
+def test_counts_stand_in_their_columns() -> None:
+    found = [
+        Counted("2026-11-21T12:30", "allow", 2),
+        Counted("2026-11-21T12:29", "deny", 1),
+        Counted("2026-11-21T12:29", "redact", 1),
+        Counted("2026-11-21T11:00", "allow", 5),
+    ]
+    made = columns(found, Period.HOUR, NOW)
+    assert len(made) == 60
+    assert [dict(one.counts) for one in made[-3:]] == [{}, {"deny": 1, "redact": 1}, {"allow": 2}]
+    assert sum(one.total for one in made) == 4
+
+
+@pytest.mark.parametrize("period", list(Period))
+def test_the_last_column_of_every_period_holds_this_moment(period: Period) -> None:
+    number, width = period.columns
+    first = period.since(NOW)
+    assert first + (number - 1) * width <= NOW < first + number * width
+    at = NOW.strftime({"minute": "%Y-%m-%dT%H:%M", "hour": "%Y-%m-%dT%H:00", "day": "%Y-%m-%dT00:00"}[period.span])
+    assert columns([Counted(at, "allow", 1)], period, NOW)[-1].total == 1
 
 
 def test_a_model_without_a_price_is_not_free() -> None:
-    ended = Tag.EXCHANGE_COMPLETED
-    (dear, unknown) = spend(
-        [
-            event(ended, model="a", cost_usd="0.10", input_tokens=5, output_tokens=1),
-            event(ended, model="a", cost_usd="0.20", input_tokens=5, output_tokens=1),
-            event(ended, model="b", input_tokens=100),
-            event(ended, tool="t"),
-        ]
-    )
-    assert (dear.model, dear.usd, dear.tokens, dear.unpriced) == ("a", Decimal("0.30"), 12, 0)
+    (dear, unknown) = spend([Counted("", "b", 1, 100, 0, 1), Counted("", "a", 2, 12, 300_000, 0)])
+    assert (dear.model, dear.usd, dear.tokens, dear.unpriced) == ("a", Decimal("0.3"), 12, 0)
     assert (unknown.model, unknown.usd, unknown.calls, unknown.unpriced) == ("b", Decimal(0), 1, 1)
 
 
-def test_the_first_answer_to_a_question_counts() -> None:
-    found = outcomes(
+def test_what_became_of_questions_is_shared_out() -> None:
+    asked = [Counted("", "requested", 9), Counted("", "granted", 3), Counted("", "denied", 1)]
+    found = outcomes(asked, [Counted("", "2", 3), Counted("", "10", 1)])
+    assert (found.granted, found.denied, found.expired, found.total, found.seconds) == (3, 1, 0, 4, 5)
+    assert found.share(found.granted) == 75
+    assert outcomes([], []).seconds is None
+
+
+def test_the_middle_is_the_step_that_half_do_not_exceed() -> None:
+    assert middle((1, 10, 100), {0: 1, 1: 1, 2: 1}) == 10
+    assert middle((1, 10, 100), {0: 2, 2: 2}) == 1
+    assert middle((1, 10, 100), {}) is None
+
+
+def test_upstreams_are_judged_by_how_exchanges_with_them_ended() -> None:
+    ended = [Counted("", "mcp:files", 40, flawed=1), Counted("", "llm:openai", 4, flawed=2)]
+    took = [Counted("", "mcp:files 3", 30), Counted("", "mcp:files 9", 10)]
+    names = [("mcp", "files"), ("mcp", "idle"), ("llm", "openai")]
+    files, idle, openai = health(ended, took, {"mcp:files": "2026-11-21T12:00:00Z"}, names)
+    assert (files.state, files.calls, files.failures, files.milliseconds) == ("well", 40, 1, 10)
+    assert (idle.state, idle.milliseconds, idle.last) == ("quiet", None, "")
+    assert openai.state == "failing"
+
+
+def test_a_column_is_as_high_as_its_count() -> None:
+    made = columns([Counted("2026-11-21T12:30", "allow", 3), Counted("2026-11-21T12:30", "deny", 1)], Period.HOUR, NOW)
+    plot = stacks(made, ("allow", "deny"), "%H:%M")
+    allow, deny = plot.boxes
+    assert allow.height == pytest.approx(3 * deny.height)
+    assert deny.y + deny.height == pytest.approx(allow.y)
+    assert allow.label == "12:30: 3 allow"
+    assert all(box.x >= 0 and box.x + box.width <= plot.width for box in plot.boxes)
+
+
+def test_a_timeline_puts_each_kind_in_its_lane_and_time_from_left_to_right() -> None:
+    drawing = timeline(
         [
-            event(Tag.APPROVAL_REQUESTED, 100, 1, approval_id="a"),
-            event(Tag.APPROVAL_GRANTED, 90, 2, approval_id="a"),
-            event(Tag.APPROVAL_EXPIRED, 10, 3, approval_id="a"),
-            event(Tag.APPROVAL_REQUESTED, 80, 4, approval_id="b"),
-            event(Tag.APPROVAL_DENIED, 50, 5, approval_id="b"),
-            event(Tag.APPROVAL_EXPIRED, 20, 6, approval_id="c"),
+            event(Tag.EXCHANGE_ADMITTED, 60, 1, action="llm.generate", model="opus", policy_decision="allow"),
+            event(Tag.EXCHANGE_REFUSED, 30, 2, action="tool.call", tool="rm", policy_decision="deny", rule="no"),
+            event(Tag.APPROVAL_GRANTED, 10, 3, action="tool.call", tool="send"),
+            event(Tag.SESSION_KILLED, 0, 4, scope="session"),
         ]
     )
-    assert (found.granted, found.denied, found.expired, found.seconds) == (1, 1, 1, 20.0)
-
-
-def test_an_upstream_that_fails_shows_it() -> None:
-    ended = Tag.EXCHANGE_COMPLETED
-    events = [event(ended, server="files", status="error", duration_ms=5), event(ended, server="files", status="ok")]
-    files, other, provider = health(events, ["files", "other"], ["openai"])
-    assert (files.state, files.failures, other.state, provider.state) == ("failing", 1, "quiet", "quiet")
-
-
-def test_a_drawing_stays_inside_its_frame() -> None:
-    busy = per_minute([event(Tag.EXCHANGE_ADMITTED, n / 10) for n in range(999)], NOW)
-    plot = minutes(busy)
-    assert all(
-        box.y >= 0 and box.y + box.height <= plot.height and box.x + box.width <= plot.width for box in plot.boxes
-    )
-    drawn = timeline([event(Tag.EXCHANGE_COMPLETED, n, duration_ms=10**6, action="tool.call") for n in range(9)])
-    assert all(point.x - point.width >= 0 and point.x <= drawn.width for point in drawn.points)
-
-
-def test_labels_have_a_lane_of_their_own_on_the_timeline() -> None:
-    fields: dict[str, Value] = {"action": "tool.call", "labels_set": ["untrusted_content: server:web"]}
-    drawn = timeline([event(Tag.EXCHANGE_ADMITTED, 1, 7, policy_decision="allow", **fields)])
-    lane = next(one.y for one in drawn.lanes if one.text == "labels")
-    (point,) = [one for one in drawn.points if one.kind == "warn"]
-    assert (point.y + 4, point.seq) == (lane, 7)
-    assert "labelled untrusted_content: server:web" in point.label
-
-
-def test_an_empty_log_can_be_drawn() -> None:
-    assert minutes(per_minute([], NOW)).boxes == []
-    assert timeline([]).points == []
+    assert [point.lane for point in drawing.points] == ["model calls", "tool calls", "approvals", "switches"]
+    assert [point.kind for point in drawing.points] == ["allow", "deny", "allow", "kill"]
+    assert sorted(point.x for point in drawing.points) == [point.x for point in drawing.points]
+    assert len({point.y for point in drawing.points}) == 4

@@ -9,6 +9,7 @@ from governance.audit import keys
 from governance.audit.event import Receipt, Tag
 from governance.audit.query import Record, Wanted, export, find
 from governance.audit.sources import exported, verify_database
+from governance.audit.verified import draft_of
 from governance.audit.verify import Report, noted, verify
 from governance.clock import rfc3339
 from governance.config.load import load
@@ -17,7 +18,7 @@ from governance.jsontree import Json
 from governance.store import StoreError
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
-from wicket.office import Office, in_office
+from wicket.office import Office, actor, in_office
 from wicket.terminal import table
 
 _COLUMNS = ("seq", "at", "event_type", "session_id", "model", "tool", "policy_decision", "rule")
@@ -62,8 +63,16 @@ def verify_log(situation: Situation) -> Exit:
     """Verify the chain and its seals, in the database or in an exported file."""
     config = load(Path(situation.options.config))
     key = keys.derive(open_secrets(config).master, keys.AUDIT_MAC)
+    began = situation.clock.monotonic()
     with situation.terminal.progress("verifying every event"):
         report = _verify(config.database, situation.options.file, key, situation.options.head)
+    if situation.options.record and situation.options.file is None:
+        took = round((situation.clock.monotonic() - began) * 1000)
+
+        async def record(office: Office) -> None:
+            await office.audit.append(draft_of(report, actor=actor(), milliseconds=took))
+
+        in_office(situation, record)
     value: Json = {
         "checked": report.checked,
         "head": f"{report.head.seq}:{report.head.hash}" if report.head else None,
@@ -125,6 +134,9 @@ COMMANDS = (
         verify_log,
         (
             argument("--file", type=Path, help="an exported log instead of the database"),
+            argument(
+                "--record", action="store_true", help="write down in the log what came of it: the console tells it"
+            ),
             argument("--head", type=noted, metavar="SEQ:HASH", help="a head noted earlier: tells a tail that was cut"),
         ),
         {

@@ -5,8 +5,11 @@ from pathlib import Path
 from governance.config.load import load
 from governance.store import StoreError
 from governance.store.schema import upgrade as upgrade_tables
-from wicket.command import Command, Situation
+from sessions.index.store import SqlIndex
+from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
+from wicket.office import Office, in_office
+from wicket.session_lists import caught_up
 
 
 def upgrade(situation: Situation) -> Exit:
@@ -21,4 +24,27 @@ def upgrade(situation: Situation) -> Exit:
     return Exit.DONE
 
 
-COMMANDS = (Command("db upgrade", "bring the tables of the database to this version", upgrade),)
+def index(situation: Situation) -> Exit:
+    """Read the log into the index that lists, searches and plots are made of."""
+
+    async def work(office: Office) -> int:
+        table = SqlIndex(office.store)
+        if situation.options.anew:
+            await table.clear()
+        await caught_up(office, situation.terminal)
+        return (await table.behind())[0] + 1
+
+    events = in_office(situation, work)
+    situation.terminal.show({"events": events}, f"{events:,} events are in the index")
+    return Exit.DONE
+
+
+COMMANDS = (
+    Command("db upgrade", "bring the tables of the database to this version", upgrade),
+    Command(
+        "db index",
+        "read the log into the index that lists, searches and plots are made of",
+        index,
+        (argument("--anew", action="store_true", help="forget the index first, and read the whole log"),),
+    ),
+)

@@ -1,10 +1,14 @@
 """`wicket sessions`, `wicket kill` and `wicket revive`: what agents are doing, and stopping it."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import anyio
 
-from governance.jsontree import Json
+from governance.jsontree import Json, JsonObject
+from sessions.index.lists.store import SqlLists
+from sessions.index.lists.told import told
+from sessions.index.lists.wanted import Page, stopped_by
 from sessions.killswitch import Kill, Scope
 from sessions.labels.book import Label
 from sessions.roll import Run
@@ -12,26 +16,52 @@ from sessions.witness import Carried
 from wicket.command import Command, Situation, argument
 from wicket.exits import CommandError, Exit
 from wicket.office import Office, actor, in_office
+from wicket.session_lists import FILTERS, caught_up, check, lines, listed_page, write_export
 from wicket.terminal import reveal, table
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether a kill is confirmed."""
-_COLUMNS = ("id", "state", "agent", "tenant", "plane", "evidence", "known", "labels", "last_seen")
 
 
 def list_sessions(situation: Situation) -> Exit:
-    """List sessions, the last seen first."""
+    """List sessions, those that began last first."""
+    options = situation.options
+    check(options)
 
-    async def work(office: Office) -> tuple[list[Run], list[Kill], dict[str, list[Label]]]:
-        runs = await office.runs.newest(situation.options.limit)
-        return runs, await _kills(office), await office.labels.listed(run.id for run in runs)
+    async def work(office: Office) -> tuple[Page, dict[str, list[Label]]]:
+        await caught_up(office, situation.terminal)
+        page = await listed_page(office, options)
+        return page, await office.labels.listed(one.run.id for one in page.sessions)
 
-    runs, kills, labels = in_office(situation, work)
-    names = [[one.label for one in labels.get(run.id, [])] for run in runs]
-    rows = [_shown(run, kills) for run in runs]
-    listed: list[Json] = [{**row, "labels": list[Json](some)} for row, some in zip(rows, names, strict=True)]
-    lines: list[dict[str, Json]] = [{**row, "labels": ", ".join(some)} for row, some in zip(rows, names, strict=True)]
-    situation.terminal.show(listed, table(lines, _COLUMNS, "no sessions yet"))
+    page, labels = in_office(situation, work)
+    found: list[JsonObject] = []
+    for one in page.sessions:
+        names: list[Json] = [label.label for label in labels.get(one.run.id, [])]
+        found.append({**told(one), "labels": names})
+    situation.terminal.show(list(found), lines(found))
+    if page.next:
+        situation.terminal.say(f"there are more: `--before {page.next}`, or `wicket sessions export` for all")
+    return Exit.DONE
+
+
+def export(situation: Situation) -> Exit:
+    """Write every session that fits, one a line."""
+    check(situation.options)
+    file = situation.options.out
+
+    async def work(office: Office) -> int:
+        await caught_up(office, situation.terminal)
+        if file is None:
+            return await write_export(office, situation, situation.terminal.out.write)
+        with file.open("w", encoding="utf-8", newline="") as out:
+            return await write_export(office, situation, out.write)
+
+    try:
+        count = in_office(situation, work)
+    except OSError as error:
+        raise CommandError(Exit.ABSENT, f"`{file}` cannot be written ({error.strerror})") from None
+    situation.terminal.out.flush()
+    situation.terminal.say(f"{count:,} sessions written")
     return Exit.DONE
 
 
@@ -40,16 +70,21 @@ def show(situation: Situation) -> Exit:
     name = str(situation.options.id)
 
     async def work(office: Office) -> tuple[dict[str, Json], list[Label]]:
+        await caught_up(office, situation.terminal)
         run = await _one(office, name)
         started: list[Json] = [one.id for one in await office.runs.children(run.id)]
         parts: list[Json] = [*await office.runs.parts(run.id)]
-        shown: dict[str, Json] = {**_shown(run, await _kills(office)), "started": started, "parts": parts}
+        shown: dict[str, Json] = {**await _shown(office, run), "started": started, "parts": parts}
         return shown, (await office.labels.listed([run.id])).get(run.id, [])
 
     shown, labels = in_office(situation, work)
-    lines = [f"{key.replace('_', ' '):<16}{reveal(_line(value))}" for key, value in shown.items()]
-    lines += [f"{'' if place else 'labels':<16}{line}" for place, line in enumerate([*map(_labelled, labels)] or ["-"])]
-    situation.terminal.show({**shown, "labels": [asdict(one) for one in labels]}, lines)
+    told_lines = [
+        f"{key.replace('_', ' '):<16}{reveal(_line(value))}" for key, value in shown.items() if key != "labels"
+    ]
+    told_lines += [
+        f"{'' if place else 'labels':<16}{line}" for place, line in enumerate([*map(_labelled, labels)] or ["-"])
+    ]
+    situation.terminal.show({**shown, "labels": [asdict(one) for one in labels]}, told_lines)
     return Exit.DONE
 
 
@@ -174,17 +209,14 @@ async def _target(office: Office, scope: Scope, name: str) -> str:
     return (await _one(office, name)).id if scope is Scope.SESSION else name
 
 
-def _shown(run: Run, kills: list[Kill]) -> dict[str, Json]:
-    marks = {("session", run.id), ("key", run.key_id), ("agent", run.agent), ("tenant", run.tenant), ("all", "")}
-    found = [one for one in kills if (one.scope.value, one.target) in marks]
-    stopped = next((one for one in found if not one.probation), None)
-    state = "killed" if stopped else "probation" if found else "running"
+async def _shown(office: Office, run: Run) -> dict[str, Json]:
+    kills = await office.kills.store.in_force(now=True)
+    known = await SqlLists(office.store).one(run, kills, office.clock.now())
+    kill = stopped_by(run, kills)
     return {
-        "id": run.id,
-        "state": state,
-        **{name: value for name, value in asdict(run).items() if name != "id"},
+        **told(known),
         "known": "verified by us" if run.verified else "asserted by the client",
-        "killed_because": stopped.reason if stopped else "",
+        "killed_because": kill.reason if kill is not None and not kill.probation else "",
     }
 
 
@@ -193,6 +225,8 @@ def _labelled(one: Label) -> str:
 
 
 def _line(value: Json) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items()) or "-"
     return (", ".join(map(str, value)) if isinstance(value, list) else str(value)) or "-"
 
 
@@ -204,11 +238,30 @@ _TARGET = argument("id", nargs="?", default="", help="id of the session, ours or
 COMMANDS = (
     Command(
         "sessions list",
-        "list the runs of agents",
+        "list the runs of agents, those that began last first",
         list_sessions,
-        (argument("--limit", type=int, default=200, help="most sessions to show (default 200)"),),
+        (
+            *FILTERS,
+            argument("--limit", type=int, default=200, help="most sessions to show (default 200)"),
+            argument("--before", default="", metavar="PLACE", help="go on behind a list: the place that it names"),
+        ),
     ),
     Command("sessions show", "show one run", show, (_ID,)),
+    Command(
+        "sessions export",
+        "write every run that fits, one a line, as they are read",
+        export,
+        (
+            *FILTERS,
+            argument(
+                "--format",
+                choices=["jsonl", "csv"],
+                default="jsonl",
+                help="JSON lines (the default), or CSV with a head",
+            ),
+            argument("--out", type=Path, metavar="FILE", help="a file; standard output where none is named"),
+        ),
+    ),
     Command(
         "kill",
         "stop a session (or a key, agent, user, team, tenant, server, everything) in both proxies",

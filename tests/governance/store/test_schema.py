@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
-from governance.store import Store, StoreError, approval_tables, open_store, policy_tables, tables
+from governance.store import Store, StoreError, approval_tables, index_tables, open_store, policy_tables, tables
 from governance.store.backends import Backend, backend
 from governance.store.schema import MIGRATIONS, migrates_itself, prepare, upgrade
 
@@ -84,7 +84,7 @@ def test_the_migrations_make_what_the_classes_say(database_url: str) -> None:
 
 
 def test_every_column_is_explained() -> None:
-    known = vars(tables) | vars(approval_tables) | vars(policy_tables)
+    known = vars(tables) | vars(approval_tables) | vars(policy_tables) | vars(index_tables)
     rows = [row for row in known.values() if isinstance(row, type) and row.__name__.endswith("Row")]
 
     assert len(rows) >= 11

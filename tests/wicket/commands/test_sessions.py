@@ -1,11 +1,14 @@
 """Seeing and stopping runs on the command line."""
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from governance.audit.event import Draft, Tag, Value
 from sessions.labels.book import Label
 from sessions.roll import Run
 from tests.wicket.conftest import Wicket, in_office
@@ -33,9 +36,73 @@ def states(wicket: Wicket) -> dict[str, str]:
 
 
 def test_runs_are_listed_and_shown(wicket: Wicket):
-    assert states(wicket) == {"s1": "running", "s2": "running"}
+    assert states(wicket) == {"s1": "ended", "s2": "ended"}
     assert "coder" in wicket("sessions", "list").out
     assert "acme" in wicket("sessions", "show", "s1").out
+
+
+def called(session: str, tool: str, **more: Value) -> None:
+    """A call in a run, as the log tells it."""
+    fields: dict[str, Value] = {"session_id": session, "tenant_id": "acme", "action": "tool.call", "tool": tool, **more}
+
+    async def note(office: Office) -> None:
+        await office.audit.append(Draft(Tag.EXCHANGE_ADMITTED, {**fields, "policy_decision": "allow"}))
+
+    in_office(note)
+
+
+def test_runs_are_filtered_like_on_the_console(wicket: Wicket):
+    called("s1", "search", agent="coder")
+    called("s2", "delete", agent="other")
+    for words, found in (
+        (["--tool", "delete"], ["s2"]), (["--agent", "coder"], ["s1"]), (["--text", "sear"], ["s1"]),
+        (["--state", "active"], []), (["--state", "ended", "--tool", "search"], ["s1"]),
+        (["--since", "2030-01-01"], []),
+    ):  # fmt: skip
+        assert [run["id"] for run in wicket("sessions", "list", "--json", *words).json] == found, words
+    ran = wicket("sessions", "list", "--limit", "1")
+    assert "there are more: `--before " in ran.err
+    behind = ran.err.split("`--before ")[1].split("`")[0]
+    assert [run["id"] for run in wicket("sessions", "list", "--json", "--before", behind).json] == ["s1"]
+    assert wicket("sessions", "list", "--tool", "never").out == "no session fits\n"
+    wrong = wicket("sessions", "list", "--since", "yesterday")
+    assert (wrong.code, "`yesterday` is not a time" in wrong.err) == (2, True)
+
+
+def test_runs_are_exported_as_lines_and_as_a_sheet(wicket: Wicket, tmp_path: Path):
+    called("s1", "search", classification=["pii.email"])
+    ran = wicket("sessions", "export")
+    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ["s2", "s1"]
+    assert ran.err == "2 sessions written\n"
+    assert wicket("sessions", "export", "--format", "csv", "--tool", "search", "--out", "out.csv").out == ""
+    with (tmp_path / "out.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["id"], row["state"], row["tools"], row["calls"], row["verdicts"]) == (
+        "s1",
+        "ended",
+        "search",
+        "1",
+        "allow=1",
+    )
+    lost = wicket("sessions", "export", "--out", "no/such/folder.csv")
+    assert (lost.code, "cannot be written" in lost.err) == (4, True)
+
+
+def test_the_index_is_made_anew_from_the_log(wicket: Wicket):
+    called("s1", "search")
+    count = wicket("db", "index", "--json").json["events"]
+    assert count > 0
+    assert wicket("db", "index", "--anew", "--json").json["events"] == count
+    assert [run["tools"] for run in wicket("sessions", "list", "--json", "--tool", "search").json] == [["search"]]
+
+
+def test_a_verification_is_written_down_where_that_is_asked_for(wicket: Wicket):
+    checked = wicket("audit", "verify", "--record", "--json").json["checked"]
+    (event,) = wicket("audit", "show", "--type", "audit.verified", "--json").json
+    assert (event["checked"], event["sound"], event["sealed"]) == (checked, True, True)
+    assert event["actor"].startswith("cli")
+    assert wicket("audit", "verify").code == 0
+    assert len(wicket("audit", "show", "--type", "audit.verified", "--json").json) == 1
 
 
 def test_what_a_run_is_labelled_with_is_shown_with_what_set_it(wicket: Wicket):
@@ -73,11 +140,11 @@ def test_a_run_is_shown_with_how_it_is_known_and_with_its_kin(wicket: Wicket):
 def test_a_run_is_stopped_and_let_go_on(wicket: Wicket):
     ran = wicket("kill", "s1", "--reason", "it loops")
     assert (ran.code, ran.out) == (0, "stopped session `s1`\n")
-    assert states(wicket) == {"s1": "killed", "s2": "running"}
+    assert states(wicket) == {"s1": "killed", "s2": "ended"}
     assert wicket("sessions", "show", "s1", "--json").json["killed_because"] == "it loops"
     assert wicket("kill", "s1", "--reason", "again", "--json").json["changed"] is False
     assert wicket("revive", "s1").code == 0
-    assert states(wicket) == {"s1": "running", "s2": "running"}
+    assert states(wicket) == {"s1": "ended", "s2": "ended"}
     types = [event["event_type"] for event in wicket("audit", "show", "--session", "s1", "--json").json]
     assert types[0] == "session.revived"
     assert "session.killed" in types
@@ -132,4 +199,4 @@ def test_a_run_is_let_go_on_by_half_and_then_wholly(wicket: Wicket):
     assert wicket("revive", "s1", "--probation").code == 4
     assert wicket("kills", "--json").json[0]["probation"] is True
     assert wicket("revive", "s1").code == 0
-    assert states(wicket)["s1"] == "running"
+    assert states(wicket)["s1"] == "ended"

@@ -6,7 +6,7 @@ The columns of roles and of kinds of logins are no longer held to a list by the 
 from alembic import op
 
 revision = "0016"
-down_revision = "0013"
+down_revision = "0015"
 
 STATEMENTS = """
 CREATE TABLE people (

@@ -1,0 +1,1 @@
+"""What the plots of the console are made of: counts by the minute and by the hour."""

@@ -1,0 +1,1 @@
+"""The list of sessions: filtered, searched, page by page."""

@@ -1,0 +1,1 @@
+"""The search in the audit log: by what events carry, page by page."""
