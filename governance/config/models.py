@@ -382,9 +382,7 @@ class Config(Section):
     mcp_servers: Annotated[dict[str, McpServer], Field(alias="mcpServers")] = Field(
         default_factory=dict, description="Upstream MCP servers; `servers` is accepted too."
     )
-    pin_manifest: str = Field(
-        default="", description="File with digests that are trusted, written by `wicket pins export`."
-    )
+    pin_manifest: str = Field(default="", description="File of trusted digests, written by `wicket pins export`.")
     identity: Identity = Identity()
     secrets: Secrets = Secrets()
     detect: Detect = Detect()

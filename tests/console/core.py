@@ -86,6 +86,12 @@ class Core:
         run = Run(session_id, "key_1", tenant, "builder", "explicit", 1, "x-wicket-session=abc", "mcp", now, now)
         await self.store.write(self.runs.upsert(run))
 
+    async def called(self, session_id: str, *, tenant: str = "acme") -> None:
+        """Write a run down together with a call of it, as the pipeline does: lists and filters find it by that."""
+        await self.seen(session_id, tenant=tenant)
+        fields: dict[str, Value] = {"session_id": session_id, "tenant_id": tenant, "action": "tool.call"}
+        await self.audit.append(Draft(Tag.EXCHANGE_ADMITTED, {**fields, "tool": "fetch"}))
+
     async def label(self, session_id: str, name: str, source: str) -> None:
         """Label a run, with an event that says so."""
         at = self.clock.now().isoformat()
