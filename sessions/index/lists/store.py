@@ -174,7 +174,7 @@ class _Search:
             found += self._fitting(connection, inside, needed)
             looked += len(keys)
             key = keys[-1] if keys else key
-            size = min(2 * size, 8 * CHUNK)
+            size = min(2 * size, 8 * CHUNK, MOST_LOOKED_AT - looked)
         shown = _dressed(connection, found[: self._limit])
         if len(found) > self._limit:
             last = found[self._limit - 1][0]

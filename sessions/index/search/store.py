@@ -106,7 +106,7 @@ class _Search:
             found += self._fitting([one for one in places if one >= first])
             looked += len(places)
             place = places[-1] if places else place
-            size = min(2 * size, 20 * CHUNK)
+            size = min(2 * size, 20 * CHUNK, MOST_LOOKED_AT - looked)
         shown = tuple(found[: self._limit])
         if len(found) > self._limit:
             return Page(shown, shown[-1].seq)

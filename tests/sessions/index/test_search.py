@@ -97,7 +97,7 @@ async def test_pages_miss_nothing_and_a_search_says_how_far_it_got(
         assert seen == list(range(59, 1, -1))
         monkeypatch.setattr(searching, "MOST_LOOKED_AT", 20)
         page = await search.page(Sought(verdict="allow", session="s1", kind="exchange.refused"))
-        assert (page.records, page.next, page.looked_back_to) == ((), 25, 25)
+        assert (page.records, page.next, page.looked_back_to) == ((), 40, 40)
 
 
 @pytest.mark.parametrize("asked", [{"kind": "tea"}, {"verdict": "maybe"}, {"since": "soon"}])
