@@ -56,7 +56,7 @@ async def index(frame: Frame, visit: Visit) -> Response:
     versions = await frame.versions.listed(MOST)
     standing = Standing(None)
     if versions:
-        # In a thread, as all that compiles rules here: the gateway has calls to answer meanwhile.
+        # In a thread, as all that compiles rules: the process may have calls to answer meanwhile.
         standing = await to_thread.run_sync(partial(_standing, frame.core.config, versions[0].sources))
     found, shadows, fitted = None, [], []
     if standing.policy is not None:
