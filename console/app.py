@@ -33,6 +33,7 @@ from console.pages import (
     kills,
     overview,
     pins,
+    policies,
     servers,
     sessions,
     sign_in,
@@ -42,6 +43,7 @@ from console.sso import PURPOSE, Provider, SingleSignOn
 from console.store import SqlLogins, SqlPeople
 from governance.audit.keys import AUDIT_MAC
 from governance.health.store import SqlHealth
+from governance.history.store import SqlShelf, SqlVersions
 from governance.identity.admission import terms
 from governance.seal import Seal
 from pipeline.border import AsgiApp, AsgiMessage, AsgiScope, Receive, Send
@@ -102,6 +104,8 @@ def framed(runtime: Core, provider: Provider | None = None) -> Frame:
         lists=SqlLists(runtime.store),
         search=SqlSearch(runtime.store),
         counts=SqlCounts(runtime.store),
+        versions=SqlVersions(runtime.store),
+        shelf=SqlShelf(runtime.store),
         follower=Follower(SqlIndex(runtime.store), clock),
         checkup=Checkup(config.database, runtime.key_for(AUDIT_MAC), runtime.audit, clock),
         drawings=open_drawings(),
@@ -126,6 +130,8 @@ def routes(frame: Frame) -> list[BaseRoute]:
         Route("/pins/{pin}", page(partial(pins.show, frame))),
         *_both("/pins/{pin}", ("approve", "reject"), page(partial(pins.decide, frame))),
         Route("/servers", page(partial(servers.index, frame))),
+        Route("/policies", page(partial(policies.index, frame))),
+        Route("/policies/explain/{exchange}", page(partial(policies.explain, frame))),
         Route("/sessions", page(partial(sessions.index, frame))),
         Route("/sessions/{session}", page(partial(sessions.show, frame))),
         *_both("/sessions/{session}", ("kill", "revive"), page(partial(sessions.switch, frame))),

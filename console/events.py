@@ -9,9 +9,11 @@ from governance.audit import query
 from governance.audit.chain import link
 from governance.audit.event import Value
 from governance.audit.query import Record, Wanted
+from governance.history.recorded import DECIDED
 from governance.store import Store
 
 CHECKED = 1_000
+_DECIDED = frozenset(tag.value for tag in DECIDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Event:
         """A text field, or nothing."""
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
+
+    @property
+    def judged(self) -> str:
+        """The exchange of which this event tells how it was decided, or nothing."""
+        return self.text("exchange_id") if self.tag in _DECIDED else ""
 
     def texts(self, name: str) -> list[str]:
         """A list of texts, or an empty one."""

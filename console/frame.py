@@ -29,6 +29,7 @@ from governance.audit.event import AuditLog
 from governance.clock import Clock
 from governance.config.models import Config
 from governance.health.store import SqlHealth
+from governance.history.store import SqlShelf, SqlVersions
 from governance.identity.directory import Identity, IdentityStaleError
 from governance.identity.store import SqlKeys
 from governance.pins.reviews import Reviews
@@ -112,6 +113,9 @@ class Frame:
     lists: SqlLists
     search: SqlSearch
     counts: SqlCounts
+    versions: SqlVersions
+    shelf: SqlShelf
+    """How often rules spoke."""
     follower: Follower
     """Brings the index over the log up to date, before a page shows what is in it."""
     checkup: Checkup

@@ -80,7 +80,7 @@ async def session(frame: Frame, visit: Visit) -> Response:
         return str([one.seq for one in newest])
 
     async def listed() -> JsonObject:
-        html = await session_page.listed(frame, run)
+        html = await session_page.listed(frame, run, visit.visitor)
         return {"html": html, "waiting": await _waiting(frame, visit)}
 
     return _stream(pulse, listed)

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     OVERVIEW = "overview:read"
     SESSIONS = "sessions:read"
     SERVERS = "servers:read"
+    POLICIES = "policies:read"
+    """The rules with their history, and why an exchange was decided as it was."""
     TICKETS = "approvals:read"
     """Held calls with all their arguments."""
     DECIDE = "approvals:decide"
@@ -42,7 +44,7 @@ class Permission(StrEnum):
     KEYS_REVOKE = "keys:revoke"
 
 
-_LOOKS = frozenset({Permission.SELF, Permission.OVERVIEW, Permission.SESSIONS, Permission.SERVERS})
+_LOOKS = frozenset({Permission.SELF, Permission.OVERVIEW, Permission.SESSIONS, Permission.SERVERS, Permission.POLICIES})
 
 ROLES: Mapping[KeyRole, frozenset[Permission]] = MappingProxyType(
     {
@@ -79,6 +81,8 @@ NEEDS: Mapping[str, Permission] = MappingProxyType(
         "POST /delegations/give": Permission.DECIDE,
         "POST /delegations/{delegation}/end": Permission.DECIDE,
         "GET /servers": Permission.SERVERS,
+        "GET /policies": Permission.POLICIES,
+        "GET /policies/explain/{exchange}": Permission.POLICIES,
         "GET /sessions": Permission.SESSIONS,
         "GET /sessions/{session}": Permission.SESSIONS,
         "POST /sessions/{session}/kill": Permission.SWITCH,

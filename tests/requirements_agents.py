@@ -231,4 +231,8 @@ AGENTS: dict[str, Shown] = {
             VERSIONS + "test_an_edit_that_nobody_took_up_is_not_lost",
         ),
     ),
+    "I8": Shown(
+        "one console: approvals, sessions, audit, spend, policies, tools",
+        ("tests/e2e/test_one_console.py::test_approvals_sessions_audit_spend_policies_and_tools_are_on_one_console",),
+    ),
 }

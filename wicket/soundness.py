@@ -7,12 +7,9 @@ from pathlib import Path
 from governance.config.document import ConfigError, Problem
 from governance.config.load import inspect
 from governance.config.models import Config
-from governance.detect.families import all_families
 from governance.jsontree import JsonObject
-from governance.policy.lint import lint
 from governance.policy.load import load as load_policy
-from sessions.labels.book import Sources
-from sessions.proposals import FINDINGS
+from pipeline.doubts import doubts
 from wicket.terminal import reveal
 
 
@@ -54,8 +51,4 @@ def soundness_of(config: Config, policies: Iterable[Path]) -> Soundness:
         policy = load_policy(policies)
     except ConfigError as error:
         return Soundness(error.problems)
-    servers = {name: server.tools or None for name, server in config.mcp_servers.items()}
-    kinds = {rule.kind for rule in all_families()}
-    if config.providers:  # else no model is served, and nothing is compared with what one asked for
-        kinds |= set(FINDINGS.values())
-    return Soundness((), tuple(lint(policy, servers=servers, kinds=kinds, labels=Sources.of(config).all)))
+    return Soundness((), tuple(doubts(config, policy)))

@@ -57,6 +57,7 @@ def pages(story: Story, ticket: str) -> Iterator[Page]:
     yield Page("one approval", f"/console/approvals/{ticket}")
     yield Page("pins", "/console/pins")
     yield Page("one pin", "/console/pins/first")
+    yield Page("policies", "/console/policies")
     yield Page("servers", "/console/servers")
     yield Page("kill switch", "/console/kills")
     yield Page("sessions", "/console/sessions")

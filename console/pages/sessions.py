@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 
 from approvals.desk import plain
+from console.access import Visitor
 from console.events import Event
 from console.frame import Frame, Visit
 from console.plots import timeline
@@ -92,9 +93,9 @@ async def show(frame: Frame, visit: Visit) -> Response:
     )
 
 
-async def listed(frame: Frame, run: Run) -> str:
+async def listed(frame: Frame, run: Run, visitor: Visitor) -> str:
     """The newest events with their drawing, as a piece of a page."""
-    return frame.part("session_events.html", run=run, **await _events(frame, run, None, None))
+    return frame.part("session_events.html", visitor=visitor, run=run, **await _events(frame, run, None, None))
 
 
 async def _events(frame: Frame, run: Run, before: int | None, after: int | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from anyio import to_thread
+
 from governance.history.recorded import Half, recall
 from governance.history.store import SqlVersions
 from governance.policy.engine import Policy
@@ -55,6 +57,7 @@ async def _policy_of(store: Store, half: Half) -> tuple[Policy | None, str]:
     if not found:
         return None, f"policy {half.version[:12]} was not kept, so its rules cannot be asked again"
     try:
-        return compile_sources(found[0].sources), ""
+        # In a thread: the process that explains may have calls to answer meanwhile.
+        return await to_thread.run_sync(compile_sources, found[0].sources), ""
     except PolicyError as error:
         return None, f"policy {half.version[:12]} cannot be used by this version of Wicket: {error.problems[0]}"

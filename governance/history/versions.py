@@ -152,10 +152,10 @@ def rule_changes(before: Policy, after: Policy) -> tuple[RuleChange, ...]:
 def _rules(policy: Policy) -> dict[str, Mapping[str, str]]:
     """Each rule by its id, and the default as if it were one."""
     default: Mapping[str, str] = {"decide": policy.default.value}
-    return {DEFAULT_RULE: default, **{rule.id: _written(rule) for rule in policy.rules}}
+    return {DEFAULT_RULE: default, **{rule.id: by_key(rule) for rule in policy.rules}}
 
 
-def _written(rule: CompiledRule) -> Mapping[str, str]:
+def by_key(rule: CompiledRule) -> Mapping[str, str]:
     """What a rule says, by dotted key, in one canonical form of each value."""
     flat: dict[str, str] = {}
     said = rule.rule.model_dump(mode="json", exclude_unset=True, exclude={"id"})

@@ -10,6 +10,8 @@ from governance.jsontree import Json
 from sessions.killswitch import Scope
 from tests.approvals.calls import HOLD, tool_call
 from tests.console.conftest import Served
+from tests.console.judging import judge, take_up
+from tests.console.test_policies import POLICY
 from tests.console.walk import pages
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -35,6 +37,8 @@ def _fill(served: Served) -> str:
     call(core.lists, READ)
     call(core.lists, {**READ, "description": "Reads a file, and sends it somewhere."})
     call(lambda: core.kills.kill(Scope.AGENT, "runner", reason="runs in circles", actor="ann"))
+    policy = call(take_up, core, POLICY)
+    call(lambda: judge(core, policy, "exc_judged", tool="read_file"))
     return call(core.hold, tool_call())
 
 

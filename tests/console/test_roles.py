@@ -14,7 +14,7 @@ from tests.approvals.calls import tool_call
 from tests.console.conftest import Served
 from tests.console.test_app import ours, signed_in
 
-NOBODYS = {"key": "key_of_nobody", "grant": "grant_of_nobody", "delegation": "delegation_of_nobody"}
+NOBODYS = {name: f"{name}_of_nobody" for name in ("key", "grant", "delegation", "exchange")}
 """Things that are not there: who may ask for them is told so."""
 PEOPLE = [role for role in KeyRole if role is not KeyRole.AGENT]
 

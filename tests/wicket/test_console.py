@@ -74,6 +74,7 @@ def test_it_serves_pages_and_api_by_itself_with_the_same_protection(
         ours = {"origin": address, "sec-fetch-site": "same-origin"}
         assert http.post("/console/login", data={"secret": key}, headers=ours).status_code == 303
         assert "Audit log" in http.get("/console/audit").text
+        assert "There is no rule yet" in http.get("/console/policies").text
         bearer = {"authorization": f"Bearer {key}"}
         events = http.get("/api/v1/audit/events", params={"tag": "person.signed_in"}, headers=bearer).json()["items"]
         assert [(one["fields"]["how"], one["fields"]["writer"]) for one in events] == [("key", "console")]
