@@ -113,7 +113,8 @@ class Ledger:
         self, exchange: Exchange, phase: Phase, verdict: Verdict, heard: Sequence[Verdict], around: Callable[[], Around]
     ) -> None:
         """Take note of one judgement."""
-        if not self._again(exchange, phase, verdict):
+        # Most exchanges are about no rule: there is nothing to count, and they cannot have been held before.
+        if (heard or verdict.rule or verdict.shadow) and not self._again(exchange, phase, verdict):
             self._count(exchange, verdict, heard)
         if self._keeping.facts:
             try:
@@ -134,8 +135,6 @@ class Ledger:
         return False
 
     def _count(self, exchange: Exchange, verdict: Verdict, heard: Sequence[Verdict]) -> None:
-        if not heard and not verdict.shadow and not verdict.rule:
-            return
         hour, tenant = rfc3339(self._clock.now())[:13], exchange.principal.tenant[:_LONGEST_TENANT]
         parts = [("fitted", one) for one in heard]
         if verdict.rule:
