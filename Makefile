@@ -1,7 +1,7 @@
 # The only front door: `make help` lists what there is. Everything runs inside this directory; `make clean` removes it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults approvals-property slow-approval kill-switch live-agents bench bench-console demo docs wheel compose-test clean
+.PHONY: help up setup test lint format types imports check coverage compiled conformance fidelity test-compiled faults approvals-property slow-approval kill-switch live-agents bench bench-console pictures demo docs wheel compose-test clean
 SHELL := bash
 
 PYTHON ?= python3
@@ -88,6 +88,9 @@ bench-console: .venv/.developing ## ask every page of the console over 100,000 s
 
 demo: .venv/.developing ## play the whole story with real parts; ARGS=--manual waits for you to click
 	$(BIN)/python -m demo $(ARGS)
+
+pictures: .venv/.developing ## take the pictures in docs/images of an installation that works
+	@.ci/prepare >/dev/null && $(BIN)/python -m tests.pictures
 
 docs: .venv/.developing ## write docs/config.md, docs/cli.md, docs/api.md and docs/capabilities.md anew from the code
 	$(BIN)/python -c "from pathlib import Path; from wicket.manual import write; write(Path('docs'))"
