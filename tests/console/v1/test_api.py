@@ -102,7 +102,7 @@ def test_who_fails_too_often_is_told_to_wait_and_a_good_key_is_let_in(http: http
 def test_it_says_who_asks(http: httpx.Client, api: Api) -> None:
     said = http.get("/me", headers=api.key(KeyRole.VIEWER)).json()
     assert (said["role"], said["tenant"], said["user"]) == ("viewer", "acme", "ann")
-    assert said["permissions"] == ["overview:read", "self:all", "servers:read", "sessions:read"]
+    assert said["permissions"] == ["overview:read", "policies:read", "self:all", "servers:read", "sessions:read"]
 
 
 @pytest.mark.parametrize("role", [KeyRole.VIEWER, KeyRole.APPROVER, KeyRole.AUDITOR])
